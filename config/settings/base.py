@@ -1,0 +1,292 @@
+"""Every setting, read through config.env. dev, test and prod only override."""
+
+import os
+from pathlib import Path
+
+import environ
+
+from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_str
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+LLMLAB_DATA_DIR = data_dir(BASE_DIR / "var")
+LLMLAB_VERSION = "0.1.0"
+LLMLAB_BASE_URL = env_str("LLMLAB_BASE_URL", f"http://localhost:{os.environ.get('PORT') or 8000}").rstrip("/")
+
+SECRET_KEY = env_secret("LLMLAB_SECRET_KEY", "insecure-until-configured-" + "x" * 32)
+# Wraps each organisation's data key; first key encrypts, all decrypt (rotation).
+LLMLAB_ENCRYPTION_KEYS = [
+    key.strip() for key in env_secret("LLMLAB_ENCRYPTION_KEYS", "").split(",") if key.strip()
+]
+DEBUG = False
+ALLOWED_HOSTS = env_list("LLMLAB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("LLMLAB_TRUSTED_ORIGINS", LLMLAB_BASE_URL)
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_htmx",
+    "csp",
+    "allauth",
+    "allauth.account",
+    "django_celery_beat",
+    "core",
+    "accounts",
+    "projects",
+    "costs",
+    "traces",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "core.middleware.LoginRedirectMiddleware",
+    "core.middleware.DomainErrorMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "projects.context_processors.shell",
+            ],
+            "builtins": ["core.templatetags.ui", "core.templatetags.format", "core.templatetags.charts"],
+        },
+    }
+]
+
+# --- PostgreSQL: the only memory that matters. Embedded unless DATABASE_URL says otherwise (config.embedded).
+DATABASES = {
+    "default": environ.Env.db_url_config(
+        env_secret("DATABASE_URL", f"postgres://llmlab@127.0.0.1:{env_int('LLMLAB_PG_PORT', 54329)}/llmlab")
+    )
+}
+LLMLAB_STATEMENT_TIMEOUT_MS = env_int("LLMLAB_STATEMENT_TIMEOUT_MS", 15_000, minimum=100)
+DATABASES["default"] |= {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0}
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "options": (
+            f"-c statement_timeout={LLMLAB_STATEMENT_TIMEOUT_MS} -c lock_timeout=8000"
+            " -c idle_in_transaction_session_timeout=30000"
+        ),
+        "connect_timeout": 3,
+        "application_name": "llmlab",
+    }
+)
+# Only web processes pool (LLMLAB_DB_POOL=1, set by the launcher): a pool does not survive fork.
+if env_bool("LLMLAB_DB_POOL", False):
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 2,
+        "max_size": env_int("LLMLAB_DB_POOL_SIZE", 10, minimum=2),
+        "timeout": 3,
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis: broker, cache, channel layer. May be flushed at any moment.
+REDIS_URL = env_secret("REDIS_URL", f"redis://127.0.0.1:{env_int('LLMLAB_REDIS_PORT', 63799)}/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "capacity": 5000},
+    }
+}
+
+# --- Celery: the broker is a doorbell, the work list is core.outbox (reliability-cases §4.1).
+CELERY_BROKER_URL = REDIS_URL
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_ACKS_ON_TIMEOUT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_SOFT_TIME_LIMIT = 270
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
+CELERY_WORKER_ETA_TASK_LIMIT = 1000
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "queue_order_strategy": "priority",
+}
+CELERY_VISIBILITY_TIMEOUT = 600
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+CELERY_TASK_DEFAULT_QUEUE = "analysis"
+CELERY_TASK_ROUTES = {"core.tasks.*": {"queue": "ingest"}}
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-outbox": {"task": "core.tasks.sweep_outbox", "schedule": 10.0},
+    "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
+}
+
+# --- Accounts: allauth by e-mail.
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = env_str("LLMLAB_EMAIL_VERIFICATION", "optional")
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = False
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ALLAUTH_TRUSTED_PROXY_COUNT = env_int("LLMLAB_TRUSTED_PROXIES", 0)
+LLMLAB_OPEN_SIGNUP = env_bool("LLMLAB_OPEN_SIGNUP", True)
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/accounts/login/"
+
+# --- E-mail: printed to the console of the web process until a server is named.
+EMAIL_BACKEND = env_str(
+    "LLMLAB_EMAIL_BACKEND",
+    "django.core.mail.backends.smtp.EmailBackend"
+    if "LLMLAB_EMAIL_HOST" in os.environ
+    else "django.core.mail.backends.console.EmailBackend",
+)
+EMAIL_HOST = env_str("LLMLAB_EMAIL_HOST", "localhost")
+EMAIL_PORT = env_int("LLMLAB_EMAIL_PORT", 25)
+EMAIL_HOST_USER = env_str("LLMLAB_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env_secret("LLMLAB_EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env_bool("LLMLAB_EMAIL_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_str("LLMLAB_EMAIL_FROM", "LLMLab <llmlab@localhost>")
+
+# --- API
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "projects.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["core.api.auth.DenyByDefault"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.BoundedJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "core.api.errors.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "NUM_PROXIES": env_int("LLMLAB_TRUSTED_PROXIES", 0),
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "LLMLab API",
+    "DESCRIPTION": "Every dollar, every call, every step of your LLM features.",
+    "VERSION": LLMLAB_VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Ingestion bounds (reliability-cases §2.1, F13)
+LLMLAB_INGEST_MAX_BODY = env_int("LLMLAB_INGEST_MAX_BODY", 8 * 1024 * 1024, minimum=1024)
+LLMLAB_INGEST_MAX_DECOMPRESSED = env_int("LLMLAB_INGEST_MAX_DECOMPRESSED", 32 * 1024 * 1024, minimum=1024)
+LLMLAB_INGEST_MAX_SPANS = env_int("LLMLAB_INGEST_MAX_SPANS", 5000, minimum=1)
+LLMLAB_INGEST_RATE_PER_MINUTE = env_int("LLMLAB_INGEST_RATE_PER_MINUTE", 60_000, minimum=1)
+LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
+
+# --- Static files, security headers
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(LLMLAB_DATA_DIR / "storage")},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "core.logging.RedactSecrets"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]},
+    },
+    "root": {"handlers": ["console"], "level": env_str("LLMLAB_LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+}

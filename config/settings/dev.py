@@ -1,0 +1,9 @@
+"""`make run` on one machine: plain HTTP, keys kept under the data directory."""
+
+from config.embedded import local_secrets
+
+from .base import *  # noqa: F403
+from .base import LLMLAB_DATA_DIR, LLMLAB_ENCRYPTION_KEYS
+
+SECRET_KEY, _encryption_key = local_secrets(LLMLAB_DATA_DIR)
+LLMLAB_ENCRYPTION_KEYS = LLMLAB_ENCRYPTION_KEYS or [_encryption_key]

@@ -1,0 +1,13 @@
+"""pytest: plain static storage, mails in memory, no pool, its own Redis database."""
+
+import os
+
+os.environ.setdefault("LLMLAB_SECRET_KEY", "test-only-" + "k" * 50)
+os.environ.setdefault("LLMLAB_ENCRYPTION_KEYS", "dGVzdC1vbmx5LWtleS10ZXN0LW9ubHkta2V5LTEyMzQ=")
+
+from .base import *  # noqa: E402, F403
+
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+ALLOWED_HOSTS = ["*"]
+ACCOUNT_RATE_LIMITS = False

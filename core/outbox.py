@@ -1,0 +1,154 @@
+"""Work that must happen: written in the transaction that decided it, run by a worker, swept up if the broker lost it.
+
+Effect and "done" mark are one transaction; attempts are counted before the work, so a row that kills its worker is
+quarantined after three tries instead of looping (reliability-cases §4.1, F3–F5).
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from kombu.exceptions import OperationalError
+
+from core.models import OutboxItem
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+LEASE = dt.timedelta(minutes=6)  # longer than a task's time limit
+KEEP_DONE = dt.timedelta(days=7)
+
+
+class Handler(Protocol):
+    def __call__(self, *, payload: dict[str, Any], now: dt.datetime) -> None: ...
+
+
+_HANDLERS: dict[str, Handler] = {}
+
+
+class RetryLaterError(Exception):
+    """Raised by a handler to run again after `seconds` without using up an attempt (progress was made)."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds:g} s")
+        self.seconds = seconds
+
+
+def handler(topic: str) -> Callable[[Handler], Handler]:
+    """Register the function that does the work of `topic` (call it from the app's `ready`)."""
+
+    def register(function: Handler) -> Handler:
+        _HANDLERS[topic] = function
+        return function
+
+    return register
+
+
+def enqueue(
+    *, topic: str, key: str, payload: dict[str, Any], now: dt.datetime, available_at: dt.datetime | None = None
+) -> bool:
+    """Write one outbox row; False when `key` was there already. Rings the doorbell on commit."""
+    created = OutboxItem.objects.bulk_create(
+        [OutboxItem(topic=topic, key=key, payload=payload, available_at=available_at or now)],
+        ignore_conflicts=True,
+    )
+    transaction.on_commit(_ring, robust=True)
+    return bool(created)
+
+
+def _ring() -> None:
+    """Best effort: a lost bell is picked up by the sweeper within 10 s."""
+    from celery import current_app  # the broker client is only needed once work is waiting
+
+    try:
+        current_app.send_task("core.tasks.drain_outbox", queue="ingest", retry=False, ignore_result=True)
+    except OperationalError as error:
+        logger.warning("core.outbox.bell_lost: %s", type(error).__name__)
+
+
+def claim(*, limit: int, now: dt.datetime) -> list[OutboxItem]:
+    """Lease up to `limit` due rows for this worker and count the attempt, in one transaction."""
+    with transaction.atomic():
+        due = list(
+            OutboxItem.objects.select_for_update(skip_locked=True)
+            .filter(done_at=None, dead_at=None, available_at__lte=now)
+            .filter(Q(locked_until=None) | Q(locked_until__lt=now))
+            .order_by("available_at")[:limit]
+        )
+        poisoned = [item.pk for item in due if item.attempts >= MAX_ATTEMPTS]
+        if poisoned:
+            OutboxItem.objects.filter(pk__in=poisoned).update(
+                dead_at=now, error="The worker died three times while doing this."
+            )
+        live = [item for item in due if item.attempts < MAX_ATTEMPTS]
+        OutboxItem.objects.filter(pk__in=[item.pk for item in live]).update(
+            locked_until=now + LEASE, attempts=F("attempts") + 1
+        )
+    return live
+
+
+def run(item_id: UUID, *, now: dt.datetime) -> bool:
+    """Do one claimed row; True when it is done. A failing handler leaves the row for later or for the operator."""
+    try:
+        with transaction.atomic():
+            item = OutboxItem.objects.select_for_update().get(pk=item_id, done_at=None, dead_at=None)
+            _HANDLERS[item.topic](payload=item.payload, now=now)
+            OutboxItem.objects.filter(pk=item_id).update(done_at=now, locked_until=None, error="")
+    except OutboxItem.DoesNotExist:
+        return False
+    except RetryLaterError as again:
+        OutboxItem.objects.filter(pk=item_id).update(
+            locked_until=None, attempts=0, available_at=now + dt.timedelta(seconds=again.seconds)
+        )
+        return False
+    except Exception as error:  # process edge: the row records what went wrong
+        logger.exception("core.outbox.failed", extra={"outbox_id": str(item_id)})
+        _record_failure(item_id, error, now)
+        return False
+    return True
+
+
+def _record_failure(item_id: UUID, error: Exception, now: dt.datetime) -> None:
+    text = f"{type(error).__name__}: {error}"[:2000]
+    item = OutboxItem.objects.get(pk=item_id)
+    if item.attempts >= MAX_ATTEMPTS:
+        OutboxItem.objects.filter(pk=item_id).update(dead_at=now, error=text, locked_until=None)
+    else:
+        wait = dt.timedelta(seconds=5 * 4**item.attempts)
+        OutboxItem.objects.filter(pk=item_id).update(available_at=now + wait, error=text, locked_until=None)
+
+
+def drain(*, now: Callable[[], dt.datetime], limit: int = 20, rounds: int = 50) -> int:
+    """Claim and run due rows until none is left (or `rounds` claims); returns how many were done."""
+    done = 0
+    for _ in range(rounds):
+        items = claim(limit=limit, now=now())
+        if not items:
+            break
+        done += sum(run(item.pk, now=now()) for item in items)
+    return done
+
+
+def replay(item_ids: list[UUID], *, now: dt.datetime) -> int:
+    """Give dead rows a fresh start; returns how many."""
+    return OutboxItem.objects.filter(pk__in=item_ids, dead_at__isnull=False).update(
+        dead_at=None, attempts=0, available_at=now, error="", locked_until=None
+    )
+
+
+def forget_done(*, now: dt.datetime) -> int:
+    """Delete rows done long ago; returns how many."""
+    return OutboxItem.objects.filter(done_at__lt=now - KEEP_DONE).delete()[0]
+
+
+def depth() -> dict[str, Any]:
+    """Open and dead rows and the oldest open one, in one query."""
+    return OutboxItem.objects.aggregate(
+        open=models.Count("id", filter=Q(done_at=None, dead_at=None)),
+        dead=models.Count("id", filter=Q(dead_at__isnull=False)),
+        oldest=models.Min("available_at", filter=Q(done_at=None, dead_at=None)),
+    )

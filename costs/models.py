@@ -1,0 +1,143 @@
+"""The recorded ledger: one row per call, hourly sums per dimension, and each project's usage version."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from core.ids import uuid7
+
+USD = {"max_digits": 20, "decimal_places": 12}
+
+
+class PriceStatus(models.TextChoices):
+    """How a record came by its amount. Unknown is never zero."""
+
+    PRICED = "priced", "Priced"
+    PARTIAL = "partial", "Partly priced"
+    UNPRICED = "unpriced", "Unpriced"
+    FREE = "free", "Free"
+    CLIENT = "client", "Given by the caller"
+    BILLED = "billed", "Confirmed by the bill"
+
+
+class TenantModel(models.Model):
+    """A growing table: `project` leads every key and every query; no constraint, so it can shard."""
+
+    project = models.ForeignKey(
+        "projects.Project", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True
+
+
+class CostRecord(TenantModel):
+    """One call's cost. Partitioned by day of `occurred_at`; real key (project_id, record_id, occurred_at)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    record_id = models.CharField(max_length=300)
+    occurred_at = models.DateTimeField()
+    trace_id = models.CharField(max_length=128, blank=True)
+    span_id = models.CharField(max_length=128, blank=True)
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    request_model = models.CharField(max_length=200, blank=True)
+    operation = models.CharField(max_length=64, blank=True)
+    service_tier = models.CharField(max_length=32, blank=True)
+    environment = models.CharField(max_length=64, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
+    user_id = models.CharField(max_length=200, blank=True)
+    session_id = models.CharField(max_length=200, blank=True)
+    feature = models.CharField(max_length=200, blank=True)
+    prompt_version = models.CharField(max_length=200, blank=True)
+    tags = ArrayField(models.CharField(max_length=200), default=list)
+    api_key_id = models.UUIDField(null=True)
+    is_error = models.BooleanField(default=False)
+    latency_ms = models.FloatField(null=True)
+    first_token_ms = models.FloatField(null=True)
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    cache_read_input_tokens = models.BigIntegerField(default=0)
+    cache_write_input_tokens = models.BigIntegerField(default=0)
+    reasoning_output_tokens = models.BigIntegerField(default=0)
+    price_status = models.CharField(max_length=10, choices=PriceStatus.choices)
+    unpriced_reason = models.CharField(max_length=40, blank=True)
+    cost_usd = models.DecimalField(**USD, null=True)
+    client_cost_usd = models.DecimalField(**USD, null=True)
+    # [{"class", "quantity", "unit_price_usd", "cost_usd"}] as decimal strings, frozen at record time.
+    breakdown = models.JSONField(default=list)
+    price_source = models.CharField(max_length=80, blank=True)
+    matched_model = models.CharField(max_length=200, blank=True)
+    usage_convention = models.CharField(max_length=10, blank=True)
+    is_estimated = models.BooleanField(default=False)
+    flags = ArrayField(models.CharField(max_length=40), default=list)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "occurred_at"], name="costs_record_time"),
+            models.Index(fields=["project", "trace_id"], name="costs_record_trace"),
+        ]
+
+    def __str__(self) -> str:
+        return self.record_id
+
+
+class Dimension(models.TextChoices):
+    """What `CostAggregate.value` holds. ALL rows hold every call once; the others repeat calls by their value."""
+
+    ALL = "all"
+    USER = "user"
+    TAG = "tag"
+    API_KEY = "api_key"
+    PROMPT_VERSION = "prompt_version"
+    FEATURE = "feature"
+
+
+class CostAggregate(TenantModel):
+    """Hourly sums. Provider, model, environment and agent are part of every row, so each dimension can be filtered by
+    them; `dimension`/`value` add one more. `latency_histogram` (ALL rows only) counts calls per bucket of
+    costs.histogram and merges by adding."""
+
+    pk = models.CompositePrimaryKey(
+        "project", "hour", "dimension", "value", "provider", "model", "environment", "agent"
+    )
+    hour = models.DateTimeField()
+    dimension = models.CharField(max_length=20, choices=Dimension.choices)
+    value = models.CharField(max_length=200, blank=True)
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    environment = models.CharField(max_length=64, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
+    calls = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    unpriced_calls = models.BigIntegerField(default=0)
+    estimated_calls = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cache_read_input_tokens = models.BigIntegerField(default=0)
+    cache_write_input_tokens = models.BigIntegerField(default=0)
+    reasoning_output_tokens = models.BigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=26, decimal_places=12, default=0)
+    latency_calls = models.BigIntegerField(default=0)
+    latency_ms = models.FloatField(default=0)
+    latency_histogram = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "dimension", "hour"], name="costs_aggregate_read")]
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.dimension} {self.value}"
+
+
+class ProjectUsage(models.Model):
+    """One row per project, raised in each ledger transaction: the version keys cached cost queries (never stale), the
+    time is the project's last activity."""
+
+    project = models.OneToOneField(
+        "projects.Project", on_delete=models.CASCADE, primary_key=True, related_name="usage"
+    )
+    version = models.BigIntegerField(default=0)
+    last_activity_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.project_id} v{self.version}"

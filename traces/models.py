@@ -1,0 +1,151 @@
+"""Traces, their steps, and what was said in each step."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Q
+
+from costs.models import USD, PriceStatus, TenantModel
+
+
+class SpanStatus(models.TextChoices):
+    RUNNING = "running", "Running"
+    OK = "ok", "OK"
+    ERROR = "error", "Error"
+
+
+class SpanKind(models.TextChoices):
+    """What a step is. Only LLM and EMBEDDING are ever charged."""
+
+    LLM = "llm", "LLM"
+    EMBEDDING = "embedding", "Embedding"
+    TOOL = "tool", "Tool"
+    RETRIEVAL = "retrieval", "Retrieval"
+    RERANK = "rerank", "Rerank"
+    GUARDRAIL = "guardrail", "Guardrail"
+    EVALUATOR = "evaluator", "Evaluator"
+    AGENT = "agent", "Agent"
+    CHAIN = "chain", "Chain"
+    SPAN = "span", "Span"
+
+
+class Trace(TenantModel):
+    """One run of a program: rolled up from its spans by the writer, one row whatever their number."""
+
+    pk = models.CompositePrimaryKey("project", "trace_id")
+    trace_id = models.CharField(max_length=128)
+    name = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=10, choices=SpanStatus.choices)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.FloatField(null=True)
+    # First and last `started_at` of its spans: the partitions they lie in.
+    first_span_at = models.DateTimeField()
+    last_span_at = models.DateTimeField()
+    span_count = models.IntegerField(default=0)
+    error_count = models.IntegerField(default=0)
+    running_count = models.IntegerField(default=0)
+    call_count = models.IntegerField(default=0)
+    unpriced_calls = models.IntegerField(default=0)
+    cost_usd = models.DecimalField(**USD, default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    providers = ArrayField(models.CharField(max_length=64), default=list)
+    model_names = ArrayField(models.CharField(max_length=200), default=list)
+    agent = models.CharField(max_length=200, blank=True)
+    environment = models.CharField(max_length=64, blank=True)
+    release = models.CharField(max_length=200, blank=True)
+    user_id = models.CharField(max_length=200, blank=True)
+    session_id = models.CharField(max_length=200, blank=True)
+    tags = ArrayField(models.CharField(max_length=200), default=list)
+    metadata = models.JSONField(default=dict)
+    # First words of the input, encrypted like payloads.
+    preview = models.BinaryField(default=b"")
+    # Up to 24 steps as [offset_ms, duration_ms, kind]: the row's fingerprint.
+    strip = models.JSONField(default=list)
+    has_root = models.BooleanField(default=False)
+    # Raised by one in each transaction that changes the trace (under its row lock): gap-free, so live pages can resync.
+    seq = models.BigIntegerField(default=0)
+    # pg_current_xact_id() of the insert: "new since my snapshot" without trusting clocks.
+    created_xid = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "-started_at", "-trace_id"], name="traces_trace_time"),
+            models.Index(fields=["project", "-cost_usd", "-trace_id"], name="traces_trace_cost"),
+            models.Index(fields=["project", "-duration_ms", "-trace_id"], name="traces_trace_duration"),
+            models.Index(fields=["project", "-created_at"], name="traces_trace_created"),
+            models.Index(
+                fields=["project", "session_id"], name="traces_trace_session", condition=~Q(session_id="")
+            ),
+            models.Index(fields=["project", "user_id"], name="traces_trace_user", condition=~Q(user_id="")),
+            GinIndex(fields=["tags"], name="traces_trace_tags"),
+        ]
+
+    def __str__(self) -> str:
+        return self.trace_id
+
+
+class Span(TenantModel):
+    """One step. Partitioned by day of `started_at`, which is fixed when the step is first seen."""
+
+    pk = models.CompositePrimaryKey("project", "trace_id", "span_id", "started_at")
+    trace_id = models.CharField(max_length=128)
+    span_id = models.CharField(max_length=128)
+    started_at = models.DateTimeField()
+    parent_span_id = models.CharField(max_length=128, blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    kind = models.CharField(max_length=12, choices=SpanKind.choices)
+    status = models.CharField(max_length=10, choices=SpanStatus.choices)
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.FloatField(null=True)
+    first_token_ms = models.FloatField(null=True)
+    provider = models.CharField(max_length=64, blank=True)
+    request_model = models.CharField(max_length=200, blank=True)
+    response_model = models.CharField(max_length=200, blank=True)
+    operation = models.CharField(max_length=64, blank=True)
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    cache_read_input_tokens = models.BigIntegerField(default=0)
+    cache_write_input_tokens = models.BigIntegerField(default=0)
+    reasoning_output_tokens = models.BigIntegerField(default=0)
+    cost_usd = models.DecimalField(**USD, null=True)
+    price_status = models.CharField(max_length=10, choices=PriceStatus.choices, blank=True)
+    # Whether this step has a cost record, and whether a step below it has one that counts tokens (leaf costs only).
+    has_cost_record = models.BooleanField(default=False)
+    has_cost_below = models.BooleanField(default=False)
+    is_cache_hit = models.BooleanField(default=False)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.CharField(max_length=2000, blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True)
+    dialect = models.CharField(max_length=30, blank=True)
+    flags = ArrayField(models.CharField(max_length=40), default=list)
+    seq = models.BigIntegerField(default=0)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "trace_id", "parent_span_id"], name="traces_span_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.span_id
+
+
+class SpanPayload(TenantModel):
+    """Input, output, attributes and events of one step: msgpack, zlib, AES-GCM with the organisation's key.
+
+    Read only when a person opens the step. Partitioned like Span.
+    """
+
+    pk = models.CompositePrimaryKey("project", "trace_id", "span_id", "started_at")
+    trace_id = models.CharField(max_length=128)
+    span_id = models.CharField(max_length=128)
+    started_at = models.DateTimeField()
+    data = models.BinaryField()
+    size = models.IntegerField(default=0)  # bytes before compression
+
+    def __str__(self) -> str:
+        return self.span_id
