@@ -5,6 +5,7 @@ from pathlib import Path
 
 import environ
 
+from config import embedded
 from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_str
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -84,11 +85,8 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL: the only memory that matters. Embedded unless DATABASE_URL says otherwise (config.embedded).
-DATABASES = {
-    "default": environ.Env.db_url_config(
-        env_secret("DATABASE_URL", f"postgres://llmlab@127.0.0.1:{env_int('LLMLAB_PG_PORT', 54329)}/llmlab")
-    )
-}
+DATABASE_URL = env_secret("DATABASE_URL", "") or embedded.database_url(LLMLAB_DATA_DIR)
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
 LLMLAB_STATEMENT_TIMEOUT_MS = env_int("LLMLAB_STATEMENT_TIMEOUT_MS", 15_000, minimum=100)
 DATABASES["default"] |= {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
@@ -111,7 +109,7 @@ if env_bool("LLMLAB_DB_POOL", False):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: broker, cache, channel layer. May be flushed at any moment.
-REDIS_URL = env_secret("REDIS_URL", f"redis://127.0.0.1:{env_int('LLMLAB_REDIS_PORT', 63799)}/0")
+REDIS_URL = env_secret("REDIS_URL", "") or embedded.redis_url(LLMLAB_DATA_DIR)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

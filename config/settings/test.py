@@ -1,9 +1,12 @@
-"""pytest: plain static storage, mails in memory, no pool, its own Redis database."""
+"""pytest: plain static storage, mails in memory, no pool, throw-away services."""
 
 import os
 
+from config.embedded import testing
+
 os.environ.setdefault("LLMLAB_SECRET_KEY", "test-only-" + "k" * 50)
 os.environ.setdefault("LLMLAB_ENCRYPTION_KEYS", "dGVzdC1vbmx5LWtleS10ZXN0LW9ubHkta2V5LTEyMzQ=")
+testing.reserve()
 
 from .base import *  # noqa: E402, F403
 

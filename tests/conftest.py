@@ -1,0 +1,77 @@
+"""The test run's services, its partitions, and the walls around it: sockets go to loopback only."""
+
+import datetime as dt
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from config.embedded import testing
+
+BACK_DAYS = 7
+_services: list[Any] = []
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """PostgreSQL and Redis start once per run, before xdist starts its workers."""
+    if not _services and not config.option.collectonly:
+        _services.extend(testing.start_reserved())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    testing.stop(_services)
+    _services.clear()
+
+
+class OutsideNetworkError(RuntimeError):
+    """A test tried to leave the machine."""
+
+
+def _check_loopback(target: Any) -> None:
+    if isinstance(target, tuple) and target[0] not in {"127.0.0.1", "::1", "localhost", ""}:
+        raise OutsideNetworkError(
+            f"Tests talk to loopback only, not to {target!r}. Use a fake in tests/fakes."
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    def connect(self: socket.socket, address: Any) -> None:
+        _check_loopback(address)
+        _connect(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        _check_loopback(address)
+        return _connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """After the migrations: day partitions of the last week and the next days."""
+    from core import partitions
+
+    today = dt.datetime.now(dt.UTC).date()
+    with django_db_blocker.unblock():
+        partitions.ensure_ahead(today)
+        partitions.ensure_days(today - dt.timedelta(days=back) for back in range(2, BACK_DAYS + 1))
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(request: pytest.FixtureRequest) -> None:
+    """A test with the database starts with an empty Redis database, its worker's own."""
+    if request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & set(
+        request.fixturenames
+    ):
+        from django.conf import settings
+        from redis import Redis
+
+        with Redis.from_url(settings.REDIS_URL) as client:
+            client.flushdb()
