@@ -5,7 +5,7 @@ from datetime import datetime
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from accounts.models import Organization, User
+from accounts.models import Organization, Role, User
 from core.base_models import TimestampedModel, UUIDModel
 
 
@@ -22,6 +22,10 @@ class Project(UUIDModel, TimestampedModel):
     slug = models.SlugField(max_length=80)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     first_trace_at = models.DateTimeField(null=True, blank=True)
+
+    # Set by projects.access for the person or key that asked: their role, and what URLs carry (slug, or UUID if ambiguous).
+    role: Role
+    ref: str
 
     class Meta:
         constraints = [

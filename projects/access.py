@@ -1,0 +1,151 @@
+"""The only way from a request to a Project. Unknown, foreign and deleting projects are all the same 404."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Q
+from django.http import HttpRequest
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import ROLE_RANK, Role, User
+from accounts.selectors import SESSION_ORGANIZATION
+from core.errors import DomainError, NotFoundError
+from projects.authentication import KeyAuth
+from projects.models import ApiKey, Project
+
+SESSION_PROJECT = "project_ref"
+UNKNOWN_PROJECT = "There is no such project, or you have no access to it."
+# What a person must be in the organisation to do what a key with this scope does.
+SCOPE_ROLES = {
+    ApiKey.Scope.READ: Role.VIEWER,
+    ApiKey.Scope.INGEST: Role.MEMBER,
+    ApiKey.Scope.GATEWAY: Role.MEMBER,
+    ApiKey.Scope.ADMIN: Role.ADMIN,
+}
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """A UUID in its usual spelling, else None."""
+    if len(text) not in (32, 36):
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def project_for(
+    user: User | HttpRequest | Any,
+    slug: str,
+    role: Role = Role.VIEWER,
+    *,
+    request: HttpRequest | None = None,
+) -> Project:
+    """The project behind `slug` (slug or UUID) when `user` (or the user of a request) is at least `role` there.
+
+    One query. Raises NotFoundError when there is none the user may see, DomainError 403 when the role is too low. The
+    project comes with its organisation, `.role` (the user's) and `.ref` (what URLs carry: the slug, or the UUID when the slug
+    is ambiguous for this user). With a request, the session remembers the project.
+    """
+    if isinstance(user, HttpRequest):
+        request, user = user, user.user
+    if not user.is_authenticated:
+        raise NotFoundError(UNKNOWN_PROJECT)
+    project = _pick(_visible(user, slug), request)
+    if ROLE_RANK[project.role] < ROLE_RANK[role]:
+        raise DomainError(
+            f"This needs the role {role.label.lower()}.", code="forbidden", status=403
+        )
+    if request is not None:
+        _remember(request, project)
+    return project
+
+
+def _visible(user: User, slug: str) -> list[Project]:
+    uid = parse_uuid(slug)
+    named = Q(pk=uid) if uid else Q(slug=slug)
+    if "\x00" in slug:
+        return []
+    projects = list(
+        Project.objects.filter(named, organization__memberships__user=user)
+        .exclude(status=Project.Status.DELETING)
+        .select_related("organization")
+        .annotate(user_role=F("organization__memberships__role"))
+        .order_by("created_at", "id")
+    )
+    for project in projects:
+        project.role = Role(project.user_role)  # type: ignore[attr-defined]  # annotated above
+        project.ref = str(project.pk) if uid or len(projects) > 1 else project.slug
+    return projects
+
+
+def _pick(projects: list[Project], request: HttpRequest | None) -> Project:
+    if not projects:
+        raise NotFoundError(UNKNOWN_PROJECT)
+    if len(projects) > 1 and request is not None:
+        chosen = request.session.get(SESSION_ORGANIZATION)
+        for project in projects:
+            if str(project.organization_id) == chosen:
+                return project
+    return projects[0]
+
+
+def _remember(request: HttpRequest, project: Project) -> None:
+    request.current_project = project  # type: ignore[attr-defined]  # read by the shell without another query
+    session = getattr(request, "session", None)
+    if session is not None and session.get(SESSION_PROJECT) != str(project.pk):
+        session[SESSION_PROJECT] = str(project.pk)
+
+
+def project_from_api(request: Request, ref: str, scope: str) -> Project:
+    """The project an API request may use with `scope`, for a key as for a person. One query.
+
+    A key reaches its own project only (404 otherwise); a person needs the role that matches the scope. Raises NotFoundError,
+    DomainError 403.
+    """
+    auth = request.auth
+    if isinstance(auth, KeyAuth):
+        if not auth.names_project(ref):
+            raise NotFoundError(UNKNOWN_PROJECT)
+        check_scope(auth, scope)
+        return project_of_key(auth)
+    return project_for(request.user, ref, SCOPE_ROLES[ApiKey.Scope(scope)])
+
+
+def project_of_key(auth: KeyAuth) -> Project:
+    """The key's project, shaped like `project_for`'s. One query."""
+    project = (
+        Project.objects.select_related("organization")
+        .filter(pk=auth.project_id)
+        .exclude(status=Project.Status.DELETING)
+        .first()
+    )
+    if project is None:
+        raise NotFoundError(UNKNOWN_PROJECT)
+    project.role = Role.ADMIN if ApiKey.Scope.ADMIN in auth.scopes else Role.VIEWER
+    project.ref = project.slug
+    return project
+
+
+def check_scope(auth: KeyAuth, scope: str) -> None:
+    """Raises DomainError 403 naming the scope the key lacks."""
+    if scope not in auth.scopes:
+        raise DomainError(
+            f"This API key lacks the scope {scope}.", code="missing_scope", status=403
+        )
+
+
+def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802  (reads as the class it returns)
+    """A DRF permission: a key needs `scope`; a person needs to be logged in, their role is checked with the project."""
+
+    class _HasScope(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            if isinstance(request.auth, KeyAuth):
+                check_scope(request.auth, scope)
+                return True
+            return bool(request.user and request.user.is_authenticated)
+
+    _HasScope.__name__ = f"HasScope_{scope}"
+    return _HasScope
