@@ -63,7 +63,10 @@ class Trace(TenantModel):
     preview = models.BinaryField(default=b"")
     # Up to 24 steps as [offset_ms, duration_ms, kind]: the row's fingerprint.
     strip = models.JSONField(default=list)
-    has_root = models.BooleanField(default=False)
+    # The earliest span without a parent; its name, status and facts win whatever order spans arrive in.
+    root_span_id = models.CharField(max_length=128, blank=True)
+    root_started_at = models.DateTimeField(null=True)
+    root_status = models.CharField(max_length=10, blank=True)
     # Raised by one in each transaction that changes the trace (under its row lock): gap-free, so live pages can resync.
     seq = models.BigIntegerField(default=0)
     # pg_current_xact_id() of the insert: "new since my snapshot" without trusting clocks.
@@ -86,6 +89,10 @@ class Trace(TenantModel):
 
     def __str__(self) -> str:
         return self.trace_id
+
+    @property
+    def has_root(self) -> bool:
+        return bool(self.root_span_id)
 
 
 class Span(TenantModel):

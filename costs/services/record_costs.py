@@ -1,0 +1,125 @@
+"""The ledger's writing side: price, COPY, sum up. Always inside the caller's transaction, set-based, exact."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from core import partitions
+from costs import signals
+from costs.pricing import price_call
+from costs.services import aggregates
+from costs.services.rows import COLUMNS, CostRow, cost_row
+from costs.usage import ChargeableCall
+
+TABLE = "costs_costrecord"
+_COPY = f"COPY {TABLE} (project_id, {', '.join(COLUMNS)}) FROM STDIN"
+_known_days: dict[str, set[dt.date]] = {}
+
+
+def ensure_partitions(days: Iterable[dt.date], *, tables: Sequence[str] = (TABLE,)) -> None:
+    """Make the day partitions a batch needs; remembers what this process has seen. Call outside the transaction."""
+    wanted = set(days)
+    for table in tables:
+        known = _known_days.setdefault(table, set())
+        if wanted <= known:
+            continue
+        partitions.ensure_days(wanted, tables=[table])
+        known |= wanted
+
+
+def forget_partitions() -> None:
+    """Drop the process's memory of partitions (after retention or in tests)."""
+    _known_days.clear()
+
+
+def price_calls(calls: Sequence[ChargeableCall], *, now: dt.datetime) -> list[CostRow]:
+    """Ledger rows of `calls`, priced. Pure CPU: do it before taking locks."""
+    return [cost_row(call, price_call(call), now=now) for call in calls]
+
+
+def write_rows(cursor: Any, *, project_id: UUID, rows: Sequence[CostRow], deltas: aggregates.Deltas) -> None:
+    """COPY `rows`, which must be new, and add them to `deltas`."""
+    if not rows:
+        return
+    with cursor.copy(_COPY) as copy:
+        for row in rows:
+            copy.write_row((project_id, *(getattr(row, name) for name in COLUMNS)))
+    aggregates.add(deltas, rows)
+
+
+_REMOVE = f"""
+DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
+WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
+RETURNING {", ".join("c." + name if name != "breakdown" else "c.breakdown::text" for name in COLUMNS)}
+"""
+
+
+def remove_rows(
+    cursor: Any, *, project_id: UUID, keys: Sequence[tuple[str, dt.datetime]], deltas: aggregates.Deltas
+) -> list[CostRow]:
+    """Delete the records of wrapper calls whose children turned out to carry the cost, and take them from `deltas`."""
+    if not keys:
+        return []
+    cursor.execute(_REMOVE, [[key for key, _ in keys], [at for _, at in keys], project_id])
+    rows = [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in cursor.fetchall()]
+    aggregates.add(deltas, rows, sign=-1)
+    return rows
+
+
+_TOUCH = """
+INSERT INTO costs_projectusage AS u (project_id, version, last_activity_at) VALUES (%s, 1, %s)
+ON CONFLICT (project_id) DO UPDATE SET version = u.version + 1,
+  last_activity_at = greatest(u.last_activity_at, excluded.last_activity_at)
+RETURNING version
+"""
+
+
+def finish(
+    cursor: Any, *, project_id: UUID, deltas: aggregates.Deltas, recorded: int, now: dt.datetime
+) -> int:
+    """Apply the sums and raise the project's usage version; the last thing before COMMIT, because these rows are shared
+    by every writer of the project. Returns the version (1: the project's first data)."""
+    aggregates.apply(cursor, project_id=project_id, deltas=deltas)
+    cursor.execute(_TOUCH, [project_id, now])
+    version: int = cursor.fetchone()[0]
+    if recorded:
+        signals.usage_recorded.send(sender=CostRow, project_id=project_id, recorded=recorded, now=now)
+    return version
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What became of bare cost records, by record id."""
+
+    stored: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    rows: tuple[CostRow, ...]
+
+
+def record_costs(*, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.datetime) -> Recorded:
+    """Store bare cost records (no span behind them) exactly once by `record_id`, in one transaction.
+
+    An id that was seen before, also under another time, changes nothing. A project's bare records are written one
+    batch at a time (advisory lock), because a partitioned table cannot hold a unique key without its time.
+    """
+    by_id = {call.record_id: call for call in calls}
+    rows = price_calls(list(by_id.values()), now=now)
+    ensure_partitions({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"costs:{project_id}"])
+        cursor.execute(
+            f"SELECT record_id FROM {TABLE} WHERE project_id = %s AND record_id = ANY(%s)",
+            [project_id, list(by_id)],
+        )
+        seen = {record_id for (record_id,) in cursor.fetchall()}
+        fresh = [row for row in rows if row.record_id not in seen]
+        deltas: aggregates.Deltas = {}
+        write_rows(cursor, project_id=project_id, rows=fresh, deltas=deltas)
+        if fresh:
+            finish(cursor, project_id=project_id, deltas=deltas, recorded=len(fresh), now=now)
+    return Recorded(
+        stored=tuple(row.record_id for row in fresh), duplicates=tuple(sorted(seen)), rows=tuple(fresh)
+    )

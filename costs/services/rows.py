@@ -1,0 +1,100 @@
+"""A ledger row in memory: what COPY writes and what the sums are made of."""
+
+import datetime as dt
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from core.ids import uuid7
+from costs.pricing import Priced
+from costs.usage import ChargeableCall
+
+
+class CostRow(msgspec.Struct, kw_only=True):
+    """The columns of CostRecord that sums, COPY and the trace roll-up need, in the table's words."""
+
+    id: UUID
+    record_id: str
+    occurred_at: dt.datetime
+    trace_id: str
+    span_id: str
+    provider: str
+    model: str
+    request_model: str
+    operation: str
+    service_tier: str
+    environment: str
+    agent: str
+    user_id: str
+    session_id: str
+    feature: str
+    prompt_version: str
+    tags: list[str]
+    api_key_id: UUID | None
+    is_error: bool
+    latency_ms: float | None
+    first_token_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    reasoning_output_tokens: int
+    price_status: str
+    unpriced_reason: str
+    cost_usd: Decimal | None
+    client_cost_usd: Decimal | None
+    breakdown: str  # JSON text
+    price_source: str
+    matched_model: str
+    usage_convention: str
+    is_estimated: bool
+    flags: list[str]
+    recorded_at: dt.datetime
+
+
+COLUMNS = CostRow.__struct_fields__
+
+
+def cost_row(call: ChargeableCall, priced: Priced, *, now: dt.datetime) -> CostRow:
+    """The ledger row of one priced call."""
+    usage = call.usage
+    return CostRow(
+        id=uuid7(),
+        record_id=call.record_id,
+        occurred_at=call.occurred_at,
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+        provider=call.provider,
+        model=call.model,
+        request_model=call.request_model,
+        operation=call.operation,
+        service_tier=call.service_tier[:32],
+        environment=call.environment,
+        agent=call.agent,
+        user_id=call.user_id,
+        session_id=call.session_id,
+        feature=call.feature,
+        prompt_version=call.prompt_version,
+        tags=list(call.tags),
+        api_key_id=UUID(call.api_key_id) if call.api_key_id else None,
+        is_error=call.is_error,
+        latency_ms=call.latency_ms,
+        first_token_ms=call.first_token_ms,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cache_read_input_tokens=usage.cache_read_input_tokens if usage else 0,
+        cache_write_input_tokens=usage.cache_write_input_tokens if usage else 0,
+        reasoning_output_tokens=usage.reasoning_output_tokens if usage else 0,
+        price_status=priced.status,
+        unpriced_reason=priced.unpriced_reason[:40],
+        cost_usd=priced.cost_usd,
+        client_cost_usd=call.client_cost_usd,
+        breakdown=msgspec.json.encode(priced.breakdown).decode(),
+        price_source=priced.price_source[:80],
+        matched_model=priced.matched_model[:200],
+        usage_convention=usage.convention if usage else "",
+        is_estimated=usage.is_estimated if usage else False,
+        flags=[flag[:40] for flag in priced.flags],
+        recorded_at=now,
+    )

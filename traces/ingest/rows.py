@@ -1,0 +1,163 @@
+"""Rows of the span tables: from a NormalSpan to COPY, and merging a running step with what came before."""
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from traces.ingest.span import NormalSpan
+from traces.payloads import payload_context, seal_payload
+
+SpanKey = tuple[str, str]  # trace_id, span_id
+PAYLOAD_FIELDS = ("input", "output", "tools", "parameters", "attributes", "events", "metadata")
+_EMPTY: tuple[Any, ...] = (None, "", {}, [], ())
+
+
+class SpanRow(msgspec.Struct, kw_only=True):
+    """The columns of Span, in the table's words."""
+
+    trace_id: str
+    span_id: str
+    started_at: dt.datetime
+    parent_span_id: str
+    name: str
+    kind: str
+    status: str
+    ended_at: dt.datetime | None
+    duration_ms: float | None
+    first_token_ms: float | None
+    provider: str
+    request_model: str
+    response_model: str
+    operation: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    reasoning_output_tokens: int
+    cost_usd: Decimal | None
+    price_status: str
+    has_cost_record: bool
+    has_cost_below: bool
+    is_cache_hit: bool
+    error_type: str
+    error_message: str
+    finish_reason: str
+    dialect: str
+    flags: list[str]
+    seq: int
+    received_at: dt.datetime
+
+
+SPAN_COLUMNS = SpanRow.__struct_fields__
+_COPY_SPANS = f"COPY traces_span (project_id, {', '.join(SPAN_COLUMNS)}) FROM STDIN"
+_COPY_PAYLOADS = (
+    "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size) FROM STDIN"
+)
+
+
+def key_of(span: NormalSpan) -> SpanKey:
+    return span.trace_id, span.span_id
+
+
+def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
+    """The row of `span`; cost, flags of the leaf rule and `seq` are filled in by the writer."""
+    usage = span.usage
+    return SpanRow(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        started_at=span.started_at,
+        parent_span_id=span.parent_span_id,
+        name=span.name,
+        kind=span.kind,
+        status=span.status,
+        ended_at=span.ended_at,
+        duration_ms=span.duration_ms,
+        first_token_ms=span.first_token_ms,
+        provider=span.provider,
+        request_model=span.request_model,
+        response_model=span.response_model,
+        operation=span.operation,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cache_read_input_tokens=usage.cache_read_input_tokens if usage else 0,
+        cache_write_input_tokens=usage.cache_write_input_tokens if usage else 0,
+        reasoning_output_tokens=usage.reasoning_output_tokens if usage else 0,
+        cost_usd=None,
+        price_status="",
+        has_cost_record=False,
+        has_cost_below=False,
+        is_cache_hit=span.is_cache_hit,
+        error_type=span.error_type,
+        error_message=span.error_message,
+        finish_reason=span.finish_reason,
+        dialect=span.dialect,
+        flags=list(span.flags),
+        seq=0,
+        received_at=now,
+    )
+
+
+def merged(old: NormalSpan, new: NormalSpan) -> NormalSpan:
+    """`new` completed by what only `old` knew. An ended step is never reopened; the first start time stays, because the
+    step lives in that day's partition."""
+    if old.status != "running" and new.status == "running":
+        old, new = new, old
+    facts = {
+        name: getattr(old, name)
+        for name in NormalSpan.__struct_fields__
+        if getattr(new, name) in _EMPTY and getattr(old, name) not in _EMPTY
+    }
+    return msgspec.structs.replace(new, **facts, started_at=min(old.started_at, new.started_at))
+
+
+def deduplicated(spans: Sequence[NormalSpan]) -> dict[SpanKey, NormalSpan]:
+    """One span per key, in first-seen order; several messages about one step in a batch become one."""
+    by_key: dict[SpanKey, NormalSpan] = {}
+    for span in spans:
+        key = key_of(span)
+        by_key[key] = merged(by_key[key], span) if key in by_key else span
+    return by_key
+
+
+def payload_content(span: NormalSpan) -> dict[str, Any]:
+    """What is sealed: only what the step has."""
+    content = {name: value for name in PAYLOAD_FIELDS if (value := getattr(span, name)) not in _EMPTY}
+    for name in ("scope_name", "scope_version", "response_id"):
+        if value := getattr(span, name):
+            content[name] = value
+    return content
+
+
+def sealed_payloads(
+    spans: Sequence[NormalSpan], *, cipher: AESGCM, project_id: UUID
+) -> dict[SpanKey, tuple[bytes, int]]:
+    """Sealed payloads by step; steps that carried no content have none."""
+    sealed = {}
+    for span in spans:
+        if content := payload_content(span):
+            context = payload_context(project_id, span.trace_id, span.span_id)
+            sealed[key_of(span)] = seal_payload(cipher, content, context)
+    return sealed
+
+
+def copy_spans(cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow]) -> None:
+    with cursor.copy(_COPY_SPANS) as copy:
+        for row in rows:
+            copy.write_row((project_id, *(getattr(row, name) for name in SPAN_COLUMNS)))
+
+
+def copy_payloads(
+    cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow], sealed: dict[SpanKey, tuple[bytes, int]]
+) -> None:
+    having = [row for row in rows if (row.trace_id, row.span_id) in sealed]
+    if not having:
+        return
+    with cursor.copy(_COPY_PAYLOADS) as copy:
+        for row in having:
+            data, size = sealed[row.trace_id, row.span_id]
+            copy.write_row((project_id, row.trace_id, row.span_id, row.started_at, data, size))
