@@ -82,8 +82,15 @@ def is_active(context: template.Context, prefixes: str) -> bool:
 
 
 @register.simple_tag(takes_context=True)
-def query_with(context: template.Context, **changes: Any) -> str:
-    """`?…` of this page with some parameters replaced, dropped (None) or repeated (a list)."""
+def query_with(
+    context: template.Context, param_name: str = "", param_value: Any = None, **changes: Any
+) -> str:
+    """`?…` of this page with some parameters replaced, dropped (None) or repeated (a list).
+
+    `param_name` and `param_value` set one more whose name is only known at run time.
+    """
+    if param_name:
+        changes[param_name] = param_value
     request: HttpRequest | None = context.get("request")
     params = request.GET.copy() if request else QueryDict(mutable=True)
     for name, value in changes.items():
@@ -126,6 +133,17 @@ def _sort_of(context: template.Context, param: str, default: str) -> str:
 def json_view(value: Any, open_depth: int = 2) -> SafeString:
     """A folding tree of a JSON value; capped, so any payload renders."""
     return json_tree(value, open_depth=open_depth)
+
+
+@register.simple_tag
+def fold(text: Any, cap: int = 1200) -> dict[str, Any]:
+    """A long text as `head`, `rest` and `rest_length`; cut at a space near `cap`."""
+    whole = "" if text is None else str(text)
+    if len(whole) <= cap + 200:
+        return {"head": whole, "rest": "", "rest_length": 0}
+    at = whole.rfind(" ", cap - 80, cap)
+    at = at if at > 0 else cap
+    return {"head": whole[:at], "rest": whole[at:], "rest_length": len(whole) - at}
 
 
 @register.filter

@@ -1,0 +1,15 @@
+// Progressive enhancement only: every page can be read and every form sent without this file.
+// One custom element per behaviour, so it wakes up by itself when htmx inserts it. No eval, no inline handlers.
+import "./theme_toggle.js";
+import "./chart_tip.js";
+import "./tree_nav.js";
+import "./copy_button.js";
+import "./toast_region.js";
+import "./dialogs.js";
+import "./pop_menu.js";
+import "./filter_list.js";
+import "./confirm_typed.js";
+import "./time_ago.js";
+import "./live_clock.js";
+import "./live_status.js";
+import "./shortcuts.js";
