@@ -3,10 +3,14 @@ from django.apps import AppConfig
 
 class TracesConfig(AppConfig):
     name = "traces"
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core import partitions
+        from core import outbox, partitions
+        from projects import purge
+        from traces import followups
+        from traces import purge as rows
 
         partitions.register("traces_span", "started_at")
         partitions.register("traces_spanpayload", "started_at")
+        purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
+        outbox.handler("traces.first_trace")(followups.record_first_trace)
