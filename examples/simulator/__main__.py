@@ -1,0 +1,45 @@
+"""`python -m examples.simulator [--host 127.0.0.1] [--port 8900] [--pace 1]`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from examples.simulator.app import app
+from examples.simulator.server import serve
+
+
+async def _run(host: str, port: int) -> int:
+    try:
+        server = await serve(app, host, port)
+    except OSError as error:
+        print(f"Cannot listen on {host}:{port}: {error.strerror}. Try --port 0.", file=sys.stderr)
+        return 1
+    # The first line names the address: whoever asked for port 0 reads it.
+    print(f"simulator listening on http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    server.close()
+    return 0
+
+
+def main() -> int:
+    """Parses the arguments and serves until a signal."""
+    parser = argparse.ArgumentParser(prog="python -m examples.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("SIMULATOR_PORT", "8900")))
+    parser.add_argument("--pace", help="1 answers at a believable speed, 0 at once")
+    options = parser.parse_args()
+    if options.pace is not None:
+        os.environ["SIMULATOR_PACE"] = options.pace
+    logging.basicConfig(level=logging.INFO)
+    return asyncio.run(_run(options.host, options.port))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

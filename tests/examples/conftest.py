@@ -1,0 +1,11 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.simulator import running_simulator
+
+
+@pytest.fixture(scope="session")
+def simulator_url() -> Iterator[str]:
+    with running_simulator() as url:
+        yield url
