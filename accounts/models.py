@@ -81,13 +81,17 @@ ROLE_RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 class Membership(UUIDModel, TimestampedModel):
     """What a person may do in an organisation."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships"
+    )
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "user"], name="accounts_membership_unique")
+            models.UniqueConstraint(
+                fields=["organization", "user"], name="accounts_membership_unique"
+            )
         ]
 
     def __str__(self) -> str:
@@ -101,7 +105,9 @@ class Membership(UUIDModel, TimestampedModel):
 class Invitation(UUIDModel, TimestampedModel):
     """An offer of membership to one e-mail address; the token is stored only as its SHA-256."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="invitations"
+    )
     email = models.EmailField(max_length=254)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -111,7 +117,9 @@ class Invitation(UUIDModel, TimestampedModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["organization", "-created_at"], name="accounts_invite_recent")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="accounts_invite_recent")
+        ]
 
     def __str__(self) -> str:
         return f"{self.email} {self.role}"
@@ -120,8 +128,12 @@ class Invitation(UUIDModel, TimestampedModel):
 class AuditEvent(UUIDModel):
     """Who did what to what. Written by `accounts.services.record_audit_event`; never changed."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="audit_events")
-    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="audit_events"
+    )
+    actor = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     actor_label = models.CharField(max_length=254)
     action = models.CharField(max_length=80)
     target = models.CharField(max_length=200, blank=True)
@@ -129,7 +141,9 @@ class AuditEvent(UUIDModel):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = [models.Index(fields=["organization", "-created_at"], name="accounts_audit_recent")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="accounts_audit_recent")
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"

@@ -200,3 +200,10 @@ def _reloaded(membership: Membership) -> Membership:
     if found is None:
         raise NotFoundError("This person is no longer a member.")
     return found
+
+
+def update_profile(*, user: User, name: str) -> User:
+    """Change the person's own name; raises DomainError on control characters."""
+    user.name = clean_name(name, limit=120) if name.strip() else ""
+    user.save(update_fields=["name"])
+    return user

@@ -1,5 +1,6 @@
 """The only way from a request to a Project. Unknown, foreign and deleting projects are all the same 404."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from core.errors import DomainError, NotFoundError
 from projects.authentication import KeyAuth
 from projects.models import ApiKey, Project
 
-SESSION_PROJECT = "project_ref"
+SESSION_PROJECT = "project_id"
 UNKNOWN_PROJECT = "There is no such project, or you have no access to it."
 # What a person must be in the organisation to do what a key with this scope does.
 SCOPE_ROLES = {
@@ -93,17 +94,22 @@ def _pick(projects: list[Project], request: HttpRequest | None) -> Project:
 
 
 def _remember(request: HttpRequest, project: Project) -> None:
-    request.current_project = project  # type: ignore[attr-defined]  # read by the shell without another query
-    session = getattr(request, "session", None)
-    if session is not None and session.get(SESSION_PROJECT) != str(project.pk):
-        session[SESSION_PROJECT] = str(project.pk)
+    """For the shell of this page; and for the next visit, when a person opened a page (panels that poll do not count)."""
+    request.current_project = project  # type: ignore[attr-defined]
+    if request.method != "GET" or request.headers.get("HX-Request"):
+        return
+    wanted = {SESSION_PROJECT: str(project.pk), SESSION_ORGANIZATION: str(project.organization_id)}
+    if any(request.session.get(name) != value for name, value in wanted.items()):
+        request.session.update(wanted)
 
 
-def project_from_api(request: Request, ref: str, scope: str) -> Project:
+def project_from_api(
+    request: Request, ref: str, scope: str, *, role: Role | None = None
+) -> Project:
     """The project an API request may use with `scope`, for a key as for a person. One query.
 
-    A key reaches its own project only (404 otherwise); a person needs the role that matches the scope. Raises NotFoundError,
-    DomainError 403.
+    A key reaches its own project only (404 otherwise); a person needs `role`, by default the one that matches the
+    scope. Raises NotFoundError, DomainError 403.
     """
     auth = request.auth
     if isinstance(auth, KeyAuth):
@@ -111,7 +117,20 @@ def project_from_api(request: Request, ref: str, scope: str) -> Project:
             raise NotFoundError(UNKNOWN_PROJECT)
         check_scope(auth, scope)
         return project_of_key(auth)
-    return project_for(request.user, ref, SCOPE_ROLES[ApiKey.Scope(scope)])
+    return project_for(request.user, ref, role or SCOPE_ROLES[ApiKey.Scope(scope)])
+
+
+def check_may_hold(role: Role, scopes: Iterable[str]) -> None:
+    """A key must not do more than the person who makes, rotates or revokes it; raises DomainError 403 naming the scope."""
+    for scope in scopes:
+        needed = SCOPE_ROLES[ApiKey.Scope(scope)]
+        if ROLE_RANK[role] < ROLE_RANK[needed]:
+            raise DomainError(
+                f"A key with the scope {scope} needs the role {needed.label.lower()}.",
+                code="forbidden",
+                status=403,
+                fields=["scopes"],
+            )
 
 
 def project_of_key(auth: KeyAuth) -> Project:

@@ -37,11 +37,15 @@ def create_api_key(
     expires_at: dt.datetime | None = None,
     value: str | None = None,
     actor_label: str = "",
+    now: dt.datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """A key and its raw value, which is not kept. `value` is an operator's own key (headless initialisation).
 
-    Raises DomainError for bad scopes, name or value, ConflictError when `value` is in use.
+    Raises DomainError for bad scopes, name, value or (with `now`) an expiry in the past, ConflictError when `value`
+    is in use.
     """
+    if now is not None and expires_at is not None and expires_at <= now:
+        raise DomainError("expires_at must be in the future.", fields=["expires_at"])
     wanted = check_scopes(scopes)
     name = clean_name(name, limit=80)
     raw = check_given_value(value) if value is not None else new_raw_key()

@@ -17,7 +17,9 @@ class Project(UUIDModel, TimestampedModel):
         ARCHIVED = "archived", "Archived"
         DELETING = "deleting", "Deleting"
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="projects")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="projects"
+    )
     name = models.CharField(max_length=80)
     slug = models.SlugField(max_length=80)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
@@ -29,7 +31,9 @@ class Project(UUIDModel, TimestampedModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "slug"], name="projects_project_slug_unique")
+            models.UniqueConstraint(
+                fields=["organization", "slug"], name="projects_project_slug_unique"
+            )
         ]
 
     def __str__(self) -> str:
@@ -50,11 +54,15 @@ class ApiKey(UUIDModel, TimestampedModel):
     prefix = models.CharField(max_length=24, editable=False)
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
-    rotated_to = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    rotated_to = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["project", "-created_at"], name="projects_apikey_recent")]

@@ -30,7 +30,7 @@ __all__ = [
 
 SLUG_ATTEMPTS = 5
 # Path segments under /projects/ that are pages of their own.
-RESERVED_SLUGS = frozenset({"new", "spend", "archived"})
+RESERVED_SLUGS = frozenset({"new", "spend", "archived", "deletions"})
 
 
 def create_project(

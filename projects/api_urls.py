@@ -1,0 +1,17 @@
+"""`/api/v1/projects…`"""
+
+from core.api.routes import endpoint
+from projects import api, schema  # noqa: F401  (schema registers the key scheme with OpenAPI)
+
+app_name = "projects_api"
+urlpatterns = [
+    *endpoint("projects", api.ProjectListView, "project_list"),
+    *endpoint("projects/<str:project>", api.ProjectDetailView, "project_detail"),
+    *endpoint("projects/<str:project>/keys", api.ApiKeyListView, "api_key_list"),
+    *endpoint("projects/<str:project>/keys/<uuid:key>", api.ApiKeyDetailView, "api_key_detail"),
+    *endpoint(
+        "projects/<str:project>/keys/<uuid:key>/rotation",
+        api.ApiKeyRotationView,
+        "api_key_rotation",
+    ),
+]

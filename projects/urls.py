@@ -1,0 +1,59 @@
+"""Entry points and project pages. `/traces/<trace_id>/` and `/projects/spend/` belong to other apps."""
+
+from django.urls import include, path, re_path
+
+from projects import settings_views, views
+from projects.services import RESERVED_SLUGS
+
+_RESERVED = "|".join(sorted(RESERVED_SLUGS))
+
+pages = (
+    [
+        path("projects/", views.project_list, name="project_list"),
+        path("projects/new/", views.project_create, name="project_create"),
+        path("projects/deletions/<uuid:job_id>/", settings_views.deletion, name="project_deletion"),
+        re_path(
+            rf"^projects/(?P<slug>(?!(?:{_RESERVED})/)[-a-zA-Z0-9_]+)/$",
+            views.project_home,
+            name="project_home",
+        ),
+        path("projects/<slug:slug>/setup/", views.setup, name="setup"),
+        path("projects/<slug:slug>/settings/", settings_views.general, name="settings"),
+        path(
+            "projects/<slug:slug>/settings/api-keys/",
+            settings_views.api_key_list,
+            name="api_key_list",
+        ),
+        path(
+            "projects/<slug:slug>/settings/api-keys/new/",
+            settings_views.api_key_create,
+            name="api_key_create",
+        ),
+        path(
+            "projects/<slug:slug>/settings/api-keys/<uuid:key_id>/rotation/",
+            settings_views.api_key_rotate,
+            name="api_key_rotate",
+        ),
+        path(
+            "projects/<slug:slug>/settings/api-keys/<uuid:key_id>/revocation/",
+            settings_views.api_key_revoke,
+            name="api_key_revoke",
+        ),
+        path(
+            "projects/<slug:slug>/settings/danger/", settings_views.danger, name="settings_danger"
+        ),
+        path(
+            "projects/<slug:slug>/settings/archive/", settings_views.archive, name="project_archive"
+        ),
+    ],
+    "projects",
+)
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("dashboard/", views.entry, {"target": "costs:dashboard"}, name="dashboard_entry"),
+    path("traces/", views.entry, {"target": "traces:trace_list"}, name="traces_entry"),
+    path("setup/", views.entry, {"target": "projects:setup"}, name="setup_entry"),
+    path("settings/", views.entry, {"target": "projects:settings"}, name="settings_entry"),
+    path("", include(pages)),
+]
