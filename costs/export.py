@@ -1,0 +1,31 @@
+"""Spend as CSV (pure)."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from core.ranges import TimeRange
+from costs.selectors.spend import Cell
+from costs.selectors.sums import FIELDS
+
+
+def spend_csv(cells: Sequence[Cell], *, period: TimeRange, group: str) -> str:
+    """One line per bin and group. Amounts keep every digit; times are UTC."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["start", "end", group, *FIELDS])
+    for cell in cells:
+        span = period.bin_range(cell.at)
+        sums = [
+            f"{cell.sums.cost_usd:f}" if name == "cost_usd" else getattr(cell.sums, name)
+            for name in FIELDS
+        ]
+        writer.writerow(
+            [span.start.isoformat(), span.end.isoformat(), safe_text(cell.value), *sums]
+        )
+    return out.getvalue()
+
+
+def safe_text(text: str) -> str:
+    """A name a spreadsheet will not run as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

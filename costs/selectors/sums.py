@@ -1,0 +1,75 @@
+"""What hourly sums add up to, and the database expressions that add them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Sum
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Some calls together. `cost_usd` is what the priced ones cost; the unpriced are counted, never taken as zero."""
+
+    calls: int = 0
+    errors: int = 0
+    unpriced_calls: int = 0
+    estimated_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    cost_usd: Decimal = ZERO
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(**{name: getattr(self, name) + getattr(other, name) for name in FIELDS})
+
+    @property
+    def priced_calls(self) -> int:
+        return self.calls - self.unpriced_calls
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Calls were made and none of them has a price."""
+        return self.calls > 0 and self.priced_calls == 0
+
+    @property
+    def cost_per_call(self) -> Decimal | None:
+        """Per priced call: dividing by unpriced ones too would make the unknown look cheap."""
+        return self.cost_usd / self.priced_calls if self.priced_calls > 0 else None
+
+    @property
+    def error_share(self) -> Decimal | None:
+        return Decimal(self.errors) / self.calls if self.calls else None
+
+    @property
+    def unpriced_share(self) -> Decimal | None:
+        return Decimal(self.unpriced_calls) / self.calls if self.calls else None
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+FIELDS = tuple(field.name for field in fields(Sums))
+# The prefix keeps annotations from clashing with the model's own columns.
+SUM_EXPRESSIONS = {f"sum_{name}": Sum(name) for name in FIELDS}
+
+
+def sums_from(row: Mapping[str, Any]) -> Sums:
+    """Sums of a row annotated with SUM_EXPRESSIONS (all NULL when nothing matched)."""
+    return Sums(
+        **{name: row[f"sum_{name}"] or (ZERO if name == "cost_usd" else 0) for name in FIELDS}
+    )
+
+
+def add_up(many: "list[Sums]") -> Sums:
+    """The sum of sums."""
+    total = Sums()
+    for one in many:
+        total += one
+    return total

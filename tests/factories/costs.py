@@ -1,0 +1,66 @@
+"""Cost rows made by hand, without the services that normally write them."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import factory
+from factory.django import DjangoModelFactory
+
+from core import partitions
+from costs.models import CostAggregate, CostRecord, PriceStatus, ProjectUsage
+
+HOUR = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
+
+
+class CostAggregateFactory(DjangoModelFactory[CostAggregate]):
+    """One hour of calls; pass `project=` and what matters to the test."""
+
+    class Meta:
+        model = CostAggregate
+
+    hour = HOUR
+    dimension = "all"
+    value = ""
+    provider = "openai"
+    model = "gpt-4o"
+    environment = "production"
+    agent = "support"
+    calls = 1
+    cost_usd = Decimal("0.01")
+
+
+class ProjectUsageFactory(DjangoModelFactory[ProjectUsage]):
+    """Where a project's ledger stands."""
+
+    class Meta:
+        model = ProjectUsage
+
+    version = 1
+    last_activity_at = HOUR
+
+
+class CostRecordFactory(DjangoModelFactory[CostRecord]):
+    """One ledger row; its day partition is made when it is missing."""
+
+    class Meta:
+        model = CostRecord
+
+    record_id = factory.Sequence(lambda n: f"trace:{n:06d}")
+    occurred_at = HOUR
+    recorded_at = factory.SelfAttribute("occurred_at")
+    provider = "openai"
+    model = "gpt-4o"
+    price_status = PriceStatus.PRICED
+    cost_usd = Decimal("0.0123")
+
+    @classmethod
+    def _create(cls, model_class: type[CostRecord], *args: Any, **kwargs: Any) -> CostRecord:
+        partitions.ensure_days([kwargs["occurred_at"].date()], tables=["costs_costrecord"])
+        return super()._create(model_class, *args, **kwargs)
+
+
+def add_hour(project_id: UUID, hour: dt.datetime = HOUR, **values: Any) -> CostAggregate:
+    """One aggregate row of a project."""
+    return CostAggregateFactory.create(project_id=project_id, hour=hour, **values)
