@@ -29,6 +29,12 @@ def die_with_parent(signum: int = signal.SIGTERM) -> Callable[[], None]:
     return apply
 
 
+def die_with_parent_now(signum: int = signal.SIGTERM) -> None:
+    """Tie this very process to its parent."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process with this id exists and is not merely waiting to be reaped."""
     try:

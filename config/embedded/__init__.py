@@ -1,7 +1,8 @@
 """The local PostgreSQL and Redis of `make run` and of the tests, kept under one data directory.
 
-`config.settings` asks only for secrets and addresses. What was chosen once, the ports and the passwords, is remembered in
-the data directory, so that every `manage.py` command finds the running services.
+`config.settings` asks only for secrets and addresses. What was chosen once, the ports and the
+passwords, is remembered in the data directory, so that every `manage.py` command finds the
+running services.
 """
 
 from config.embedded.postgres import Postgres

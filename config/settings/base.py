@@ -1,6 +1,7 @@
 """Every setting, read through config.env. dev, test and prod only override."""
 
 import os
+import re
 from pathlib import Path
 
 import environ
@@ -10,8 +11,10 @@ from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_st
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 LLMLAB_DATA_DIR = data_dir(BASE_DIR / "var")
-LLMLAB_VERSION = "0.1.0"
-LLMLAB_BASE_URL = env_str("LLMLAB_BASE_URL", f"http://localhost:{os.environ.get('PORT') or 8000}").rstrip("/")
+LLMLAB_VERSION = re.search(r"^## (\S+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+LLMLAB_BASE_URL = env_str(
+    "LLMLAB_BASE_URL", f"http://localhost:{os.environ.get('PORT') or 8000}"
+).rstrip("/")
 
 SECRET_KEY = env_secret("LLMLAB_SECRET_KEY", "insecure-until-configured-" + "x" * 32)
 # Wraps each organisation's data key; first key encrypts, all decrypt (rotation).
@@ -22,8 +25,8 @@ DEBUG = False
 ALLOWED_HOSTS = env_list("LLMLAB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("LLMLAB_TRUSTED_ORIGINS", LLMLAB_BASE_URL)
 
+# daphne itself is not an app here: it would install Twisted's reactor in every process (config.server runs it).
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -79,7 +82,11 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "projects.context_processors.shell",
             ],
-            "builtins": ["core.templatetags.ui", "core.templatetags.format", "core.templatetags.charts"],
+            "builtins": [
+                "core.templatetags.ui",
+                "core.templatetags.format",
+                "core.templatetags.charts",
+            ],
         },
     }
 ]
@@ -169,7 +176,10 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -233,7 +243,9 @@ SPECTACULAR_SETTINGS = {
 
 # --- Ingestion bounds (reliability-cases §2.1, F13)
 LLMLAB_INGEST_MAX_BODY = env_int("LLMLAB_INGEST_MAX_BODY", 8 * 1024 * 1024, minimum=1024)
-LLMLAB_INGEST_MAX_DECOMPRESSED = env_int("LLMLAB_INGEST_MAX_DECOMPRESSED", 32 * 1024 * 1024, minimum=1024)
+LLMLAB_INGEST_MAX_DECOMPRESSED = env_int(
+    "LLMLAB_INGEST_MAX_DECOMPRESSED", 32 * 1024 * 1024, minimum=1024
+)
 LLMLAB_INGEST_MAX_SPANS = env_int("LLMLAB_INGEST_MAX_SPANS", 5000, minimum=1)
 LLMLAB_INGEST_RATE_PER_MINUTE = env_int("LLMLAB_INGEST_RATE_PER_MINUTE", 60_000, minimum=1)
 LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
@@ -273,6 +285,9 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
+# /metrics: a bearer token, or without one only direct connections from this machine.
+LLMLAB_METRICS_TOKEN = env_secret("LLMLAB_METRICS_TOKEN", "")
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -286,5 +301,8 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]},
     },
     "root": {"handlers": ["console"], "level": env_str("LLMLAB_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "health_check": {"level": "CRITICAL"},  # /readyz says it to whoever asks
+    },
 }

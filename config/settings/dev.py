@@ -7,3 +7,6 @@ from .base import LLMLAB_DATA_DIR, LLMLAB_ENCRYPTION_KEYS
 
 SECRET_KEY, _encryption_key = local_secrets(LLMLAB_DATA_DIR)
 LLMLAB_ENCRYPTION_KEYS = LLMLAB_ENCRYPTION_KEYS or [_encryption_key]
+# Straight from the source directories, nothing to collect.
+STATIC_ROOT = None
+WHITENOISE_USE_FINDERS = True

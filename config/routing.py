@@ -1,0 +1,29 @@
+"""Websocket URLs of every app that has some, and an answer for the rest."""
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from django.urls import re_path
+
+APPS = ("traces",)
+
+
+async def no_such_socket(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    """Refuse the handshake; without this an unknown path would be an exception in the log."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+websocket_urlpatterns = [
+    pattern
+    for app in APPS
+    if find_spec(f"{app}.routing") is not None
+    for pattern in import_module(f"{app}.routing").websocket_urlpatterns
+]
+websocket_urlpatterns.append(re_path(r"", no_such_socket))

@@ -1,0 +1,3 @@
+from config.server.launcher import main
+
+raise SystemExit(main())

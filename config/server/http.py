@@ -1,0 +1,205 @@
+"""HTTP/1.1 with limits on top of daphne: body size while it arrives, deadlines per phase, lingering refusals."""
+
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from twisted.web.http import HTTPChannel
+
+from config.server.refusals import error_body, raw_response
+
+if TYPE_CHECKING:
+    from config.server.child import BoundedServer
+
+
+class Phase(Enum):
+    """Where a connection stands; each has its own deadline except while Django works."""
+
+    IDLE = "idle"
+    HEADER = "header"
+    BODY = "body"
+    HANDLING = "handling"
+    REFUSED = "refused"
+
+
+class BoundedRequest(WebRequest):
+    """A request that is refused while it arrives instead of being spooled first."""
+
+    channel: "BoundedChannel"
+    received = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """All headers are here; `length` is None for a chunked body."""
+        server = self.channel.server
+        if length and length > server.limits.max_body:
+            super().gotLength(0)
+            self.channel.refuse_body()
+            return
+        super().gotLength(length)
+        self.channel.enter(Phase.BODY)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body arrived."""
+        if self.channel.phase is Phase.REFUSED:
+            return
+        server = self.channel.server
+        self.received += len(data)
+        server.buffered += len(data)
+        if self.received > server.limits.max_body:
+            self.channel.refuse_body()
+        elif server.buffered > server.limits.max_buffered:
+            detail = (
+                "This server is busy receiving other large requests. Send it again in a moment."
+            )
+            self.channel.refuse(503, "busy", detail)
+        else:
+            super().handleContentChunk(data)
+
+    def process(self) -> Any:
+        """The request is complete: hand it to Django."""
+        self.channel.enter(Phase.HANDLING)
+        if self.channel.server.draining:
+            self.channel.close_after_response(self)
+        return super().process()
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        self.forget_body()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        """The client left."""
+        self.forget_body()
+        super().connectionLost(reason)
+
+    def forget_body(self) -> None:
+        """The body no longer counts against the process."""
+        self.channel_server_buffered(-self.received)
+        self.received = 0
+
+    def channel_server_buffered(self, change: int) -> None:
+        self.server.buffered += change
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """daphne's own failures, in the one error shape."""
+        kind = self.requestHeaders.getRawHeaders(b"content-type", [b""])[0]
+        content, content_type = error_body(status, f"http_{status}", body, kind)
+        headers = [(b"Content-Type", content_type), (b"Content-Length", str(len(content)).encode())]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": content})
+
+
+class BoundedChannel(HTTPChannel):
+    """One client connection."""
+
+    phase = Phase.IDLE
+    phase_since = 0.0
+
+    @property
+    def server(self) -> "BoundedServer":
+        return self.factory.server  # type: ignore[no-any-return]
+
+    def enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.phase_since = time.monotonic()
+
+    def connectionMade(self) -> None:
+        self.requestFactory = BoundedRequest  # daphne's factory has set its own
+        self.enter(Phase.IDLE)
+        self.server.channels.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Any) -> None:
+        self.server.channels.discard(self)
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.phase is Phase.REFUSED:
+            return  # read and thrown away until the client has taken our answer
+        if self.phase is Phase.IDLE:
+            self.enter(Phase.HEADER)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        if self.phase is Phase.IDLE:  # a pipelined request that was waiting in the buffer
+            self.enter(Phase.HEADER)
+        if self.phase is not Phase.REFUSED:
+            super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:  # a Content-Length of thousands of digits
+            self._respondToBadRequestAndDisconnect()
+            return False
+
+    def allContentReceived(self) -> None:
+        if self.phase is not Phase.REFUSED:
+            super().allContentReceived()
+
+    def requestDone(self, request: BoundedRequest) -> None:
+        # Before super(): it may start the next, pipelined request at once.
+        self.enter(Phase.IDLE)
+        super().requestDone(request)
+
+    def _send100Continue(self) -> None:
+        if self.phase is not Phase.REFUSED:
+            super()._send100Continue()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.refuse(431, "headers_too_large", "The request line or a header is longer than 16 KiB.")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(
+            400, "bad_request", "This is not a valid HTTP request, or its headers exceed 16 KiB."
+        )
+
+    def refuse_body(self) -> None:
+        limit = self.server.limits.max_body
+        self.refuse(
+            413,
+            "body_too_large",
+            f"The request body exceeds the limit of {limit} bytes. Send less at once.",
+        )
+
+    def refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer now, stop writing, and read on for a moment: closing at once could destroy the answer on its way."""
+        if self.phase is Phase.REFUSED:
+            return
+        self.enter(Phase.REFUSED)
+        kind = b""
+        if self.requests:
+            kind = self.requests[-1].requestHeaders.getRawHeaders(b"content-type", [b""])[0]
+            self.requests[-1].forget_body()
+        self.transport.write(raw_response(status, code, detail, kind))
+        self.transport.loseWriteConnection()
+
+    def close_after_response(self, request: BoundedRequest) -> None:
+        self.persistent = False
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
+    def check_deadline(self, now: float) -> None:
+        """Called every second for every connection."""
+        limits = self.server.limits
+        passed = now - self.phase_since
+        if self.phase is Phase.HEADER and passed > limits.header_seconds:
+            self.refuse(
+                408,
+                "timeout",
+                f"The request headers took longer than {limits.header_seconds:.0f} s.",
+            )
+        elif self.phase is Phase.BODY:
+            received = self.requests[-1].received if self.requests else 0
+            if passed > limits.body_seconds + received / limits.body_bytes_per_second:
+                self.refuse(408, "timeout", "The request body arrived too slowly.")
+        elif self.phase is Phase.IDLE and passed > limits.idle_seconds:
+            self.loseConnection()
+        elif self.phase is Phase.REFUSED and passed > limits.linger_seconds:
+            self.transport.abortConnection()
+
+
+class BoundedFactory(HTTPFactory):
+    """Builds bounded connections; daphne's factory holds the server."""
+
+    protocol = BoundedChannel

@@ -1,0 +1,29 @@
+"""The numbers the launcher enforces."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one web process. Seconds and bytes."""
+
+    max_body: int = 8 * MIB
+    # All bodies being received or waiting for their answer, per process.
+    max_buffered: int = 128 * MIB
+    header_seconds: float = 15.0
+    idle_seconds: float = 30.0
+    # A body may take this long plus its size at the slowest accepted rate.
+    body_seconds: float = 20.0
+    body_bytes_per_second: int = 16 * 1024
+    drain_seconds: float = 20.0
+    linger_seconds: float = 5.0
+    socket_message: int = 64 * 1024
+    socket_buffer: int = 4 * MIB
+    socket_backlog: int = 200
+    ping_interval: int = 20
+    ping_timeout: int = 30
+    # Requests inside Django at once (its threads and database connections), and how many may wait for a place.
+    concurrency: int = 8
+    waiting: int = 256
