@@ -41,7 +41,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ChargeableCall(msgspec.Struct, kw_only=True):
     """One call that cost money (or should have), ready to be priced and recorded.
 
-    `record_id` is the caller's idempotency key inside the project: `<trace_id>:<span_id>` for spans.
+    `record_id` is the caller's idempotency key inside the project: `<trace_id>/<span_id>` for spans.
     Free text is at most 200 characters and free of NUL and surrogates; the normaliser guarantees it.
     """
 

@@ -24,7 +24,8 @@ from costs.services.record_costs import record_costs
 from projects.authentication import KeyAuth, authenticate_key, key_from_request
 from projects.models import ApiKey
 from traces.ingest.bodies import read_body
-from traces.ingest.json_schema import TraceItem, decode_costs, decode_traces
+from traces.ingest.json_costs import decode_costs
+from traces.ingest.json_traces import JsonTraceResult, decode_traces
 from traces.ingest.limits import BodyTooLargeError, Limits, Window
 from traces.ingest.otlp_decode import Encoding, decode_otlp
 from traces.ingest.otlp_response import RPC_CODES, otlp_error, otlp_success
@@ -205,7 +206,7 @@ def json_traces(request: HttpRequest, project: str) -> HttpResponse:
     return _guarded(work, _refuse_json)
 
 
-def _trace_results(items: list[TraceItem], written: Written) -> list[dict[str, Any]]:
+def _trace_results(items: list[JsonTraceResult], written: Written) -> list[dict[str, Any]]:
     outcome: dict[SpanKey, str] = {
         **dict.fromkeys(written.stored, "stored"),
         **dict.fromkeys(written.updated, "updated"),
@@ -216,13 +217,15 @@ def _trace_results(items: list[TraceItem], written: Written) -> list[dict[str, A
 
 
 def _trace_result(
-    index: int, item: TraceItem, outcome: dict[SpanKey, str], unstorable: dict[SpanKey, Rejection]
+    index: int, item: JsonTraceResult, outcome: dict[SpanKey, str], unstorable: dict[SpanKey, Rejection]
 ) -> dict[str, Any]:
     keys = {key_of(span) for span in item.spans}
     counts = {
         name: sum(outcome.get(key) == name for key in keys) for name in ("stored", "updated", "duplicate")
     }
     refused = [*item.rejections, *(unstorable[key] for key in keys if key in unstorable)]
+    if item.error is not None:
+        refused.insert(0, item.error)
     done = sum(counts.values())
     if not done:
         status, result = 400, "rejected"

@@ -102,28 +102,6 @@ def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
     )
 
 
-def merged(old: NormalSpan, new: NormalSpan) -> NormalSpan:
-    """`new` completed by what only `old` knew. An ended step is never reopened; the first start time stays, because the
-    step lives in that day's partition."""
-    if old.status != "running" and new.status == "running":
-        old, new = new, old
-    facts = {
-        name: getattr(old, name)
-        for name in NormalSpan.__struct_fields__
-        if getattr(new, name) in _EMPTY and getattr(old, name) not in _EMPTY
-    }
-    return msgspec.structs.replace(new, **facts, started_at=min(old.started_at, new.started_at))
-
-
-def deduplicated(spans: Sequence[NormalSpan]) -> dict[SpanKey, NormalSpan]:
-    """One span per key, in first-seen order; several messages about one step in a batch become one."""
-    by_key: dict[SpanKey, NormalSpan] = {}
-    for span in spans:
-        key = key_of(span)
-        by_key[key] = merged(by_key[key], span) if key in by_key else span
-    return by_key
-
-
 def payload_content(span: NormalSpan) -> dict[str, Any]:
     """What is sealed: only what the step has."""
     content = {name: value for name in PAYLOAD_FIELDS if (value := getattr(span, name)) not in _EMPTY}

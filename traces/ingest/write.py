@@ -24,15 +24,15 @@ from costs.usage import ChargeableCall
 from projects.models import Project
 from traces import signals
 from traces.ingest import leaf, rollup
+from traces.ingest.duplicates import merged, without_duplicates
+from traces.ingest.json_traces import STATUS_INFERRED
 from traces.ingest.rows import (
     SPAN_COLUMNS,
     SpanKey,
     SpanRow,
     copy_payloads,
     copy_spans,
-    deduplicated,
     key_of,
-    merged,
     sealed_payloads,
     span_row,
 )
@@ -100,7 +100,7 @@ def write_spans(context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.
 
 
 def _write_with_retry(context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime) -> Written:
-    batch = deduplicated(spans)
+    batch = {key_of(span): span for span in without_duplicates(spans)}
     sealed = sealed_payloads(list(batch.values()), cipher=context.cipher, project_id=context.project_id)
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
     for attempt in range(1, MAX_TRIES + 1):
@@ -193,7 +193,7 @@ class _Batch:
 
     def _call(self, span: NormalSpan) -> ChargeableCall:
         return ChargeableCall(
-            record_id=f"{span.trace_id}:{span.span_id}",
+            record_id=f"{span.trace_id}/{span.span_id}",
             occurred_at=span.started_at,
             trace_id=span.trace_id,
             span_id=span.span_id,
@@ -272,7 +272,10 @@ class _Batch:
         }
         changed = {}
         for key, row in self.previous.items():
-            span = merged(_as_span(row, contents.get(key, {})), self.spans[key])
+            news = self.spans[key]
+            if STATUS_INFERRED in news.flags:
+                news = msgspec.structs.replace(news, status="running", ended_at=None)
+            span = merged(_as_span(row, contents.get(key, {})), news)
             if span.ended_at is not None and span.ended_at < row.started_at:
                 span = msgspec.structs.replace(span, ended_at=row.started_at)
             changed[key] = self.spans[key] = msgspec.structs.replace(span, started_at=row.started_at)
@@ -313,7 +316,7 @@ class _Batch:
         charged = leaf.mark_ancestors(
             cursor, project_id=self.project_id, ancestors=family.stored.values(), seq_of=seq_of
         )
-        keys = [(f"{a.trace_id}:{a.span_id}", a.started_at) for a in charged]
+        keys = [(f"{a.trace_id}/{a.span_id}", a.started_at) for a in charged]
         return ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
 
     def _roll_up_known(
