@@ -79,6 +79,7 @@ def _members_context(
     rows = [
         {
             "membership": row,
+            "id_text": str(row.pk),
             "is_self": row.user_id == membership.user_id,
             "may_change": bool(roles)
             and ROLE_RANK[Role(row.role)] <= rank

@@ -64,7 +64,10 @@ def api_key_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Every key: prefix, scopes, last use, expiry."""
     project = project_for(request, slug, Role.MEMBER)
     now = timezone.now()
-    rows = [{"key": key, "is_usable": key.is_usable(now)} for key in selectors.api_keys(project)]
+    rows = [
+        {"key": key, "is_usable": key.is_usable(now), "dialog_id": f"revoke-{key.pk}"}
+        for key in selectors.api_keys(project)
+    ]
     context = {"project": project, "rows": rows, "tab": "api-keys", "rotation": RotationForm()}
     return render(request, "projects/api_key_list.html", context)
 
@@ -193,7 +196,11 @@ def deletion(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     if job is None or membership is None:
         raise NotFoundError("There is no such deletion.")
     request.current_membership = membership  # type: ignore[attr-defined]
-    context = {"job": job, "is_open": job.state in (Job.State.QUEUED, Job.State.RUNNING)}
+    context = {
+        "job": job,
+        "job_ratio": job.percent / 100,
+        "is_open": job.state in (Job.State.QUEUED, Job.State.RUNNING),
+    }
     return render_page_or_part(
         request,
         page="projects/project_deletion.html",
