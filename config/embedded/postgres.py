@@ -94,7 +94,7 @@ class Postgres:
         owner = self.cluster.stat().st_uid
         if owner != (self.user[1] if self.user else os.geteuid()):
             raise EmbeddedError(
-                f"{self.cluster} belongs to user id {owner}. Run LLMLab as that user, or set LLMLAB_DATA_DIR to another place."
+                f"{self.cluster} belongs to user id {owner}. Run LLMLab as that user or set LLMLAB_DATA_DIR."
             )
         if self.running_pid() is None:
             # PostgreSQL clears a stale lock file itself, unless the number now belongs to another process of this user.
@@ -214,7 +214,7 @@ class Postgres:
         )
 
     def _bootstrap(self, port: int, connection: Any) -> None:
-        """The application's role owns its database and is no superuser; `vector` also goes where test databases come from."""
+        """The application's role owns its database and is no superuser; test databases get `vector` from template1."""
         from psycopg import sql
 
         password = sql.Literal(all_secrets(self.data_dir)["database_password"])

@@ -23,7 +23,7 @@ def redis_server() -> Path:
 
 
 class Redis:
-    """One Redis in `<data_dir>/redis`: appendonly, never evicting, so that a restart loses at most a second of doorbells."""
+    """One Redis in `<data_dir>/redis`: appendonly, never evicting; a crash loses at most a second of doorbells."""
 
     name = "redis"
     stop_signal = signal.SIGTERM

@@ -46,7 +46,7 @@ def wait_ready(
             )
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"The embedded {service.name} did not answer on port {port} within {timeout:.0f} s; see {log_path(service)}."
+                f"The embedded {service.name} is silent on port {port} after {timeout:.0f} s; see {log_path(service)}."
             )
         time.sleep(0.05)
 

@@ -1,4 +1,7 @@
-"""What the data directory remembers of the embedded services: secrets, ports, addresses. No Django here: settings import it."""
+"""What the data directory remembers of the embedded services: secrets, ports, addresses.
+
+No Django here: settings import it.
+"""
 
 import contextlib
 import fcntl
@@ -95,7 +98,8 @@ def port_of(data_dir: Path, service: str) -> int:
 
 def database_url(data_dir: Path) -> str:
     """Where the embedded PostgreSQL of this data directory answers when it runs."""
-    return f"postgres://{ROLE}:{all_secrets(data_dir)['database_password']}@{HOST}:{port_of(data_dir, 'postgres')}/{DATABASE}"
+    password = all_secrets(data_dir)["database_password"]
+    return f"postgres://{ROLE}:{password}@{HOST}:{port_of(data_dir, 'postgres')}/{DATABASE}"
 
 
 def redis_url(data_dir: Path) -> str:

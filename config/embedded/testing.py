@@ -1,7 +1,8 @@
-"""Services of one test run: throw-away, not durable, under a directory of the system's temporary place.
+"""Services of one test run: throw-away, not durable, in a directory of the system's temporary place.
 
-`reserve` runs when `config.settings.test` is read: it only chooses directory and ports and puts the addresses into the
-environment, where xdist workers and servers started by tests find them. `tests/conftest.py` then calls `start_reserved`.
+`reserve` runs when `config.settings.test` is read: it only chooses directory and ports and puts
+the addresses into the environment, where xdist workers and servers started by tests find them.
+`tests/conftest.py` then calls `start_reserved`.
 """
 
 import atexit
