@@ -56,7 +56,7 @@ def label_of(name: str, value: str) -> str:
 
 
 def slots_for(name: str, values: Sequence[str]) -> dict[str, str]:
-    """A colour for each of up to six values: well-known providers keep theirs, the others fill the free ones by name."""
+    """A colour for each of up to six values: known providers keep theirs, the others fill the free ones by name."""
     found: dict[str, str] = {}
     if name == "provider":
         for value in values:

@@ -233,7 +233,7 @@ def mix(question: Question) -> dict[str, Any]:
     by = state.choices["mix"]
     groups = question.groups(by)
     priced = [group for group in groups if group.current.cost_usd > 0]
-    top, rest = priced[:TOP], priced[TOP:]
+    top, rest = (priced, []) if len(priced) == TOP + 1 else (priced[:TOP], priced[TOP:])
     slots = slots_for(by, [group.value for group in top])
     parts = [
         Slice(

@@ -22,6 +22,7 @@ class SpendRow:
 
     label: str
     note: str
+    shows_note: bool
     slot: str
     href: str
     sums: Sums
@@ -65,6 +66,7 @@ def models(question: Question) -> dict[str, Any]:
     ordered = sorted(groups, key=_SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     shown = ordered if state.choices["models"] == "all" else ordered[:TOP_MODELS]
     bins = state.period.bins()
+    names = [group.key[1] for group in groups]
     rows = [
         _row(
             question,
@@ -75,6 +77,7 @@ def models(question: Question) -> dict[str, Any]:
             slot=provider_slot(group.key[0]),
             extra={"provider": group.key[0], "model": group.key[1]},
             trend=[group.trend.get(at, Sums()).cost_usd for at in bins],
+            shows_note=names.count(group.key[1]) > 1,
         )
         for group in shown
     ]
@@ -97,6 +100,7 @@ def _row(
     slot: str,
     extra: dict[str, str],
     trend: list[Decimal],
+    shows_note: bool = False,
 ) -> SpendRow:
     state = question.state
     share = share_of(group.current.cost_usd, total.cost_usd)
@@ -112,6 +116,7 @@ def _row(
     return SpendRow(
         label=label,
         note=note,
+        shows_note=shows_note,
         slot=slot,
         href=state.traces_url(**extra),
         sums=group.current,

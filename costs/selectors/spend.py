@@ -155,7 +155,8 @@ class _Draft:
         if at is None:
             self.previous += sums
             return
-        self.bins[at] = sums
+        # Inside a CASE the database answers without a zone; it is UTC.
+        self.bins[at if at.tzinfo else at.replace(tzinfo=dt.UTC)] = sums
         if counts:
             self.counts.append(counts)
 
