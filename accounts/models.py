@@ -26,7 +26,7 @@ class UserManager(BaseUserManager["User"]):
 class User(UUIDModel, AbstractBaseUser, PermissionsMixin):
     """A person. Logs in by e-mail; what they may do comes from Membership."""
 
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
