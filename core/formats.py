@@ -31,7 +31,11 @@ def _significant(value: Decimal, digits: int) -> Decimal:
     """`value` (positive) rounded to `digits` significant digits."""
     rounded = _round(value, digits - 1 - value.adjusted())
     # 0.9996 -> 1.000: one digit too many after the carry
-    return rounded if rounded.adjusted() == value.adjusted() else _round(rounded, digits - 1 - rounded.adjusted())
+    return (
+        rounded
+        if rounded.adjusted() == value.adjusted()
+        else _round(rounded, digits - 1 - rounded.adjusted())
+    )
 
 
 def _strip(text: str) -> str:
@@ -70,7 +74,11 @@ def money_exact(value: Number | None) -> str:
 
 def _short(size: Decimal, *, thousands_from: int) -> str:
     """`944`, `12.8K`, `1.2M`: one decimal at most; rounding up never shows `1000K`."""
-    for limit, unit, letter in ((10**9, 10**9, "B"), (10**6, 10**6, "M"), (thousands_from, 1000, "K")):
+    for limit, unit, letter in (
+        (10**9, 10**9, "B"),
+        (10**6, 10**6, "M"),
+        (thousands_from, 1000, "K"),
+    ):
         scaled = _round(size / unit, 1)
         if size >= limit or (letter != "K" and _round(size / (unit // 1000), 1) >= 1000):
             return f"{_strip(f'{scaled:f}')}{letter}"
@@ -86,7 +94,9 @@ def tokens(value: Number | None) -> str:
     if size < 100_000:
         return f"{sign}{_round(size, 0):,f}"
     rounded = _significant(size, 3)
-    unit, letter = next((u, c) for u, c in ((10**9, "B"), (10**6, "M"), (10**3, "K")) if rounded >= u)
+    unit, letter = next(
+        (u, c) for u, c in ((10**9, "B"), (10**6, "M"), (10**3, "K")) if rounded >= u
+    )
     return f"{sign}{_strip(f'{rounded / unit:f}')}{letter}"
 
 
@@ -157,7 +167,11 @@ def delta(
         return Delta(DASH, "", "", "no earlier figure to compare with")
     now, before = decimal(current), decimal(previous)
     if before == 0:
-        return Delta("0%", "", "", "no change") if now == 0 else Delta("new", "", "plus", "new, nothing before")
+        return (
+            Delta("0%", "", "", "no change")
+            if now == 0
+            else Delta("new", "", "plus", "new, nothing before")
+        )
     change = (now - before) / abs(before) * 100
     if change == 0:
         return Delta("0%", "", "", "no change")
@@ -200,7 +214,9 @@ def relative_time(moment: datetime, now: datetime) -> str:
         return date(moment, now)
     if size < 5:
         return "just now"
-    amount = f"{size} s" if size < 60 else f"{size // 60} min" if size < 3600 else f"{size // 3600} h"
+    amount = (
+        f"{size} s" if size < 60 else f"{size // 60} min" if size < 3600 else f"{size // 3600} h"
+    )
     return f"{amount} ago" if seconds > 0 else f"in {amount}"
 
 

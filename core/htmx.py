@@ -10,8 +10,8 @@ from django.utils.cache import patch_vary_headers
 
 def wants_part(request: HttpRequest) -> bool:
     """True for an htmx request that swaps a part: not boosted, not a history restore (both need the whole page)."""
-    htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    htmx: Any = getattr(request, "htmx", None)
+    return bool(htmx and not htmx.boosted and not htmx.history_restore_request)
 
 
 def render_page_or_part(

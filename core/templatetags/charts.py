@@ -34,7 +34,9 @@ def _steps(items: Iterable[Any]) -> list[charts.Step]:
 
 
 @register.simple_tag
-def stacked_bars(labels: Sequence[str], series: Iterable[Any], summary: str, **options: Any) -> SafeString:
+def stacked_bars(
+    labels: Sequence[str], series: Iterable[Any], summary: str, **options: Any
+) -> SafeString:
     """Bars over time: see core.charts.stacked_bars."""
     return charts.stacked_bars(labels, _series(series), summary=summary, **options)
 
@@ -54,7 +56,9 @@ def volume_strip(
 
 
 @register.simple_tag
-def sparkline(values: Sequence[Any], slot: str = "c1", width: int = 96, height: int = 26) -> SafeString:
+def sparkline(
+    values: Sequence[Any], slot: str = "c1", width: int = 96, height: int = 26
+) -> SafeString:
     """A small trend line."""
     return charts.sparkline(values or (), slot=slot, width=width, height=height)
 

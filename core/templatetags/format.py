@@ -45,13 +45,19 @@ def money_compact(value: object) -> SafeString:
     """`$12.8K` with the exact amount in its title."""
     amount = _number(value)
     return format_html(
-        '<span class="num" title="{}">{}</span>', formats.money_exact(amount), formats.money(amount, compact=True)
+        '<span class="num" title="{}">{}</span>',
+        formats.money_exact(amount),
+        formats.money(amount, compact=True),
     )
 
 
 @register.simple_tag
 def cost(
-    value: object, status: str | None = None, reason: str = "", href: str = "", action: str = "Set price"
+    value: object,
+    status: str | None = None,
+    reason: str = "",
+    href: str = "",
+    action: str = "Set price",
 ) -> SafeString:
     """A cost cell by price status: an amount, `$0`, `—` (no cost by nature) or an `Unpriced` badge with its action."""
     amount = _number(value)
@@ -62,7 +68,12 @@ def cost(
         )
         if not href:
             return badge
-        return format_html('<span class="unpriced">{} <a class="link xs" href="{}">{}</a></span>', badge, href, action)
+        return format_html(
+            '<span class="unpriced">{} <a class="link xs" href="{}">{}</a></span>',
+            badge,
+            href,
+            action,
+        )
     if status == "free" or (amount is not None and amount == 0 and status):
         return format_html('<span class="num muted" title="{}">$0</span>', reason or "Free")
     if status == "partial":
@@ -72,7 +83,9 @@ def cost(
             reason or "Part of this usage has no price; the amount is a lower bound",
         )
     if amount is None:
-        return format_html('<span class="muted" title="{}">{}</span>', reason or "Has no cost", formats.DASH)
+        return format_html(
+            '<span class="muted" title="{}">{}</span>', reason or "Has no cost", formats.DASH
+        )
     return money(amount)
 
 
@@ -91,7 +104,9 @@ def unpriced_note(calls: int | None, href: str = "") -> SafeString | str:
 def tokens(value: object) -> SafeString:
     """`1.02M` with the exact count in its title."""
     amount = _number(value)
-    return format_html('<span class="num" title="{}">{}</span>', formats.count(amount), formats.tokens(amount))
+    return format_html(
+        '<span class="num" title="{}">{}</span>', formats.count(amount), formats.tokens(amount)
+    )
 
 
 @register.filter
@@ -138,7 +153,9 @@ def delta(
     base_calls: int | None = None,
 ) -> SafeString:
     """The change against an earlier figure, with arrow, tone and words for screen readers."""
-    return delta_badge(formats.delta(_number(current), _number(previous), rise=rise, base_calls=base_calls))
+    return delta_badge(
+        formats.delta(_number(current), _number(previous), rise=rise, base_calls=base_calls)
+    )
 
 
 @register.simple_tag
@@ -146,12 +163,13 @@ def delta_badge(change: formats.Delta) -> SafeString:
     """A `core.formats.Delta` made by a selector."""
     if not change.icon:
         return format_html('<span class="delta" title="{}">{}</span>', change.words, change.text)
+    spoken = change.words.split(" ")[0] if change.icon.startswith("arrow") else ""
     return format_html(
         '<span class="delta {}" title="{}">{}<span class="sr">{} </span>{}</span>',
         change.tone,
         change.words,
         icon(change.icon),
-        change.words.split(" ")[0].rstrip(","),
+        spoken,
         change.text,
     )
 

@@ -105,19 +105,26 @@ def query_with(
 
 @register.simple_tag(takes_context=True)
 def sort_header(
-    context: template.Context, label: str, key: str, param: str = "sort", default: str = "", first: str = "-"
+    context: template.Context,
+    label: str,
+    key: str,
+    param: str = "sort",
+    default: str = "",
+    first: str = "-",
 ) -> SafeString:
     """The inside of a `<th>`: a link that sorts by `key`, then turns round. Pair with `sort_state` on the `<th>`."""
     current = _sort_of(context, param, default)
     state = "descending" if current == f"-{key}" else "ascending" if current == key else ""
     following = {"descending": key, "ascending": f"-{key}"}.get(state, f"{first}{key}")
     arrow = {"descending": icon("arrow-down"), "ascending": icon("arrow-up")}.get(state, "")
-    href = query_with(context, **{param: following, "cursor": None, "after": None, "before": None})
+    href = query_with(context, param, following, cursor=None, after=None, before=None)
     return format_html('<a href="{}" data-sort>{}{}</a>', href, label, arrow)
 
 
 @register.simple_tag(takes_context=True)
-def sort_state(context: template.Context, key: str, param: str = "sort", default: str = "") -> SafeString:
+def sort_state(
+    context: template.Context, key: str, param: str = "sort", default: str = ""
+) -> SafeString:
     """`aria-sort="…"` for the `<th>` of `key`, or nothing."""
     current = _sort_of(context, param, default)
     state = "descending" if current == f"-{key}" else "ascending" if current == key else ""

@@ -1,0 +1,253 @@
+"""Bars over time with axis, tooltip data and table, and the strip of a list page."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import count
+from math import ceil, floor, log10
+
+from django.utils.html import format_html, format_html_join, json_script
+from django.utils.safestring import SafeString
+
+from core.charts.base import (
+    AXIS,
+    EMPTY,
+    UNITS,
+    Series,
+    Slice,
+    Write,
+    at,
+    join,
+    linked,
+    num,
+    percent_of,
+)
+
+_ids = count(1)
+
+
+def nice_ticks(top: float, steps: int = 4) -> list[float]:
+    """Round axis values from 0 to at least `top`."""
+    if top <= 0:
+        return [0, 1]
+    raw = top / steps
+    magnitude = 10 ** floor(log10(raw))
+    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999999)
+    return [round(step * i, 12) for i in range(ceil(round(top / step, 9)) + 1)]
+
+
+def _default_every(columns: int) -> int:
+    return max(1, ceil(columns / 15))
+
+
+def _grid(ticks: Sequence[float], height: int) -> SafeString:
+    top = ticks[-1]
+    return format_html_join(
+        "",
+        '<line class="grid{}" x1="0" x2="100%" y1="{}" y2="{}"/>',
+        (
+            (" base" if t == 0 else "", y, y)
+            for t in ticks
+            for y in [num(height - t / top * height)]
+        ),
+    )
+
+
+def _axis(labels: Sequence[str], every: int) -> SafeString:
+    slot = 100 / max(len(labels), 1)
+    texts = format_html_join(
+        "",
+        '<text x="{}" y="12" text-anchor="middle">{}</text>',
+        (
+            (percent_of(slot * i + slot / 2), label)
+            for i, label in enumerate(labels)
+            if label and i % every == 0
+        ),
+    )
+    return format_html(
+        '<div class="x-axis" aria-hidden="true"><svg height="16" width="100%" focusable="false">{}</svg></div>',
+        texts,
+    )
+
+
+def _columns(
+    series: Sequence[Series], columns: int, top: float, height: int, hrefs: Sequence[str]
+) -> SafeString:
+    slot = 100 / columns
+    width = slot * 0.66
+    groups = []
+    for i in range(columns):
+        x, base, parts = slot * i + (slot - width) / 2, 0.0, []
+        hit = format_html(
+            '<rect class="hit" x="{}" y="0" width="{}" height="{}"/>',
+            percent_of(slot * i),
+            percent_of(slot),
+            height,
+        )
+        parts.append(linked(at(hrefs, i), hit))
+        for one in series:
+            value = float(one.values[i] or 0)
+            if value <= 0:
+                continue
+            low, high = height - base / top * height, height - (base + value) / top * height
+            tall = max(low - high - (1.25 if base else 0), 0.6)
+            rect = format_html(
+                '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="{}"/>',
+                one.slot, percent_of(x), num(high), percent_of(width), num(tall), 2 if tall > 4 else 0.5,
+            )  # fmt: skip
+            parts.append(linked(at(one.hrefs, i) or at(hrefs, i), rect))
+            base += value
+        groups.append(format_html('<g class="col" data-i="{}">{}</g>', i, join(parts)))
+    return join(groups)
+
+
+def stacked_bars(
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    summary: str,
+    unit: str = "money",
+    titles: Sequence[str] = (),
+    hrefs: Sequence[str] = (),
+    height: int = 232,
+    tick_every: int = 0,
+    steps: int = 4,
+    total_label: str = "Total",
+    first_column: str = "Time",
+) -> SafeString:
+    """Bars over time, one colour per series, with tooltip data and a table.
+
+    `labels` are short axis texts, `titles` the long ones for tooltip and table; `hrefs[i]` links a whole bar.
+    """
+    columns = len(labels)
+    if not columns:
+        return EMPTY
+    totals = [
+        sum((Decimal(str(s.values[i] or 0)) for s in series), Decimal(0)) for i in range(columns)
+    ]
+    ticks = nice_ticks(float(max(totals)), steps)
+    axis = format_html_join(
+        "", "<span>{}</span>", ((AXIS[unit](_tick(t)),) for t in reversed(ticks))
+    )
+    plot = format_html(
+        '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
+        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}</svg>{}</div>',
+        axis,
+        height,
+        _grid(ticks, height),
+        _columns(series, columns, ticks[-1], height, hrefs),
+        _axis(labels, tick_every or _default_every(columns)),
+    )
+    long = titles or labels
+    write = UNITS[unit]
+    data = {
+        "titles": list(long),
+        "totals": [write(t) for t in totals],
+        "series": [[s.slot, s.label, [write(v) if v else "" for v in s.values]] for s in series],
+        "hrefs": [str(h) for h in hrefs],
+    }
+    table = _table(
+        first_column, long, series, [write(t) for t in totals], total_label, write, hrefs
+    )
+    return _figure(plot, data, summary, table)
+
+
+def _tick(value: float) -> Decimal:
+    return Decimal(str(value))
+
+
+def _figure(
+    plot: SafeString, data: dict[str, object], summary: str, table: SafeString
+) -> SafeString:
+    chart_id = f"chart-{next(_ids)}"
+    return format_html(
+        '<chart-tip><figure data-chart role="group" tabindex="0" aria-label="{} Use arrow keys to read each bar.">{}'
+        "</figure>{}</chart-tip>{}",
+        summary,
+        plot,
+        json_script(data, chart_id),
+        table,
+    )
+
+
+def _table(
+    first: str,
+    rows: Sequence[str],
+    series: Sequence[Series],
+    totals: Sequence[str],
+    total_label: str,
+    write: Write,
+    hrefs: Sequence[str],
+) -> SafeString:
+    head = [*(s.label for s in series), *([total_label] if len(series) > 1 else [])]
+    body = []
+    for i, title in enumerate(rows):
+        cells = [_cell(write(s.values[i] or 0), at(s.hrefs, i)) for s in series]
+        if len(series) > 1:
+            cells.append(_cell(totals[i], ""))
+        body.append(
+            format_html(
+                '<tr><th scope="row">{}</th>{}</tr>', _link_text(title, at(hrefs, i)), join(cells)
+            )
+        )
+    return as_table(first, head, join(body))
+
+
+def as_table(first: str, head: Sequence[str], body: SafeString) -> SafeString:
+    """The chart's numbers behind "View as table"; a real table, there without JavaScript."""
+    heads = format_html_join("", '<th scope="col" class="r">{}</th>', ((h,) for h in head))
+    return format_html(
+        '<details class="as-table"><summary>View as table</summary>'
+        '<div class="scroll-x" tabindex="0" role="region" aria-label="Chart as table"><table class="tbl"><thead><tr>'
+        '<th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
+        first,
+        heads,
+        body,
+    )
+
+
+def _cell(text: str, href: str) -> SafeString:
+    return format_html('<td class="r num">{}</td>', _link_text(text, href))
+
+
+def _link_text(text: str, href: str) -> SafeString | str:
+    return format_html('<a class="link" href="{}">{}</a>', href, text) if href else text
+
+
+def legend(series: Sequence[Series | Slice]) -> SafeString:
+    """Colour and name of each series; a link when the series has one."""
+    rows = []
+    for one in series:
+        inner = format_html(
+            '<span class="dot {}" aria-hidden="true"></span>{}', one.slot, one.label
+        )
+        rows.append(
+            format_html('<a href="{}">{}</a>', one.href, inner)
+            if one.href
+            else format_html("<span>{}</span>", inner)
+        )
+    return format_html('<div class="legend">{}</div>', join(rows))
+
+
+def volume_strip(
+    labels: Sequence[str],
+    ok: Sequence[int],
+    error: Sequence[int],
+    *,
+    summary: str,
+    titles: Sequence[str] = (),
+    hrefs: Sequence[str] = (),
+    tick_every: int = 0,
+    height: int = 52,
+) -> SafeString:
+    """How many traces per interval, errors in red on top; each bar links to its interval."""
+    return stacked_bars(
+        labels,
+        [Series("OK", ok, "ok"), Series("Error", error, "err")],
+        summary=summary,
+        unit="count",
+        titles=titles,
+        hrefs=hrefs,
+        height=height,
+        steps=1,
+        tick_every=tick_every or max(1, ceil(len(labels) / 8)),
+    )
