@@ -3,8 +3,6 @@
 Everything is chosen by a `random.Random` the caller passes, so the same seed gives the same words.
 """
 
-# ruff: noqa: E501 (one sentence a line)
-
 import random
 from dataclasses import dataclass
 

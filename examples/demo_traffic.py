@@ -1,0 +1,101 @@
+"""Keeps a demo project alive: a pretend support agent that works all day.
+
+Settings come from the environment: LLMLAB_URL, LLMLAB_API_KEY_FILE (a file that holds the key),
+LLMLAB_PROJECT, SIMULATOR_URL, DEMO_INTERVAL (seconds between runs). Servers that restart are
+waited for; nothing here ends the process but a signal.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from examples.demo.live import LiveRun
+from examples.demo.providers import Providers
+from examples.demo.sender import RefusedError, Sender
+
+logger = logging.getLogger("demo_traffic")
+MOST_AT_ONCE = 3
+OTLP_SHARE = 0.2
+LONGEST_PAUSE = 30.0
+
+
+class Traffic:
+    """Starts a run every few seconds while both servers answer."""
+
+    def __init__(self, environ: "os._Environ[str] | dict[str, str]") -> None:
+        self.url = environ.get("LLMLAB_URL", "http://127.0.0.1:8000")
+        self.project = environ.get("LLMLAB_PROJECT", "support-copilot")
+        self.key_file = Path(environ.get("LLMLAB_API_KEY_FILE", "var/demo/api_key"))
+        self.interval = float(environ.get("DEMO_INTERVAL", "4"))
+        self.providers = Providers(environ.get("SIMULATOR_URL", "http://127.0.0.1:8900"))
+        self.stop = threading.Event()
+        self.chance = random.Random()
+        self._slots = threading.Semaphore(MOST_AT_ONCE)
+        self._sender: tuple[str, Sender] | None = None
+        self._pause = 0.0
+
+    def forever(self) -> None:
+        """Runs until `stop` is set."""
+        while not self.stop.is_set():
+            if self._is_ready() and self._slots.acquire(blocking=False):
+                threading.Thread(target=self._run, daemon=True).start()
+            self.stop.wait(self._pause or self.interval * self.chance.uniform(0.75, 1.25))
+
+    def _is_ready(self) -> bool:
+        """Whether there is a key and a provider; says once what is missing and waits longer each
+        time.
+        """
+        missing = ""
+        if not self.key_file.exists():
+            missing = f"the API key in {self.key_file} (made by `manage.py seed_demo`)"
+        elif not self.providers.are_up():
+            missing = "the simulator (`python -m examples.simulator`)"
+        if missing:
+            self._back_off(f"Waiting for {missing}.")
+        return not missing
+
+    def _back_off(self, reason: str) -> None:
+        if not self._pause:
+            logger.warning("%s", reason)
+        self._pause = min(max(self._pause * 1.6, 1.0), LONGEST_PAUSE)
+
+    def _run(self) -> None:
+        try:
+            is_live = self.chance.random() >= OTLP_SHARE
+            LiveRun(self._connect(), self.providers, self.chance, is_live=is_live).run()
+            self._pause = 0.0
+        except RefusedError as error:
+            self._back_off(f"{error} Trying again with the key in {self.key_file}.")
+        except Exception:
+            logger.exception("demo.run.failed")
+            self._pause = max(self._pause, 5.0)
+        finally:
+            self._slots.release()
+
+    def _connect(self) -> Sender:
+        key = self.key_file.read_text().strip()
+        if self._sender is None or self._sender[0] != key:
+            self._sender = (
+                key,
+                Sender(self.url, self.project, key, patience=60.0, sleep=self.stop.wait),
+            )
+        return self._sender[1]
+
+
+def main() -> int:
+    """Runs until Ctrl-C or SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    traffic = Traffic(os.environ)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: traffic.stop.set())
+    traffic.forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The made-up month: always the same, complete, and understood by the OTLP door."""
+
+import datetime as dt
+import json
+from collections import Counter
+
+from costs.pricing import price_call
+from costs.usage import ChargeableCall, Usage
+from examples.demo.calendar import month_before
+from examples.demo.otlp import otlp_body
+from examples.demo.story import trace_item
+from traces.ingest.limits import Limits, Window
+from traces.ingest.otlp_decode import decode_otlp
+
+ANCHOR = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+
+
+def stories(traces=600, anchor=ANCHOR):
+    return [story for day in month_before(anchor, traces=traces) for story in day]
+
+
+def test_same_anchor_gives_the_same_month():
+    first, second = stories(), stories()
+    assert [trace_item(story) for story in first] == [trace_item(story) for story in second]
+
+
+def test_ids_are_unique_and_steps_form_a_tree():
+    found = stories()
+    assert len({story.trace_id for story in found}) == len(found)
+    for story in found:
+        seen = set()
+        for step in story.steps:
+            assert step.parent_id in seen or (step.parent_id == "" and not seen)
+            seen.add(step.id)
+            assert step.seconds >= 0
+        assert len(seen) == len(story.steps)
+        assert all(step.end <= story.steps[0].end + 1e-9 for step in story.steps)
+
+
+def test_nothing_lies_in_the_future_or_before_thirty_days():
+    found = stories()
+    assert max(story.ended_at for story in found) <= ANCHOR
+    assert min(story.started_at for story in found).date() == dt.date(2026, 10, 21)
+
+
+def test_month_has_every_agent_weekends_and_growth():
+    found = stories(traces=4500)
+    assert 4_000 < len(found) < 4_800
+    assert 25_000 < sum(len(story.steps) for story in found) < 35_000
+    agents = Counter(story.facts["agent_name"] for story in found)
+    assert set(agents) == {
+        "support-answer", "refund-agent", "triage", "batch-labelling", "nightly-digest",
+    }  # fmt: skip
+    days = Counter(story.started_at.date() for story in found)
+    assert days[dt.date(2026, 11, 14)] < 0.7 * days[dt.date(2026, 11, 13)]  # Saturday, Friday
+    assert days[dt.date(2026, 11, 18)] > 1.4 * days[dt.date(2026, 10, 21)]  # both Wednesdays
+    assert {story.facts["environment"] for story in found} == {"production", "staging"}
+
+
+def test_month_has_errors_retries_cache_hits_and_unpriced_calls():
+    steps = [step for story in stories(traces=3000) for step in story.steps]
+    calls = [step for step in steps if step.kind == "llm"]
+    errors = Counter(step.error["type"] for step in calls if step.error)
+    assert {"OverloadedError", "RateLimitError", "APITimeoutError"} <= errors.keys()
+    assert any(step.facts.get("cache_hit") for step in calls)
+    assert any(step.facts.get("processing") == "batch" for step in calls)
+    assert any("first_token_ms" in step.facts for step in calls)
+    assert any(step.kind == "tool" and step.error for step in steps)
+    assert any(step.facts.get("cache_write_input_tokens") for step in calls)
+
+
+def test_every_model_but_the_companys_own_has_a_price():
+    statuses = {}
+    for story in stories():
+        for step in story.steps:
+            if "input_tokens" not in step.facts or step.facts.get("cache_hit"):
+                continue
+            counts = {key: value for key, value in step.facts.items() if key.endswith("_tokens")}
+            call = ChargeableCall(
+                record_id=step.id,
+                occurred_at=story.started_at,
+                provider=step.facts["provider"],
+                model=step.facts["model"],
+                processing=step.facts.get("processing", ""),
+                usage=Usage(**counts),
+            )
+            statuses.setdefault(step.facts["model"], set()).add(price_call(call).status)
+    assert statuses.pop("acme-llama-70b") == {"unpriced"}
+    assert statuses.keys() >= {
+        "claude-sonnet-5-5", "claude-sonnet-4-6", "claude-opus-5-5", "gpt-6.1-sol", "gpt-5-mini",
+        "gemini-3.8-flash", "text-embedding-3-small",
+    }  # fmt: skip
+    assert set().union(*statuses.values()) == {"priced"}
+
+
+def test_otlp_form_says_what_the_json_form_says():
+    found = [story for story in stories() if story.facts["agent_name"] == "refund-agent"]
+    decoded = decode_otlp(
+        otlp_body(found),
+        content_type="protobuf",
+        now=ANCHOR,
+        limits=Limits(max_spans=100_000),
+        window=Window.around(ANCHOR, retention_days=400),
+    )
+    assert decoded.rejections == []
+    spans = {span.span_id: span for span in decoded.spans}
+    for story in found:
+        for step in story.steps:
+            span = spans.pop(step.id)
+            assert (span.trace_id, span.parent_span_id, span.name) == (
+                story.trace_id,
+                step.parent_id,
+                step.name,
+            )
+            assert span.status == ("error" if step.error else "ok")
+            assert span.agent == "refund-agent"
+            assert span.environment == story.facts["environment"]
+            if step.kind == "llm":
+                assert span.is_call
+                assert (span.usage.input_tokens, span.usage.output_tokens) == (
+                    step.facts["input_tokens"],
+                    step.facts["output_tokens"],
+                )
+                assert span.usage.reasoning_output_tokens == step.facts["reasoning_output_tokens"]
+                assert span.response_model == step.facts["model"]
+            if not step.parent_id:
+                assert (span.user_id, span.session_id) == (
+                    story.facts["user"],
+                    story.facts["session"],
+                )
+                assert list(span.tags) == story.facts["tags"]
+    assert spans == {}
+
+
+def test_texts_are_filled_in_and_long_enough():
+    for story in stories(traces=300):
+        text = json.dumps(trace_item(story))
+        assert "{product}" not in text
+        assert "{order}" not in text
+        if story.facts["agent_name"] == "support-answer" and not story.has_failed:
+            assert len(story.input) > 40
+            assert len(story.output) > 100
