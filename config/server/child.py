@@ -69,10 +69,10 @@ class BoundedServer(Server):
     def _check_deadlines(self) -> None:
         now = time.monotonic()
         for channel in list(self.channels):
-            if channel.transport is None or channel.transport.protocol is not channel:
-                self.channels.discard(channel)  # it became a websocket
-            else:
+            if channel.is_open():
                 channel.check_deadline(now)
+            else:
+                self.channels.discard(channel)
         reactor.callLater(1, self._check_deadlines)
 
     def kill_all_applications(self) -> Any:
@@ -104,11 +104,7 @@ class BoundedServer(Server):
 
     def _end_when_drained(self) -> None:
         open_connections = [d for d in self.connections.values() if "disconnected" not in d]
-        busy = [
-            c
-            for c in self.channels
-            if c.phase is not Phase.REFUSED and c.transport and c.transport.protocol is c
-        ]
+        busy = [c for c in self.channels if c.phase is not Phase.REFUSED and c.is_open()]
         late = time.monotonic() > self.drain_until
         if late and (open_connections or busy):
             logger.warning("server.drain.cut %d connections after the time limit", len(busy))

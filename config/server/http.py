@@ -100,6 +100,10 @@ class BoundedChannel(HTTPChannel):
     def server(self) -> "BoundedServer":
         return self.factory.server  # type: ignore[no-any-return]
 
+    def is_open(self) -> bool:
+        """False when the connection ended, or became a websocket (then this channel is not told the end)."""
+        return getattr(self.transport, "protocol", None) is self
+
     def enter(self, phase: Phase) -> None:
         self.phase = phase
         self.phase_since = time.monotonic()
