@@ -1,4 +1,6 @@
-"""allauth's hooks: who may sign up, what happens when they do, where they go next, and which base URL mails carry."""
+"""allauth's hooks: who may sign up, what happens when they do, where they go next, and which base
+URL mails carry.
+"""
 
 from typing import Any
 
@@ -20,7 +22,9 @@ class AccountAdapter(DefaultAccountAdapter):
     """Differences from allauth's defaults only."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Open to everyone when LLMLAB_OPEN_SIGNUP says so, always to someone holding a valid invitation."""
+        """Open to everyone when LLMLAB_OPEN_SIGNUP says so, always to someone holding a valid
+        invitation.
+        """
         return bool(settings.LLMLAB_OPEN_SIGNUP) or pending_invitation(request) is not None
 
     def clean_email(self, email: str) -> str:
@@ -33,7 +37,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return email
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """A new person gets an organisation of their own in the same transaction, unless they come by invitation."""
+        """A new person gets an organisation of their own in the same transaction, unless they come
+        by invitation.
+        """
         with transaction.atomic():
             user = super().save_user(request, user, form, commit=commit)
             if commit and pending_invitation(request) is None:

@@ -1,4 +1,6 @@
-"""People, organisations and the audit trail for operators. The login is allauth's: its rate limits and stages apply."""
+"""People, organisations and the audit trail for operators. The login is allauth's: its rate limits
+and stages apply.
+"""
 
 from typing import Any
 

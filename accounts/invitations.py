@@ -1,7 +1,8 @@
-"""Invitations: an e-mail address is offered a role; the link works for a week, once, and for that address only.
+"""Invitations: an e-mail address is offered a role; the link works for a week, once, and for that
+address only.
 
-The token is an HMAC of the invitation's id, so the outbox row that mails it carries no secret and the inviter can be
-shown the link again; the database keeps its SHA-256.
+The token is an HMAC of the invitation's id, so the outbox row that mails it carries no secret and
+the inviter can be shown the link again; the database keeps its SHA-256.
 """
 
 import base64
@@ -59,9 +60,11 @@ def find_open(token: str, *, now: dt.datetime) -> Invitation | None:
 def invite_member(
     *, organization: Organization, email: str, role: Role, actor: Membership, now: dt.datetime
 ) -> Invitation:
-    """Offer `role` to `email`, replacing an open invitation to the same address, and mail the link from the outbox.
+    """Offer `role` to `email`, replacing an open invitation to the same address, and mail the link
+    from the outbox.
 
-    Raises ForbiddenError when the actor may not grant the role, ConflictError when the address is a member already.
+    Raises ForbiddenError when the actor may not grant the role, ConflictError when the address is a
+    member already.
     """
     check_may_grant(actor, role)
     email = email.strip().lower()
@@ -115,7 +118,9 @@ def revoke_invitation(*, invitation: Invitation, actor: Membership, now: dt.date
 
 @transaction.atomic
 def accept_invitation(*, token: str, user: User, now: dt.datetime) -> Membership:
-    """Make `user` a member. Raises NotFoundError for a dead link, ForbiddenError when it was meant for another address."""
+    """Make `user` a member. Raises NotFoundError for a dead link, ForbiddenError when it was meant
+    for another address.
+    """
     invitation = (
         Invitation.objects.select_for_update()
         .filter(token_hash=hash_token(token), accepted_at=None, revoked_at=None, expires_at__gt=now)
@@ -144,7 +149,9 @@ def accept_invitation(*, token: str, user: User, now: dt.datetime) -> Membership
 
 
 def handle_invitation_mail(*, payload: dict[str, Any], now: dt.datetime) -> None:
-    """Outbox work: mail the link, unless the invitation was withdrawn, used or has expired meanwhile."""
+    """Outbox work: mail the link, unless the invitation was withdrawn, used or has expired
+    meanwhile.
+    """
     invitation = (
         Invitation.objects.select_related("organization", "invited_by")
         .filter(pk=payload["invitation_id"], accepted_at=None, revoked_at=None, expires_at__gt=now)

@@ -55,7 +55,9 @@ class User(UUIDModel, AbstractBaseUser, PermissionsMixin):
 
 
 class Organization(UUIDModel, TimestampedModel):
-    """A tenant. `data_key` is its encryption key, wrapped by the operator's master key (core.crypto)."""
+    """A tenant. `data_key` is its encryption key, wrapped by the operator's master key
+    (core.crypto).
+    """
 
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=80, unique=True)

@@ -25,12 +25,16 @@ def memberships_of(user: User) -> list[Membership]:
 
 
 def forget_memberships(user: User) -> None:
-    """Read the memberships of this user object again next time (after a change in the same request)."""
+    """Read the memberships of this user object again next time (after a change in the same
+    request).
+    """
     user.__dict__.pop("_memberships", None)
 
 
 def current_membership(request: HttpRequest) -> Membership | None:
-    """The membership in the organisation chosen in the switcher, else the first one; None without any."""
+    """The membership in the organisation chosen in the switcher, else the first one; None without
+    any.
+    """
     memberships = memberships_of(request.user)  # type: ignore[arg-type]
     chosen = request.session.get(SESSION_ORGANIZATION)
     for membership in memberships:
@@ -42,7 +46,8 @@ def current_membership(request: HttpRequest) -> Membership | None:
 def organization_for(user: User, slug: str, role: Role = Role.VIEWER) -> Membership:
     """The user's membership (with its organisation) by slug. One query.
 
-    Raises NotFoundError for unknown and foreign organisations alike, DomainError 403 when the role is too low.
+    Raises NotFoundError for unknown and foreign organisations alike, DomainError 403 when the role
+    is too low.
     """
     membership = (
         Membership.objects.select_related("organization")

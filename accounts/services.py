@@ -30,9 +30,11 @@ def record_audit_event(
     data: dict[str, Any] | None = None,
     actor_label: str = "",
 ) -> AuditEvent:
-    """Write who did what to what, in the caller's transaction. `action` reads `area.thing.verb_past`.
+    """Write who did what to what, in the caller's transaction. `action` reads
+    `area.thing.verb_past`.
 
-    Without an `actor`, `actor_label` says what acted (an API key, "system"). Never put secrets into `data`.
+    Without an `actor`, `actor_label` says what acted (an API key, "system"). Never put secrets into
+    `data`.
     """
     label = actor_label or (actor.email if actor else "system")
     return AuditEvent.objects.create(
@@ -50,7 +52,8 @@ def create_organization(
 ) -> Organization:
     """A tenant with its own data key and `owner` as its first owner; the slug comes from the name.
 
-    A taken slug gets a random suffix, so that names of other tenants cannot be probed. Raises DomainError on an empty name.
+    A taken slug gets a random suffix, so that names of other tenants cannot be probed. Raises
+    DomainError on an empty name.
     """
     name = clean_name(name, limit=120)
     base = slugify(slug or name)[:60] or "team"
@@ -76,7 +79,9 @@ def create_organization(
 
 
 def clean_name(name: str, *, limit: int) -> str:
-    """`name` without surrounding blanks; raises DomainError when it is empty, too long or has control characters."""
+    """`name` without surrounding blanks; raises DomainError when it is empty, too long or has
+    control characters.
+    """
     name = name.strip()
     if not name or len(name) > limit:
         raise DomainError(f"name must have 1 to {limit} characters.", fields=["name"])
@@ -143,7 +148,8 @@ def check_may_grant(acting: Membership, role: Role) -> None:
 def change_member_role(*, membership: Membership, role: Role, actor: User) -> Membership:
     """Give a member another role.
 
-    Raises ForbiddenError (own role, an owner touched by an admin, a role above the actor's) or ConflictError (last owner).
+    Raises ForbiddenError (own role, an owner touched by an admin, a role above the actor's) or
+    ConflictError (last owner).
     """
     organization = _locked(membership.organization_id)
     acting = _acting(organization, actor)

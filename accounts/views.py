@@ -1,4 +1,6 @@
-"""Organisation pages: members, settings, audit trail, the switcher; the person's own page; invitations."""
+"""Organisation pages: members, settings, audit trail, the switcher; the person's own page;
+invitations.
+"""
 
 import uuid
 from http import HTTPStatus
@@ -261,7 +263,9 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def invitation_detail(request: HttpRequest, token: str) -> HttpResponse:
-    """What is offered, by whom; the button accepts. The browser remembers the link through sign-up and login."""
+    """What is offered, by whom; the button accepts. The browser remembers the link through sign-up
+    and login.
+    """
     invitation = invitations.find_open(token, now=timezone.now())
     if invitation is None:
         request.session.pop(SESSION_INVITATION, None)

@@ -1,4 +1,6 @@
-"""The only way from a request to a Project. Unknown, foreign and deleting projects are all the same 404."""
+"""The only way from a request to a Project. Unknown, foreign and deleting projects are all the same
+404.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -44,11 +46,13 @@ def project_for(
     *,
     request: HttpRequest | None = None,
 ) -> Project:
-    """The project behind `slug` (slug or UUID) when `user` (or the user of a request) is at least `role` there.
+    """The project behind `slug` (slug or UUID) when `user` (or the user of a request) is at least
+    `role` there.
 
-    One query. Raises NotFoundError when there is none the user may see, DomainError 403 when the role is too low. The
-    project comes with its organisation, `.role` (the user's) and `.ref` (what URLs carry: the slug, or the UUID when the slug
-    is ambiguous for this user). With a request, the session remembers the project.
+    One query. Raises NotFoundError when there is none the user may see, DomainError 403 when the
+    role is too low. The project comes with its organisation, `.role` (the user's) and `.ref` (what
+    URLs carry: the slug, or the UUID when the slug is ambiguous for this user). With a request, the
+    session remembers the project.
     """
     if isinstance(user, HttpRequest):
         request, user = user, user.user
@@ -94,7 +98,9 @@ def _pick(projects: list[Project], request: HttpRequest | None) -> Project:
 
 
 def _remember(request: HttpRequest, project: Project) -> None:
-    """For the shell of this page; and for the next visit, when a person opened a page (panels that poll do not count)."""
+    """For the shell of this page; and for the next visit, when a person opened a page (panels that
+    poll do not count).
+    """
     request.current_project = project  # type: ignore[attr-defined]
     if request.method != "GET" or request.headers.get("HX-Request"):
         return
@@ -108,8 +114,8 @@ def project_from_api(
 ) -> Project:
     """The project an API request may use with `scope`, for a key as for a person. One query.
 
-    A key reaches its own project only (404 otherwise); a person needs `role`, by default the one that matches the
-    scope. Raises NotFoundError, DomainError 403.
+    A key reaches its own project only (404 otherwise); a person needs `role`, by default the one
+    that matches the scope. Raises NotFoundError, DomainError 403.
     """
     auth = request.auth
     if isinstance(auth, KeyAuth):
@@ -121,7 +127,9 @@ def project_from_api(
 
 
 def check_may_hold(role: Role, scopes: Iterable[str]) -> None:
-    """A key must not do more than the person who makes, rotates or revokes it; raises DomainError 403 naming the scope."""
+    """A key must not do more than the person who makes, rotates or revokes it; raises DomainError
+    403 naming the scope.
+    """
     for scope in scopes:
         needed = SCOPE_ROLES[ApiKey.Scope(scope)]
         if ROLE_RANK[role] < ROLE_RANK[needed]:
@@ -156,8 +164,10 @@ def check_scope(auth: KeyAuth, scope: str) -> None:
         )
 
 
-def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802  (reads as the class it returns)
-    """A DRF permission: a key needs `scope`; a person needs to be logged in, their role is checked with the project."""
+def HasScope(scope: str) -> type[BasePermission]:
+    """A DRF permission: a key needs `scope`; a person needs to be logged in, their role is checked
+    with the project.
+    """
 
     class _HasScope(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:

@@ -1,4 +1,6 @@
-"""Projects and keys for operators. Hashes are never shown; deleting goes through the product, which purges."""
+"""Projects and keys for operators. Hashes are never shown; deleting goes through the product, which
+purges.
+"""
 
 from typing import Any
 

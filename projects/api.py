@@ -138,7 +138,9 @@ class ProjectDetailView(APIView):
 
     @extend_schema(operation_id="projects_destroy", responses={202: DeletionSerializer})
     def delete(self, request: Request, project: str) -> Response:
-        """Delete the project and everything in it. Keys stop at once; the data is purged in the background."""
+        """Delete the project and everything in it. Keys stop at once; the data is purged in the
+        background.
+        """
         found = project_from_api(request, project, "admin")
         job = services.request_project_deletion(
             project=found, now=timezone.now(), **acting(request)

@@ -1,6 +1,8 @@
-"""From a raw API key to who is calling: a plain function for the ingestion doors, a DRF class for the API.
+"""From a raw API key to who is calling: a plain function for the ingestion doors, a DRF class for
+the API.
 
-Nothing is cached: each request asks PostgreSQL by the key's SHA-256, so a revocation is effective at once everywhere.
+Nothing is cached: each request asks PostgreSQL by the key's SHA-256, so a revocation is effective
+at once everywhere.
 """
 
 import base64
@@ -61,7 +63,9 @@ def hash_key(raw: str) -> str:
 
 
 def key_from_request(request: HttpRequest) -> str | None:
-    """The key in `Authorization: Bearer`, `Authorization: Basic` (either half) or `x-api-key`; None without one."""
+    """The key in `Authorization: Bearer`, `Authorization: Basic` (either half) or `x-api-key`; None
+    without one.
+    """
     header = request.headers.get("Authorization", "")
     if len(header) > MAX_HEADER:
         return None
@@ -86,9 +90,11 @@ def _key_from_basic(value: str) -> str | None:
 
 
 def authenticate_key(raw: str, *, now: dt.datetime) -> KeyAuth | None:
-    """Who holds `raw`: None when unknown, revoked, expired or its project is being deleted. One indexed query.
+    """Who holds `raw`: None when unknown, revoked, expired or its project is being deleted. One
+    indexed query.
 
-    At most once a minute per key it also notes the use, skipping the write when another process is at it.
+    At most once a minute per key it also notes the use, skipping the write when another process is
+    at it.
     """
     row = (
         ApiKey.objects.filter(key_hash=hash_key(raw), revoked_at=None)

@@ -1,4 +1,6 @@
-"""`shell` for the templates: where the reader is. Nothing is read until a template asks; then at most two queries."""
+"""`shell` for the templates: where the reader is. Nothing is read until a template asks; then at
+most two queries.
+"""
 
 from functools import cached_property
 
@@ -67,7 +69,9 @@ class Shell:
 def last_project(
     request: HttpRequest, projects: list[Project], membership: Membership | None = None
 ) -> Project | None:
-    """The last used of `projects`, else the first active one; only of `membership`'s organisation when given."""
+    """The last used of `projects`, else the first active one; only of `membership`'s organisation
+    when given.
+    """
     if membership is not None:
         projects = [p for p in projects if p.organization_id == membership.organization_id]
     wanted = request.session.get(SESSION_PROJECT)

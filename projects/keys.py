@@ -1,4 +1,6 @@
-"""API keys: made, rotated with an overlap, revoked. The raw key exists only in the answer that created it."""
+"""API keys: made, rotated with an overlap, revoked. The raw key exists only in the answer that
+created it.
+"""
 
 import datetime as dt
 import secrets
@@ -39,10 +41,11 @@ def create_api_key(
     actor_label: str = "",
     now: dt.datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A key and its raw value, which is not kept. `value` is an operator's own key (headless initialisation).
+    """A key and its raw value, which is not kept. `value` is an operator's own key (headless
+    initialisation).
 
-    Raises DomainError for bad scopes, name, value or (with `now`) an expiry in the past, ConflictError when `value`
-    is in use.
+    Raises DomainError for bad scopes, name, value or (with `now`) an expiry in the past,
+    ConflictError when `value` is in use.
     """
     if now is not None and expires_at is not None and expires_at <= now:
         raise DomainError("expires_at must be in the future.", fields=["expires_at"])
@@ -83,7 +86,9 @@ def check_scopes(scopes: Iterable[str]) -> list[str]:
 
 
 def check_given_value(value: str) -> str:
-    """An operator's own key; raises DomainError when it is too short, too long or cannot stand in a header."""
+    """An operator's own key; raises DomainError when it is too short, too long or cannot stand in a
+    header.
+    """
     if not MIN_GIVEN_LENGTH <= len(value) <= MAX_GIVEN_LENGTH:
         raise DomainError(
             f"The key must have {MIN_GIVEN_LENGTH} to {MAX_GIVEN_LENGTH} characters.",
@@ -106,7 +111,8 @@ def rotate_api_key(
     actor: User | None = None,
     actor_label: str = "",
 ) -> tuple[ApiKey, str]:
-    """A new key with the same name, scopes and expiry; the old one stops after `overlap` ("now", "1h", "24h", "7d").
+    """A new key with the same name, scopes and expiry; the old one stops after `overlap` ("now",
+    "1h", "24h", "7d").
 
     Raises ConflictError when the old key no longer works or was rotated before.
     """

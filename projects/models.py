@@ -25,7 +25,8 @@ class Project(UUIDModel, TimestampedModel):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     first_trace_at = models.DateTimeField(null=True, blank=True)
 
-    # Set by projects.access for the person or key that asked: their role, and what URLs carry (slug, or UUID if ambiguous).
+    # Set by projects.access for the person or key that asked: their role, and what URLs carry
+    # (slug, or UUID if ambiguous).
     role: Role
     ref: str
 
@@ -41,7 +42,9 @@ class Project(UUIDModel, TimestampedModel):
 
 
 class ApiKey(UUIDModel, TimestampedModel):
-    """A program's credential for one project. Only SHA-256 of the key is stored; the prefix is shown."""
+    """A program's credential for one project. Only SHA-256 of the key is stored; the prefix is
+    shown.
+    """
 
     class Scope(models.TextChoices):
         INGEST = "ingest", "Ingest: send traces and costs"

@@ -1,7 +1,8 @@
 """Deleting a project's data in small batches, resumable after a kill.
 
-Each domain registers its tables in its `AppConfig.ready`; costs and traces know this module, it does not know them.
-The project row and its keys go last, so that nothing is orphaned when a worker dies on the way.
+Each domain registers its tables in its `AppConfig.ready`; costs and traces know this module, it
+does not know them. The project row and its keys go last, so that nothing is orphaned when a worker
+dies on the way.
 """
 
 import datetime as dt
@@ -18,7 +19,8 @@ from projects.models import ApiKey, Project
 TOPIC = "projects.purge"
 BATCH = 5_000
 BATCHES_PER_STEP = 4
-# Longer than a request that was let in before the keys stopped can still be writing (statement time-out, twice).
+# Longer than a request that was let in before the keys stopped can still be writing (statement
+# time-out, twice).
 LATE_WRITES = dt.timedelta(seconds=30)
 
 Count = Callable[[UUID], int]
@@ -38,9 +40,11 @@ _PURGERS: dict[str, Purger] = {}
 
 
 def register(name: str, *, count: Count, delete_batch: DeleteBatch) -> None:
-    """Add a domain's rows to the purge; `delete_batch(project_id, limit)` returns how many it deleted, 0 when none is left.
+    """Add a domain's rows to the purge; `delete_batch(project_id, limit)` returns how many it
+    deleted, 0 when none is left.
 
-    Purgers run in the order of registration (apps load costs before traces; tables without foreign keys mind no order).
+    Purgers run in the order of registration (apps load costs before traces; tables without foreign
+    keys mind no order).
     """
     _PURGERS[name] = Purger(name, count, delete_batch)
 
@@ -51,10 +55,12 @@ def unregister(name: str) -> None:
 
 
 def handle_purge(*, payload: dict[str, Any], now: dt.datetime) -> None:
-    """Outbox work of `projects.purge`: some batches, then the next step as a row of the same transaction.
+    """Outbox work of `projects.purge`: some batches, then the next step as a row of the same
+    transaction.
 
-    A killed worker therefore repeats at most one step. When everything is gone it waits once for requests that were
-    on their way when deletion was asked for, looks again, and only then deletes the project itself.
+    A killed worker therefore repeats at most one step. When everything is gone it waits once for
+    requests that were on their way when deletion was asked for, looks again, and only then deletes
+    the project itself.
     """
     project_id, job_id = UUID(payload["project_id"]), UUID(payload["job_id"])
     project = Project.objects.filter(pk=project_id, status=Project.Status.DELETING).first()

@@ -20,7 +20,9 @@ DEFAULT_SORT = "name"
 
 
 def projects_of(user: User) -> list[Project]:
-    """Every project the user may open, by organisation and name, with `.role` and `.ref`. One query."""
+    """Every project the user may open, by organisation and name, with `.role` and `.ref`. One
+    query.
+    """
     projects = list(
         visible_to(user).order_by("organization__name", "organization_id", "name", "id")
     )
@@ -28,7 +30,9 @@ def projects_of(user: User) -> list[Project]:
 
 
 def visible_to(user: User) -> QuerySet[Project, Any]:
-    """Projects of the user's organisations, with them and `.user_role`; without those being deleted."""
+    """Projects of the user's organisations, with them and `.user_role`; without those being
+    deleted.
+    """
     return (
         Project.objects.filter(organization__memberships__user=user)
         .exclude(status=Project.Status.DELETING)
@@ -38,7 +42,9 @@ def visible_to(user: User) -> QuerySet[Project, Any]:
 
 
 def with_refs(projects: list[Project]) -> list[Project]:
-    """Set `.role` and `.ref` on all projects a user sees; a slug used twice among them gives way to the UUID."""
+    """Set `.role` and `.ref` on all projects a user sees; a slug used twice among them gives way to
+    the UUID.
+    """
     uses = Counter(project.slug for project in projects)
     for project in projects:
         project.role = Role(project.user_role)  # type: ignore[attr-defined]  # annotated by visible_to

@@ -1,4 +1,6 @@
-"""Projects: create, rename, archive, delete. Keys live in projects.keys, the purge in projects.purge."""
+"""Projects: create, rename, archive, delete. Keys live in projects.keys, the purge in
+projects.purge.
+"""
 
 import datetime as dt
 import secrets
@@ -41,7 +43,8 @@ def create_project(
     slug: str | None = None,
     actor_label: str = "",
 ) -> Project:
-    """A project in `organization`. Without `slug` one is made from the name, with a random suffix when it is taken.
+    """A project in `organization`. Without `slug` one is made from the name, with a random suffix
+    when it is taken.
 
     Raises DomainError for an unusable name or slug, ConflictError when an asked-for slug is taken.
     """
@@ -128,7 +131,8 @@ def _set_status(
 def request_project_deletion(
     *, project: Project, actor: User | None, now: dt.datetime, actor_label: str = ""
 ) -> Job:
-    """Make the project unreachable now (pages 404, keys refused) and purge its data in the background.
+    """Make the project unreachable now (pages 404, keys refused) and purge its data in the
+    background.
 
     Returns the job people watch. Asked twice, it answers with the same job.
     """

@@ -1,4 +1,6 @@
-"""Entry points and project pages. `/traces/<trace_id>/` and `/projects/spend/` belong to other apps."""
+"""Entry points and project pages. `/traces/<trace_id>/` and `/projects/spend/` belong to other
+apps.
+"""
 
 from django.urls import include, path, re_path
 

@@ -28,7 +28,9 @@ SETUP_KEY_NAME = "Setup"
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """`/`: the last used project's dashboard; without a project the way to one; signed out, the login."""
+    """`/`: the last used project's dashboard; without a project the way to one; signed out, the
+    login.
+    """
     return _to_last_project(request, "costs:dashboard")
 
 
@@ -68,7 +70,9 @@ def project_home(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def project_list(request: HttpRequest) -> HttpResponse:
-    """The current organisation's projects; spend and last activity are filled in by the costs panel."""
+    """The current organisation's projects; spend and last activity are filled in by the costs
+    panel.
+    """
     membership = current_membership(request)
     if membership is None:
         return redirect("accounts:organization_create")
@@ -140,7 +144,9 @@ def _ref(request: HttpRequest, project_id: object, slug: str) -> str:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def setup(request: HttpRequest, slug: str) -> HttpResponse:
-    """Send the first trace: a key made on demand and shown once, code with it filled in, and the wait."""
+    """Send the first trace: a key made on demand and shown once, code with it filled in, and the
+    wait.
+    """
     project = project_for(request, slug, Role.MEMBER if request.method == "POST" else Role.VIEWER)
     raw = None
     if request.method == "POST":

@@ -10,7 +10,9 @@ if TYPE_CHECKING:  # rest_framework.views reads this class while it is imported
 
 
 class DenyByDefault(BasePermission):
-    """The project-wide default: an endpoint that forgot `permission_classes` answers 401 or 403, never data."""
+    """The project-wide default: an endpoint that forgot `permission_classes` answers 401 or 403,
+    never data.
+    """
 
     message = "This endpoint is not open."
 

@@ -1,4 +1,6 @@
-"""Keyset pages: `{"results": […], "next": url|null, "previous": url|null}`, stable while rows arrive."""
+"""Keyset pages: `{"results": […], "next": url|null, "previous": url|null}`, stable while rows
+arrive.
+"""
 
 from typing import Any
 
@@ -12,7 +14,9 @@ from core.errors import DomainError
 
 
 class CursorPages(CursorPagination):
-    """Newest first by id (UUIDv7 is time-ordered and unique); `?limit=` 1 to 200, `?cursor=` from the last answer."""
+    """Newest first by id (UUIDv7 is time-ordered and unique); `?limit=` 1 to 200, `?cursor=` from
+    the last answer.
+    """
 
     page_size = 50
     max_page_size = 200

@@ -1,4 +1,6 @@
-"""JSON in, with bounds: size, depth, numbers and characters that PostgreSQL or Python would choke on later (F11)."""
+"""JSON in, with bounds: size, depth, numbers and characters that PostgreSQL or Python would choke
+on later (F11).
+"""
 
 import json
 import math

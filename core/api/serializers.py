@@ -1,4 +1,6 @@
-"""The base of every serializer that reads a body: what it does not know is an error, not silently dropped."""
+"""The base of every serializer that reads a body: what it does not know is an error, not silently
+dropped.
+"""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
-"""Rate limits: GCRA in Redis through throttled-py, one atomic script per request, exact under concurrency (F7).
+"""Rate limits: GCRA in Redis through throttled-py, one atomic script per request, exact under
+concurrency (F7).
 
-Redis may go away at any moment and ingestion must go on: a call waits at most 100 ms, and after a failure the limiter
-admits everything for two seconds before it tries again.
+Redis may go away at any moment and ingestion must go on: a call waits at most 100 ms, and after a
+failure the limiter admits everything for two seconds before it tries again.
 """
 
 import logging
@@ -25,10 +26,11 @@ _open_until = 0.0  # monotonic; a stale read between threads costs one extra att
 
 
 def take(key: str, *, cost: int, per_minute: int) -> float | None:
-    """Spend `cost` of the `per_minute` allowance of `key`: None when allowed, else the seconds to wait.
+    """Spend `cost` of the `per_minute` allowance of `key`: None when allowed, else the seconds to
+    wait.
 
-    A whole minute's allowance may be spent in one burst; a cost above it is counted as the whole allowance, because
-    it could otherwise never pass.
+    A whole minute's allowance may be spent in one burst; a cost above it is counted as the whole
+    allowance, because it could otherwise never pass.
     """
     global _open_until
     if time.monotonic() < _open_until:

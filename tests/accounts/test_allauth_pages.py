@@ -46,7 +46,9 @@ def test_page_of_an_account_has_our_look(client: Client, name: str) -> None:
     assert_ours(client.get(reverse(name)))
 
 
-@pytest.mark.parametrize("name", ["account_email", "account_change_password", "account_set_password"])
+@pytest.mark.parametrize(
+    "name", ["account_email", "account_change_password", "account_set_password"]
+)
 def test_page_of_an_account_without_login_denied(client: Client, name: str) -> None:
     response = client.get(reverse(name))
     assert response.status_code == 302
@@ -62,7 +64,9 @@ def test_person_without_a_password_sets_one(client: Client) -> None:
 
 
 def sign_up(client: Client, email: str = "mina@example.com") -> Any:
-    return client.post(reverse("account_signup"), {"email": email, "password1": "a long enough one"})
+    return client.post(
+        reverse("account_signup"), {"email": email, "password1": "a long enough one"}
+    )
 
 
 def test_sign_up_makes_an_organization_of_ones_own(client: Client) -> None:
@@ -71,7 +75,10 @@ def test_sign_up_makes_an_organization_of_ones_own(client: Client) -> None:
     user = User.objects.get()
     membership = Membership.objects.get()
     assert (user.email, membership.user, membership.role) == ("mina@example.com", user, Role.OWNER)
-    assert (membership.organization.name, membership.organization.slug) == ("mina's team", "minas-team")
+    assert (membership.organization.name, membership.organization.slug) == (
+        "mina's team",
+        "minas-team",
+    )
     assert AuditEvent.objects.get().action == "organization.created"
     assert client.get("/")["Location"] == "/projects/new/"
 
@@ -148,7 +155,9 @@ def test_login_takes_any_case_and_goes_home(client: Client) -> None:
 
 def test_wrong_password_denied(client: Client) -> None:
     UserFactory(email="mina@example.com")
-    response = client.post(reverse("account_login"), {"login": "mina@example.com", "password": "wrong"})
+    response = client.post(
+        reverse("account_login"), {"login": "mina@example.com", "password": "wrong"}
+    )
     assert response.status_code == 200
     assert "_auth_user_id" not in client.session
 
@@ -165,7 +174,9 @@ def test_login_does_not_redirect_to_other_sites(client: Client) -> None:
 def test_password_reset_by_link(client: Client) -> None:
     user = UserFactory(email="mina@example.com")
     client.post(reverse("account_reset_password"), {"email": "mina@example.com"})
-    link = re.search(r"http://localhost:8000(/accounts/password/reset/key/\S+)", mail.outbox[0].body)
+    link = re.search(
+        r"http://localhost:8000(/accounts/password/reset/key/\S+)", mail.outbox[0].body
+    )
     assert link is not None
     form_page = client.get(link[1])
     assert form_page.status_code == 302

@@ -90,7 +90,9 @@ def test_change_of_role_denied(
     acme: SimpleNamespace, client_of: Any, actor: str, target: str, role: str, status: int
 ) -> None:
     before = sorted(Membership.objects.values_list("pk", "role"))
-    response = client_of(getattr(acme, actor)).post(change_url(getattr(acme, target)), {"role": role})
+    response = client_of(getattr(acme, actor)).post(
+        change_url(getattr(acme, target)), {"role": role}
+    )
     assert response.status_code == status
     assert sorted(Membership.objects.values_list("pk", "role")) == before
     assert AuditEvent.objects.count() == 0

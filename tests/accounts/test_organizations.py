@@ -1,4 +1,6 @@
-"""Organisations: creating, renaming, switching, the audit trail, one's own page, the system under races."""
+"""Organisations: creating, renaming, switching, the audit trail, one's own page, the system under
+races.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -44,7 +46,9 @@ def test_name_without_letters_for_a_slug_works() -> None:
     assert services.create_organization(name="日本", owner=UserFactory()).slug == "team"
 
 
-def test_further_organization_becomes_the_current_one(acme: SimpleNamespace, client_of: Any) -> None:
+def test_further_organization_becomes_the_current_one(
+    acme: SimpleNamespace, client_of: Any
+) -> None:
     client = client_of(acme.viewer)
     assert client.get("/organizations/new/").status_code == 200
     response = client.post("/organizations/new/", {"name": "Side"})

@@ -27,7 +27,9 @@ def acme(db: None) -> SimpleNamespace:
 def globex(db: None) -> SimpleNamespace:
     """Organisation B with an owner."""
     organization = OrganizationFactory(name="Globex", slug="globex")
-    owner = MembershipFactory(organization=organization, owner=True, user__email="owner@globex.example")
+    owner = MembershipFactory(
+        organization=organization, owner=True, user__email="owner@globex.example"
+    )
     return SimpleNamespace(organization=organization, owner=owner)
 
 

@@ -31,7 +31,8 @@ def test_member_finds_a_project_by_slug_and_by_id(
 
 
 @pytest.mark.parametrize(
-    "ref", ["bot", "", "nowhere", "\x00", "a" * 5000, "00000000-0000-0000-0000-000000000000", "..%2f"]
+    "ref",
+    ["bot", "", "nowhere", "\x00", "a" * 5000, "00000000-0000-0000-0000-000000000000", "..%2f"],
 )
 def test_unknown_and_foreign_are_the_same_404(
     acme: SimpleNamespace, globex: SimpleNamespace, ref: str
@@ -63,7 +64,9 @@ def test_nobody_and_deleting_projects_are_404(acme: SimpleNamespace) -> None:
         ("owner", Role.OWNER, True),
     ],
 )
-def test_role_too_low_is_403(acme: SimpleNamespace, role: str, needed: Role, is_allowed: bool) -> None:
+def test_role_too_low_is_403(
+    acme: SimpleNamespace, role: str, needed: Role, is_allowed: bool
+) -> None:
     ProjectFactory(organization=acme.organization, slug="bot")
     user = getattr(acme, role).user
     if is_allowed:

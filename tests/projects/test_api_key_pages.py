@@ -1,4 +1,6 @@
-"""Keys in the settings: shown once, rotated with an overlap, revoked; no key does more than its maker."""
+"""Keys in the settings: shown once, rotated with an overlap, revoked; no key does more than its
+maker.
+"""
 
 import datetime as dt
 import re
@@ -102,7 +104,9 @@ def test_rotation_of_a_dead_key_denied(
     assert ApiKey.objects.count() == 1
 
 
-def test_second_rotation_of_a_key_denied(acme: SimpleNamespace, bot: Project, client_of: Any) -> None:
+def test_second_rotation_of_a_key_denied(
+    acme: SimpleNamespace, bot: Project, client_of: Any
+) -> None:
     key = ApiKeyFactory(project=bot)
     client = client_of(acme.owner)
     client.post(f"{LIST}{key.pk}/rotation/", {"overlap": "24h"})
@@ -111,7 +115,9 @@ def test_second_rotation_of_a_key_denied(acme: SimpleNamespace, bot: Project, cl
     assert ApiKey.objects.count() == 2
 
 
-def test_revocation_is_effective_at_once(acme: SimpleNamespace, bot: Project, client_of: Any) -> None:
+def test_revocation_is_effective_at_once(
+    acme: SimpleNamespace, bot: Project, client_of: Any
+) -> None:
     key = ApiKeyFactory(project=bot, raw=raw_key(1))
     assert authenticate_key(raw_key(1), now=timezone.now()) is not None
     response = client_of(acme.member).post(f"{LIST}{key.pk}/revocation/")

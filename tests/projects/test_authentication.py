@@ -39,7 +39,9 @@ def basic(text: str) -> str:
         ({"Authorization": "Digest abc"}, None),
     ],
 )
-def test_key_is_found_in_every_spelling(rf: Any, headers: dict[str, str], expected: str | None) -> None:
+def test_key_is_found_in_every_spelling(
+    rf: Any, headers: dict[str, str], expected: str | None
+) -> None:
     assert key_from_request(rf.get("/", headers=headers)) == expected
 
 
@@ -66,7 +68,8 @@ def test_valid_key_tells_whose_it_is(django_assert_num_queries: Any) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "traits", [{"revoked": True}, {"expired": True}, {"project__deleting": True}, {"raw": raw_key(2)}]
+    "traits",
+    [{"revoked": True}, {"expired": True}, {"project__deleting": True}, {"raw": raw_key(2)}],
 )
 def test_unusable_key_denied(traits: dict[str, Any]) -> None:
     ApiKeyFactory(**{"raw": raw_key(1), **traits})
@@ -116,7 +119,9 @@ def test_expiry_and_revocation_count_at_once() -> None:
 @pytest.mark.django_db
 def test_created_key_is_random_and_only_its_hash_is_kept() -> None:
     project = ProjectFactory()
-    key, raw = services.create_api_key(project=project, name="Bot", scopes=["read", "ingest", "read"])
+    key, raw = services.create_api_key(
+        project=project, name="Bot", scopes=["read", "ingest", "read"]
+    )
     _, other = services.create_api_key(project=project, name="Bot", scopes=["read"])
     assert (len(raw), raw[:10], raw[:18]) == (53, "llmlab_sk_", key.prefix)
     assert raw != other

@@ -48,7 +48,9 @@ def test_list_is_searched_sorted_and_answers_htmx_with_the_part(
     assert names(client.get("/projects/?sort=nonsense")) == ["Alpha", "Beta", "Gamma"]
     response = client.get("/projects/?q=ET%00A", headers={"HX-Request": "true"})
     assert names(response) == ["Beta"]
-    assert response.content.decode().lstrip().startswith('<section class="card" id="project-results"')
+    assert (
+        response.content.decode().lstrip().startswith('<section class="card" id="project-results"')
+    )
     assert "HX-Request" in response["Vary"]
     assert "No project has that name" in client.get("/projects/?q=zzz").content.decode()
 
@@ -109,12 +111,16 @@ def test_same_name_gets_another_slug_but_a_typed_slug_is_kept(
         {"name": "Fine", "slug": "01a1fcf8-fefe-76e8-9614-08fcc0292c91"},
     ],
 )
-def test_unusable_project_denied(acme: SimpleNamespace, client_of: Any, data: dict[str, str]) -> None:
+def test_unusable_project_denied(
+    acme: SimpleNamespace, client_of: Any, data: dict[str, str]
+) -> None:
     assert client_of(acme.owner).post("/projects/new/", data).status_code == 422
     assert Project.objects.count() == 0
 
 
-def test_name_that_makes_a_reserved_slug_gets_a_suffix(acme: SimpleNamespace, client_of: Any) -> None:
+def test_name_that_makes_a_reserved_slug_gets_a_suffix(
+    acme: SimpleNamespace, client_of: Any
+) -> None:
     client_of(acme.owner).post("/projects/new/", {"name": "New"})
     assert Project.objects.get().slug.startswith("new-")
 
@@ -235,7 +241,9 @@ def test_setup_makes_a_key_on_demand_and_fills_it_in(
     assert part.lstrip().startswith('<section class="card" id="setup-steps"')
 
 
-def test_setup_waits_until_the_first_trace(acme: SimpleNamespace, bot: Project, client_of: Any) -> None:
+def test_setup_waits_until_the_first_trace(
+    acme: SimpleNamespace, bot: Project, client_of: Any
+) -> None:
     client = client_of(acme.member)
     waiting = client.get("/projects/bot/setup/").content.decode()
     assert 'hx-trigger="every 2s"' in waiting

@@ -1,4 +1,6 @@
-"""`manage.py init_llmlab`: the first account, organisation, project and key from LLMLAB_INIT_* (headless set-up)."""
+"""`manage.py init_llmlab`: the first account, organisation, project and key from LLMLAB_INIT_*
+(headless set-up).
+"""
 
 import os
 from pathlib import Path
@@ -119,7 +121,9 @@ class Command(BaseCommand):
 
 
 def read_variables() -> dict[str, str]:
-    """The LLMLAB_INIT_* that are set; raises CommandError naming what is missing before one of them."""
+    """The LLMLAB_INIT_* that are set; raises CommandError naming what is missing before one of
+    them.
+    """
     given = {name: value for name in CHAIN if (value := _read(f"LLMLAB_INIT_{name}"))}
     last = max((CHAIN.index(name) for name in given), default=-1)
     needed = CHAIN[: max(last + 1, 2)] if given else ()
