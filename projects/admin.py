@@ -80,7 +80,13 @@ class ApiKeyAdmin(admin.ModelAdmin):
     ]
     list_filter = ["revoked_at", "expires_at", "last_used_at"]
     list_select_related = ["project__organization"]
-    search_fields = ["prefix", "name", "project__name", "project__slug"]
+    search_fields = [
+        "prefix",
+        "name",
+        "project__name",
+        "project__slug",
+        "project__organization__name",
+    ]
     date_hierarchy = "created_at"
     ordering = ["-created_at"]
     actions = ["revoke"]

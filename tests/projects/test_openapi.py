@@ -1,0 +1,47 @@
+"""The OpenAPI document: without a warning for our part, served with its reader."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+
+from projects import api_urls
+
+
+def test_document_has_no_warnings() -> None:
+    with GENERATOR_STATS.silence():
+        GENERATOR_STATS.reset()
+        document = SchemaGenerator(patterns=api_urls.urlpatterns).get_schema(
+            request=None, public=True
+        )
+        assert (dict(GENERATOR_STATS._warn_cache), dict(GENERATOR_STATS._error_cache)) == ({}, {})
+    assert {path: sorted(item) for path, item in document["paths"].items()} == {
+        "/projects": ["get", "post"],
+        "/projects/{project}": ["delete", "get", "patch"],
+        "/projects/{project}/keys": ["get", "post"],
+        "/projects/{project}/keys/{key}": ["delete"],
+        "/projects/{project}/keys/{key}/rotation": ["post"],
+    }
+    assert document["openapi"] == "3.1.0"
+    assert set(document["components"]["securitySchemes"]) >= {"apiKey", "apiKeyHeader"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("url", "content_type"),
+    [
+        ("/api/v1/openapi.json", "application/vnd.oai.openapi+json"),
+        ("/api/v1/openapi.yaml", "application/vnd.oai.openapi"),
+        ("/api/docs/", "text/html"),
+        ("/api/docs/?script=", "application/javascript"),
+    ],
+)
+def test_document_and_reader_are_served(client: Client, url: str, content_type: str) -> None:
+    response: Any = client.get(url)
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith(content_type)
+    if content_type == "text/html":
+        assert b"<script>" not in response.content
+        assert b"cdn" not in response.content
