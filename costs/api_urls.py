@@ -1,5 +1,13 @@
-"""Cost addresses of the API. `GET projects/<project>/costs` is routed by the ingestion doors, which own that path."""
+"""Cost addresses of the API. The ingestion doors own `projects/<project>/costs` and hand GET to `costs.api`; it is
+listed here as well so that the OpenAPI document has it."""
 
-from django.urls import URLPattern
+from core.api.routes import endpoint
+from costs import api
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
+    *endpoint(
+        "projects/<str:project>/costs/records", api.CostRecordListView, "cost_record_list_api"
+    ),
+    *endpoint("projects/<str:project>/models", api.ModelListView, "model_list_api"),
+]

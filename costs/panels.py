@@ -16,6 +16,7 @@ from costs import caching
 from costs.dashboard import DashboardState
 from costs.labels import label_of, slots_for
 from costs.selectors import spend
+from costs.selectors.pages import top_groups
 from costs.selectors.spend import Cell, Group
 from costs.selectors.sums import ZERO, Sums, add_up
 from costs.selectors.usage import UsageMark
@@ -54,6 +55,23 @@ class Question:
                 previous=self.state.previous,
                 trend=period.bin if trend else None,
                 with_latency=latency,
+            ),
+        )
+
+    def top(self, by: str, *, limit: int) -> list[Group]:
+        """Cached `top_groups`. One query."""
+        state = self.state
+        return caching.cached(
+            self.project_id,
+            self.mark,
+            self.key("top", by, limit),
+            lambda: top_groups(
+                self.project_id,
+                state.period,
+                state.filters,
+                by,
+                previous=state.previous,
+                limit=limit,
             ),
         )
 

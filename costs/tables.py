@@ -164,19 +164,15 @@ def _heads(question: Question, sort: str) -> list[Head]:
 
 
 def who(question: Question) -> dict[str, Any]:
-    """The dearest agents or users. One query (two for users: the total they are a share of)."""
+    """The dearest agents or users, cut in the database. One query."""
     state = question.state
     by = state.choices["who"]
-    groups = question.groups(by)
-    # Users: calls without one are in no group, so the share is of everything.
-    total = (
-        question.total().current if by == "user" else add_up([group.current for group in groups])
-    )
+    groups = question.top(by, limit=TOP_WHO + 1)
     rows = [
         _row(
             question,
             group,
-            total,
+            Sums(),
             label=label_of(by, group.value),
             note="",
             slot="c1",
@@ -185,7 +181,7 @@ def who(question: Question) -> dict[str, Any]:
         )
         for group in groups[:TOP_WHO]
     ]
-    return {"state": state, "rows": rows, "by": by, "count": len(groups)}
+    return {"state": state, "rows": rows, "by": by, "has_more": len(groups) > TOP_WHO}
 
 
 def attention(question: Question) -> dict[str, Any]:

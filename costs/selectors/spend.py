@@ -116,10 +116,10 @@ def spend_groups(
     Values seen only in the period before are left out unless `keep_past`. Latencies are known where every call is held
     once: they stay None when the filters or the groups name an extra dimension.
     """
-    names = tuple(_column(name) for name in group_by)
+    names = tuple(column_of(name) for name in group_by)
     has_latency = with_latency and not filters.extra and set(group_by) <= set(ROW_FIELDS)
-    rows = _rows(project_id, filters, group_by).filter(
-        _within(period) | _within(previous or period)
+    rows = aggregate_rows(project_id, filters, group_by).filter(
+        within(period) | within(previous or period)
     )
     rows = (
         rows.annotate(bin=_current_bin(period, trend))
@@ -173,10 +173,10 @@ def spend_series(
     project_id: UUID, period: TimeRange, filters: SpendFilters, group_by: tuple[str, ...], size: Bin
 ) -> list[Cell]:
     """Sums per bin and group, oldest first; empty bins are absent. One query."""
-    names = tuple(_column(name) for name in group_by)
+    names = tuple(column_of(name) for name in group_by)
     rows = (
-        _rows(project_id, filters, group_by)
-        .filter(_within(period))
+        aggregate_rows(project_id, filters, group_by)
+        .filter(within(period))
         .annotate(bin=Trunc("hour", size, tzinfo=dt.UTC))
         .values("bin", *names)
         .annotate(**SUM_EXPRESSIONS)
@@ -194,9 +194,7 @@ def filter_options(
 ) -> dict[str, list[tuple[str, int]]]:
     """The values of each row field in the range with their calls, most used first. One query."""
     rows = (
-        CostAggregate.objects.filter(
-            _within(period), project_id=project_id, dimension=Dimension.ALL
-        )
+        CostAggregate.objects.filter(within(period), project_id=project_id, dimension=Dimension.ALL)
         .values_list(*ROW_FIELDS)
         .annotate(sum_calls=Sum("calls"))
     )
@@ -210,11 +208,14 @@ def filter_options(
     }
 
 
-def _column(name: str) -> str:
+def column_of(name: str) -> str:
+    """The column that holds a dimension's value."""
     return name if name in ROW_FIELDS else "value"
 
 
-def _rows(project_id: UUID, filters: SpendFilters, group_by: Key = ()) -> QuerySet[CostAggregate]:
+def aggregate_rows(
+    project_id: UUID, filters: SpendFilters, group_by: Key = ()
+) -> QuerySet[CostAggregate]:
     """The aggregate rows of one dimension that pass the filters."""
     extra = next((name for name in group_by if name not in ROW_FIELDS), filters.extra)
     rows = CostAggregate.objects.filter(project_id=project_id, dimension=extra or Dimension.ALL)
@@ -223,7 +224,8 @@ def _rows(project_id: UUID, filters: SpendFilters, group_by: Key = ()) -> QueryS
     return rows.filter(value__in=filters.values) if filters.values else rows
 
 
-def _within(period: TimeRange) -> Q:
+def within(period: TimeRange) -> Q:
+    """Hours of the range."""
     return Q(hour__gte=period.start, hour__lt=period.end)
 
 
