@@ -130,10 +130,12 @@ def stages(
     def program(name: str, *arguments: str, **options: object) -> Program:
         return Program(name, [python, *arguments], dict(environment), **options)  # type: ignore[arg-type]
 
-    worker = ["-m", "celery", "-A", "config", "worker", "--pool", "threads", "--concurrency", "8"]
+    # Root in a container is normal here: the broker is ours, and only JSON is accepted.
+    quiet = ["-W", "ignore:You're running the worker with superuser", "-m", "celery", "--quiet"]
+    worker = [*quiet, "-A", "config", "worker", "--pool", "threads", "--concurrency", "8"]
     worker += ["--queues", QUEUES, "--include", "core.metrics", "--loglevel", "WARNING"]
     worker += ["--without-gossip", "--without-mingle"]
-    beat = ["-m", "celery", "-A", "config", "beat", "--loglevel", "WARNING", "--pidfile="]
+    beat = [*quiet, "-A", "config", "beat", "--loglevel", "WARNING", "--pidfile="]
     probe_host = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host  # noqa: S104
     return [
         [service_program(service, number) for service, number in services],

@@ -122,16 +122,16 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     """200 when spans can be stored; 503 names what is missing. Each dependency is asked for at most three seconds."""
     database, broker = await asyncio.gather(Database().get_result(), Broker().get_result())
     checks = {
-        "database": {"status": "failed", "detail": str(database.error)}
+        "database": {"status": "failed", "detail": database.error.message}
         if database.error
         else {"status": "ok"},
-        "redis": {"status": "degraded", "detail": str(broker.error)}
+        "redis": {"status": "degraded", "detail": broker.error.message}
         if broker.error
         else {"status": "ok"},
     }
     if database.error:
         body: dict[str, Any] = {
-            "detail": f"Not ready: {database.error}",
+            "detail": f"Not ready: {database.error.message}",
             "code": "not_ready",
             "fields": ["database"],
         }
