@@ -9,6 +9,7 @@ _STEP = 256 * 1024
 _GZIP = 31  # zlib's window bits: 15 plus 16 for the gzip header and its CRC
 _ZLIB = 15
 _RAW = -15
+_BEST_RATIO = 1032
 
 
 def read_body(raw: bytes, content_encoding: str, *, max_decompressed: int) -> bytes:
@@ -33,9 +34,10 @@ def read_body(raw: bytes, content_encoding: str, *, max_decompressed: int) -> by
 
 def _gunzip(raw: bytes, limit: int) -> bytes:
     """All members of a gzip file, one after the other."""
-    # The last four bytes state the size modulo 2^32: an honest bomb is refused before anything is
-    # unpacked.
-    if len(raw) >= 18 and int.from_bytes(raw[-4:], "little") > limit and raw[:2] == b"\x1f\x8b":
+    # The last four bytes state the size modulo 2^32: an honest bomb is refused before it is unpacked.
+    # More than gzip's best ratio cannot be a size: those bytes belong to a damaged or truncated body.
+    stated = int.from_bytes(raw[-4:], "little")
+    if raw[:2] == b"\x1f\x8b" and limit < stated <= len(raw) * _BEST_RATIO:
         raise _too_large(limit)
     out = io.BytesIO()
     rest = raw

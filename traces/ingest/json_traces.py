@@ -225,16 +225,10 @@ def _promote(step: NormalSpan, root: NormalSpan) -> None:
 
 
 def _merge_across(results: list[JsonTraceResult]) -> None:
-    """A step sent in two items of one upload stays with the first of them."""
+    """A step sent in two items of one upload becomes one; both items keep it as theirs."""
     seen: dict[tuple[str, str], tuple[JsonTraceResult, int]] = {}
     for result in results:
-        kept: list[NormalSpan] = []
-        for span in result.spans:
-            place = seen.get((span.trace_id, span.span_id))
-            if place is None:
-                seen[span.trace_id, span.span_id] = result, len(kept)
-                kept.append(span)
-            else:
-                owner, position = place
-                owner.spans[position] = merged(owner.spans[position], span)
-        result.spans = kept
+        for position, span in enumerate(result.spans):
+            owner, place = seen.setdefault((span.trace_id, span.span_id), (result, position))
+            if owner is not result:
+                owner.spans[place] = result.spans[position] = merged(owner.spans[place], span)

@@ -20,7 +20,6 @@ Encoding = Literal["protobuf", "json"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO_TRACE, _ZERO_SPAN = bytes(16), bytes(8)
-_LAST_NS = 253_402_300_799_000_000_000  # 9999-12-31, the last moment a datetime can hold
 
 CLOCK_SKEW = "clock_skew"
 END_BEFORE_START = "end_before_start"
@@ -189,10 +188,6 @@ def _moment(nanoseconds: int, field: str) -> datetime:
     if not nanoseconds:
         raise RefusedError(
             "missing_time", f"{field} is missing or 0: it must be nanoseconds since 1970."
-        )
-    if nanoseconds > _LAST_NS:
-        raise RefusedError(
-            "time_out_of_range", f"{field} {nanoseconds} is later than the year 9999."
         )
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 

@@ -167,9 +167,10 @@ def _attributes(value: Any, budget: Budget, limit: int | None = None) -> dict[st
     budget.take(len(items))
     attributes = {}
     for item in items:
-        if type(item) is not dict or type(item.get("key")) is not str:
+        key = item.get("key", "") if type(item) is dict else None
+        if type(key) is not str:
             raise DamagedError("an attribute is not an object with a key")
-        attributes[item["key"]] = _any(item.get("value"), 0, budget)
+        attributes[key] = _any(item.get("value"), 0, budget)
     return attributes
 
 
@@ -218,9 +219,9 @@ def _mapping(item: Any, depth: int, budget: Budget) -> Any:
         return {}
     budget.take(len(values))
     return {
-        entry["key"]: _any(entry.get("value"), depth + 1, budget)
+        entry.get("key", ""): _any(entry.get("value"), depth + 1, budget)
         for entry in values
-        if type(entry) is dict and type(entry.get("key")) is str
+        if type(entry) is dict and type(entry.get("key", "")) is str
     }
 
 
