@@ -46,7 +46,7 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ["email", "name"]
     ordering = ["-date_joined"]
     date_hierarchy = "date_joined"
-    filter_horizontal: list[str] = []
+    filter_horizontal = []
     readonly_fields = ["date_joined", "last_login"]
     inlines = [MembershipInline]
     fieldsets = [
@@ -72,13 +72,10 @@ class OrganizationAdmin(admin.ModelAdmin):
     inlines = [MembershipInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                members=Count("memberships", distinct=True),
-                project_total=Count("projects", distinct=True),
-            )
+        organizations: QuerySet[Organization] = super().get_queryset(request)
+        return organizations.annotate(
+            members=Count("memberships", distinct=True),
+            project_total=Count("projects", distinct=True),
         )
 
     @admin.display(ordering="members", description="Members")

@@ -4,11 +4,20 @@ import datetime as dt
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 from accounts.models import AuditEvent, Invitation, Membership, Organization, Role, User
 from core.errors import DomainError, NotFoundError
 
 SESSION_ORGANIZATION = "organization_id"
+
+
+def person(request: HttpRequest | Request) -> User:
+    """The logged-in user of a request that got past `login_required` or a permission."""
+    user = request.user
+    if not isinstance(user, User):
+        raise TypeError("This view is open to anonymous requests; it has no person.")
+    return user
 
 
 def memberships_of(user: User) -> list[Membership]:
@@ -24,18 +33,11 @@ def memberships_of(user: User) -> list[Membership]:
     return cached
 
 
-def forget_memberships(user: User) -> None:
-    """Read the memberships of this user object again next time (after a change in the same
-    request).
-    """
-    user.__dict__.pop("_memberships", None)
-
-
 def current_membership(request: HttpRequest) -> Membership | None:
     """The membership in the organisation chosen in the switcher, else the first one; None without
     any.
     """
-    memberships = memberships_of(request.user)  # type: ignore[arg-type]
+    memberships = memberships_of(person(request))
     chosen = request.session.get(SESSION_ORGANIZATION)
     for membership in memberships:
         if str(membership.organization_id) == chosen:

@@ -24,6 +24,7 @@ from accounts.forms import (
     add_domain_error,
 )
 from accounts.models import ROLE_RANK, Membership, Role
+from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
 
 AUDIT_PAGE = 50
@@ -32,7 +33,7 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 
 def membership_for(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
     """The reader's membership by organisation slug; the shell shows that organisation."""
-    membership = selectors.organization_for(request.user, slug, role)  # type: ignore[arg-type]
+    membership = selectors.organization_for(person(request), slug, role)
     request.current_membership = membership  # type: ignore[attr-defined]
     return membership
 
@@ -123,7 +124,7 @@ def member_change(request: HttpRequest, slug: str, member_id: uuid.UUID) -> Http
         services.change_member_role(
             membership=member,
             role=Role(form.cleaned_data["role"]),
-            actor=request.user,  # type: ignore[arg-type]
+            actor=person(request),
         )
     except services.ForbiddenError:
         raise
@@ -142,7 +143,7 @@ def member_remove(request: HttpRequest, slug: str, member_id: uuid.UUID) -> Http
     member = _member(membership, member_id)
     leaves = member.pk == membership.pk
     try:
-        services.remove_member(membership=member, actor=request.user)  # type: ignore[arg-type]
+        services.remove_member(membership=member, actor=person(request))
     except services.ForbiddenError:
         raise
     except DomainError as error:
@@ -180,7 +181,7 @@ def organization_settings(request: HttpRequest, slug: str) -> HttpResponse:
             services.rename_organization(
                 organization=organization,
                 name=form.cleaned_data["name"],
-                actor=request.user,  # type: ignore[arg-type]
+                actor=person(request),
             )
         except DomainError as error:
             add_domain_error(form, error)
@@ -218,12 +219,12 @@ def _audit_page(request: HttpRequest, membership: Membership) -> dict[str, objec
 @require_http_methods(["GET", "POST"])
 def organization_create(request: HttpRequest) -> HttpResponse:
     """A further organisation, or a first one for somebody who left theirs."""
-    user = request.user
-    initial = {"name": services.default_organization_name(user)}  # type: ignore[arg-type]
+    user = person(request)
+    initial = {"name": services.default_organization_name(user)}
     form = OrganizationForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            organization = services.create_organization(name=form.cleaned_data["name"], owner=user)  # type: ignore[arg-type]
+            organization = services.create_organization(name=form.cleaned_data["name"], owner=user)
         except DomainError as error:
             add_domain_error(form, error)
         else:
@@ -246,15 +247,15 @@ def organization_switch(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     """The person's own page."""
-    user = request.user
-    form = ProfileForm(request.POST or None, initial={"name": user.name})  # type: ignore[union-attr]
+    user = person(request)
+    form = ProfileForm(request.POST or None, initial={"name": user.name})
     if request.method == "POST" and form.is_valid():
-        services.update_profile(user=user, name=form.cleaned_data["name"])  # type: ignore[arg-type]
+        services.update_profile(user=user, name=form.cleaned_data["name"])
         messages.success(request, "Your profile is saved.")
         return redirect("accounts:profile")
     context = {
         "form": form,
-        "memberships": selectors.memberships_of(user),  # type: ignore[arg-type]
+        "memberships": selectors.memberships_of(user),
         "session_ends_at": request.session.get_expiry_date(),
     }
     status = UNPROCESSABLE if form.is_bound else HTTPStatus.OK
@@ -287,7 +288,7 @@ def invitation_accept(request: HttpRequest, token: str) -> HttpResponse:
     """Join the organisation."""
     membership = invitations.accept_invitation(
         token=token,
-        user=request.user,  # type: ignore[arg-type]
+        user=person(request),
         now=timezone.now(),
     )
     request.session.pop(SESSION_INVITATION, None)

@@ -56,7 +56,7 @@ def project_for(
     """
     if isinstance(user, HttpRequest):
         request, user = user, user.user
-    if not user.is_authenticated:
+    if not isinstance(user, User):
         raise NotFoundError(UNKNOWN_PROJECT)
     project = _pick(_visible(user, slug), request)
     if ROLE_RANK[project.role] < ROLE_RANK[role]:
@@ -73,7 +73,7 @@ def _visible(user: User, slug: str) -> list[Project]:
     named = Q(pk=uid) if uid else Q(slug=slug)
     if "\x00" in slug:
         return []
-    projects = list(
+    projects: list[Any] = list(
         Project.objects.filter(named, organization__memberships__user=user)
         .exclude(status=Project.Status.DELETING)
         .select_related("organization")
@@ -81,7 +81,7 @@ def _visible(user: User, slug: str) -> list[Project]:
         .order_by("created_at", "id")
     )
     for project in projects:
-        project.role = Role(project.user_role)  # type: ignore[attr-defined]  # annotated above
+        project.role = Role(project.user_role)
         project.ref = str(project.pk) if uid or len(projects) > 1 else project.slug
     return projects
 

@@ -9,8 +9,22 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.selectors import person
 from projects import services
 from projects.models import ApiKey, Project
+
+KEY_FIELDS: Any = [
+    "prefix",
+    "name",
+    "project",
+    "scopes",
+    "created_by",
+    "created_at",
+    "last_used_at",
+    "expires_at",
+    "revoked_at",
+    "rotated_to",
+]
 
 
 @admin.register(Project)
@@ -51,7 +65,8 @@ class ProjectAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
         usable = Count("api_keys", filter=Q(api_keys__revoked_at=None))
-        return super().get_queryset(request).annotate(usable_keys=usable)
+        projects: QuerySet[Project] = super().get_queryset(request)
+        return projects.annotate(usable_keys=usable)
 
     @admin.display(ordering="usable_keys", description="Keys")
     def key_count(self, project: Any) -> int:
@@ -90,19 +105,8 @@ class ApiKeyAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
     ordering = ["-created_at"]
     actions = ["revoke"]
-    fields = [
-        "prefix",
-        "name",
-        "project",
-        "scopes",
-        "created_by",
-        "created_at",
-        "last_used_at",
-        "expires_at",
-        "revoked_at",
-        "rotated_to",
-    ]
-    readonly_fields = fields
+    fields = KEY_FIELDS
+    readonly_fields = KEY_FIELDS
 
     @admin.display(description="Organisation", ordering="project__organization__name")
     def organization(self, key: ApiKey) -> str:
@@ -116,7 +120,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
                 project=key.project,
                 key=key,
                 now=timezone.now(),
-                actor=request.user,  # type: ignore[arg-type]
+                actor=person(request),
             )
         self.message_user(request, f"{len(keys)} keys are revoked.", messages.SUCCESS)
 

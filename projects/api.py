@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Membership, Role, User
-from accounts.selectors import memberships_of
+from accounts.selectors import memberships_of, person
 from core.api.pagination import CursorPages
 from core.errors import DomainError, NotFoundError
 from projects import selectors, services
@@ -62,7 +62,7 @@ class ProjectListView(APIView):
                 {"next": None, "previous": None, "results": ProjectSerializer(rows, many=True).data}
             )
         pages = self.pagination_class()
-        page = pages.paginate_queryset(selectors.visible_to(request.user), request, view=self)
+        page = pages.paginate_queryset(selectors.visible_to(person(request)), request, view=self)
         return pages.get_paginated_response(ProjectSerializer(page, many=True).data)
 
     @extend_schema(
@@ -79,13 +79,13 @@ class ProjectListView(APIView):
                 status=403,
             )
         data = valid(ProjectCreateSerializer(data=request.data))
-        membership = _membership(request.user, data.pop("organization", None))
+        membership = _membership(person(request), data.pop("organization", None))
         if not membership.allows(Role.MEMBER):
             raise DomainError(
                 "Creating projects needs the role member.", code="forbidden", status=403
             )
         project = services.create_project(
-            organization=membership.organization, actor=request.user, **data
+            organization=membership.organization, actor=person(request), **data
         )
         return Response(ProjectSerializer(project).data, status=201)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from django.http import HttpRequest
 
 from accounts.models import Membership, Organization, Role
-from accounts.selectors import current_membership
+from accounts.selectors import current_membership, person
 from projects.access import SESSION_PROJECT
 from projects.models import Project
 from projects.selectors import projects_of
@@ -26,7 +26,7 @@ class Shell:
 
     @cached_property
     def projects(self) -> list[Project]:
-        return projects_of(self._request.user) if self.is_signed_in else []  # type: ignore[arg-type]
+        return projects_of(person(self._request)) if self.is_signed_in else []
 
     @cached_property
     def project(self) -> Project | None:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.forms import add_domain_error
 from accounts.models import Membership, Role
+from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
 from core.models import Job
@@ -37,7 +38,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
             services.rename_project(
                 project=project,
                 name=form.cleaned_data["name"],
-                actor=request.user,  # type: ignore[arg-type]
+                actor=person(request),
             )
         except DomainError as error:
             add_domain_error(form, error)
@@ -89,7 +90,7 @@ def api_key_create(request: HttpRequest, slug: str) -> HttpResponse:
                 name=form.cleaned_data["name"],
                 scopes=form.cleaned_data["scopes"],
                 expires_at=now + dt.timedelta(days=days) if days else None,
-                actor=request.user,  # type: ignore[arg-type]
+                actor=person(request),
             )
         except DomainError as error:
             add_domain_error(form, error)
@@ -129,7 +130,7 @@ def api_key_rotate(request: HttpRequest, slug: str, key_id: uuid.UUID) -> HttpRe
         key=old,
         overlap=form.cleaned_data["overlap"],
         now=timezone.now(),
-        actor=request.user,  # type: ignore[arg-type]
+        actor=person(request),
     )
     old.refresh_from_db(fields=["expires_at"])
     return _show_once(request, project, key, raw, old)
@@ -141,7 +142,7 @@ def api_key_revoke(request: HttpRequest, slug: str, key_id: uuid.UUID) -> HttpRe
     """Stop a key at once."""
     project = project_for(request, slug, Role.MEMBER)
     key = _key(project, key_id)
-    services.revoke_api_key(project=project, key=key, now=timezone.now(), actor=request.user)  # type: ignore[arg-type]
+    services.revoke_api_key(project=project, key=key, now=timezone.now(), actor=person(request))
     messages.success(
         request, f"The key {key.name} is revoked; requests with it are refused from now on."
     )
@@ -157,7 +158,7 @@ def danger(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         job = services.request_project_deletion(
             project=project,
-            actor=request.user,  # type: ignore[arg-type]
+            actor=person(request),
             now=timezone.now(),
         )
         return redirect("projects:project_deletion", job_id=job.pk)
@@ -171,10 +172,10 @@ def archive(request: HttpRequest, slug: str) -> HttpResponse:
     """Stop or take up ingestion: `archived=1` or `archived=0`."""
     project = project_for(request, slug, Role.ADMIN)
     if request.POST.get("archived") == "0":
-        services.unarchive_project(project=project, actor=request.user)  # type: ignore[arg-type]
+        services.unarchive_project(project=project, actor=person(request))
         messages.success(request, f"{project.name} takes new data again.")
     else:
-        services.archive_project(project=project, actor=request.user)  # type: ignore[arg-type]
+        services.archive_project(project=project, actor=person(request))
         messages.success(
             request, f"{project.name} is archived: readable, but it takes no new data."
         )
@@ -188,7 +189,7 @@ def deletion(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = Job.objects.filter(pk=job_id, kind=PURGE_TOPIC).first()
     membership = (
         Membership.objects.select_related("organization")
-        .filter(user=request.user, organization_id=job.organization_id)
+        .filter(user=person(request), organization_id=job.organization_id)
         .first()
         if job
         else None

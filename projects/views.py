@@ -13,7 +13,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.forms import add_domain_error
 from accounts.models import Role
-from accounts.selectors import SESSION_ORGANIZATION, current_membership, memberships_of
+from accounts.selectors import (
+    SESSION_ORGANIZATION,
+    current_membership,
+    memberships_of,
+    person,
+)
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from projects import selectors, services
@@ -82,9 +87,9 @@ def project_list(request: HttpRequest) -> HttpResponse:
     sort = request.GET.get("sort", selectors.DEFAULT_SORT)
     context = {
         "membership": membership,
-        "memberships": memberships_of(request.user),  # type: ignore[arg-type]
+        "memberships": memberships_of(person(request)),
         "projects": selectors.project_list(
-            request.user,  # type: ignore[arg-type]
+            person(request),
             membership.organization,
             archived=archived,
             search=search,
@@ -121,7 +126,7 @@ def project_create(request: HttpRequest) -> HttpResponse:
                 organization=membership.organization,
                 name=form.cleaned_data["name"],
                 slug=form.cleaned_data["slug"] or None,
-                actor=request.user,  # type: ignore[arg-type]
+                actor=person(request),
             )
         except DomainError as error:
             add_domain_error(form, error)
@@ -136,7 +141,7 @@ def project_create(request: HttpRequest) -> HttpResponse:
 
 def _ref(request: HttpRequest, project_id: object, slug: str) -> str:
     """What URLs carry for a project made a moment ago."""
-    found = selectors.projects_of(request.user)  # type: ignore[arg-type]
+    found = selectors.projects_of(person(request))
     return next((project.ref for project in found if project.pk == project_id), slug)
 
 
@@ -154,7 +159,7 @@ def setup(request: HttpRequest, slug: str) -> HttpResponse:
             project=project,
             name=SETUP_KEY_NAME,
             scopes=[ApiKey.Scope.INGEST],
-            actor=request.user,  # type: ignore[arg-type]
+            actor=person(request),
         )
     context = {
         "project": project,

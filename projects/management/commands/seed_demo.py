@@ -2,6 +2,7 @@
 theirs.
 """
 
+import logging
 import time
 import urllib.error
 import urllib.request
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line per request otherwise
         folder = settings.LLMLAB_DATA_DIR / "demo"
         demo = ensure_demo(folder=folder)
         if not options["accounts_only"]:
