@@ -124,9 +124,8 @@ class CostRecordAdmin(ReadOnlyAdmin):
         """A link that carries the time, so that the record is read from its own partition."""
         href = reverse("admin:costs_costrecord_change", args=[record.pk])
         query = urlencode({"at": record.occurred_at.isoformat()})
-        return format_html(
-            '<a href="{}?{}">{:%Y-%m-%d %H:%M:%S}</a>', href, query, record.occurred_at
-        )
+        shown = f"{record.occurred_at:%Y-%m-%d %H:%M:%S}"
+        return format_html('<a href="{}?{}">{}</a>', href, query, shown)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CostRecord], search_term: str
