@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -57,19 +57,12 @@ def nav_item(
 ) -> dict[str, Any]:
     """A sidebar link. `active` is a space-separated list of view-name prefixes that light it up."""
     return {
-        "href": _reverse(url_name, kwargs),
+        "href": reverse(url_name, kwargs=kwargs or None),
         "label": label,
         "icon_name": icon_name,
         "current": is_active(context, active or url_name),
         "shortcut": shortcut,
     }
-
-
-def _reverse(url_name: str, kwargs: Mapping[str, Any]) -> str:
-    try:
-        return reverse(url_name, kwargs=dict(kwargs) or None)
-    except NoReverseMatch:
-        return ""
 
 
 @register.simple_tag(takes_context=True)
