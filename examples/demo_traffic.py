@@ -1,8 +1,9 @@
 """Keeps a demo project alive: a pretend support agent that works all day.
 
-Settings come from the environment: LLMLAB_URL, LLMLAB_API_KEY_FILE (a file that holds the key),
-LLMLAB_PROJECT, SIMULATOR_URL, DEMO_INTERVAL (seconds between runs). Servers that restart are
-waited for; nothing here ends the process but a signal.
+Settings come from the environment: LLMLAB_URL (else LLMLAB_BASE_URL), LLMLAB_API_KEY_FILE (a file
+that holds the key; else demo/api_key in LLMLAB_DATA_DIR), LLMLAB_PROJECT, SIMULATOR_URL,
+DEMO_INTERVAL (seconds between runs). Servers that restart are waited for; nothing
+here ends the process but a signal.
 """
 
 import logging
@@ -21,15 +22,18 @@ logger = logging.getLogger("demo_traffic")
 MOST_AT_ONCE = 3
 OTLP_SHARE = 0.2
 LONGEST_PAUSE = 30.0
+PARTING_SECONDS = 6.0
 
 
 class Traffic:
     """Starts a run every few seconds while both servers answer."""
 
     def __init__(self, environ: "os._Environ[str] | dict[str, str]") -> None:
-        self.url = environ.get("LLMLAB_URL", "http://127.0.0.1:8000")
+        local = f"http://127.0.0.1:{environ.get('PORT') or 8000}"
+        self.url = environ.get("LLMLAB_URL") or environ.get("LLMLAB_BASE_URL") or local
         self.project = environ.get("LLMLAB_PROJECT", "support-copilot")
-        self.key_file = Path(environ.get("LLMLAB_API_KEY_FILE", "var/demo/api_key"))
+        folder = Path(environ.get("LLMLAB_DATA_DIR", "var")) / "demo"
+        self.key_file = Path(environ.get("LLMLAB_API_KEY_FILE") or folder / "api_key")
         self.interval = float(environ.get("DEMO_INTERVAL", "4"))
         self.providers = Providers(environ.get("SIMULATOR_URL", "http://127.0.0.1:8900"))
         self.stop = threading.Event()
@@ -44,6 +48,8 @@ class Traffic:
             if self._is_ready() and self._slots.acquire(blocking=False):
                 threading.Thread(target=self._run, daemon=True).start()
             self.stop.wait(self._pause or self.interval * self.chance.uniform(0.75, 1.25))
+        for _ in range(MOST_AT_ONCE):  # runs that have begun may end, so that none stays "running"
+            self._slots.acquire(timeout=PARTING_SECONDS / MOST_AT_ONCE)
 
     def _is_ready(self) -> bool:
         """Whether there is a key and a provider; says once what is missing and waits longer each
@@ -76,12 +82,16 @@ class Traffic:
         finally:
             self._slots.release()
 
+    def _sleep(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise RefusedError("Stopping.")
+
     def _connect(self) -> Sender:
         key = self.key_file.read_text().strip()
         if self._sender is None or self._sender[0] != key:
             self._sender = (
                 key,
-                Sender(self.url, self.project, key, patience=60.0, sleep=self.stop.wait),
+                Sender(self.url, self.project, key, patience=60.0, sleep=self._sleep),
             )
         return self._sender[1]
 

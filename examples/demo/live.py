@@ -161,9 +161,7 @@ class LiveRun:
             return
         item = trace_item(self.story) | {"status": "running"}
         del item["ended_at"]
-        item["steps"] = [step_item(step, self.story.started_at, is_running=is_running)]
-        if is_running and "first_token_ms" in step.facts:
-            item["steps"][0]["first_token_ms"] = step.facts["first_token_ms"]
+        item["steps"] = [step_item(self.story, step, is_running=is_running)]
         self.sink.send_items([item])
 
     def _finish(self) -> None:
@@ -171,5 +169,5 @@ class LiveRun:
             self.sink.send_otlp([self.story])
             return
         item = trace_item(self.story)
-        item["steps"] = [step_item(self.story.steps[0], self.story.started_at)]
+        item["steps"] = [step_item(self.story, self.story.steps[0])]
         self.sink.send_items([item])

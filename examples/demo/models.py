@@ -16,13 +16,20 @@ class Model:
     first_token: float
     speed: float
     reasoning: float = 0.0
+    served: str = ""  # the dated snapshot that answers, where the provider names one
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The facts of a step that name the model."""
+        found = {"model": self.served or self.name, "provider": self.provider}
+        return {**found, "request_model": self.name} if self.served else found
 
 
 SONNET = Model("claude-sonnet-5-5", "anthropic", 0.55, 78)
 OLD_SONNET = Model("claude-sonnet-4-6", "anthropic", 0.8, 62)
 OPUS = Model("claude-opus-5-5", "anthropic", 1.4, 48)
 SOL = Model("gpt-6.1-sol", "openai", 0.9, 70, reasoning=0.45)
-MINI = Model("gpt-5-mini", "openai", 0.35, 120, reasoning=0.3)
+MINI = Model("gpt-5-mini", "openai", 0.35, 120, reasoning=0.3, served="gpt-5-mini-2025-08-07")
 FLASH = Model("gemini-3.8-flash", "google", 0.3, 160, reasoning=0.2)
 LLAMA = Model("acme-llama-70b", "acme", 0.25, 40)
 EMBEDDING = Model("text-embedding-3-small", "openai", 0.06, 0)
@@ -52,7 +59,7 @@ def call(
         counts["cache_write_input_tokens"] = written
     if thought:
         counts["reasoning_output_tokens"] = thought
-    step = recorder.begin("llm", name, input=messages, model=model.name, provider=model.provider)
+    step = recorder.begin("llm", name, input=messages, **model.names)
     wait = (model.first_token + tokens[0] / 60_000) * chance.lognormvariate(0, 0.35) * slow
     recorder.clock += wait + output / (model.speed * chance.uniform(0.75, 1.25)) * slow
     if facts.pop("is_streamed", False):
@@ -78,16 +85,16 @@ def failed_call(
         "timeout": ("APITimeoutError", "Request timed out after 30 s.", 0),
     }[kind]
     seconds = (29.5, 30.5) if kind == "timeout" else (0.15, 0.6)
-    facts: dict[str, Any] = {"model": model.name, "provider": model.provider, "operation": "chat"}
     error = {"type": text[0], "message": text[1]}
-    return recorder.leaf("llm", name, *seconds, input=messages, error=error, **facts)
+    names: dict[str, Any] = {**model.names}
+    return recorder.leaf(
+        "llm", name, *seconds, input=messages, error=error, operation="chat", **names
+    )
 
 
 def embed(recorder: Recorder, text: str) -> Step:
     """Embeds a search text."""
-    step = recorder.begin(
-        "embedding", "embed-question", input=text, model=EMBEDDING.name, provider=EMBEDDING.provider
-    )
+    step = recorder.begin("embedding", "embed-question", input=text, **EMBEDDING.names)
     recorder.pass_time(0.04, 0.18)
     step.facts |= {"input_tokens": max(6, len(text) // 4), "operation": "embeddings"}
     return recorder.end(step)

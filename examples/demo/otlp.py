@@ -73,7 +73,7 @@ def _attributes(step: Step) -> dict[str, Any]:
         found["error.type"] = step.error["type"]
     if step.kind in ("llm", "embedding"):
         found["gen_ai.provider.name"] = facts["provider"]
-        found["gen_ai.request.model"] = facts["model"]
+        found["gen_ai.request.model"] = facts.get("request_model", facts["model"])
         if not step.error:
             found["gen_ai.response.model"] = facts["model"]
         found |= {name: facts[key] for key, name in COUNTS.items() if key in facts}

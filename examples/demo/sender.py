@@ -58,7 +58,7 @@ class Sender:
             "application/json",
         )
         for result in answer.json().get("results", []):
-            if result.get("status", 200) >= 400:
+            if result.get("rejected"):
                 raise RefusedError(f"LLMLab refused a trace: {result}")
 
     def send_otlp(self, stories: Sequence[Story]) -> None:

@@ -107,7 +107,7 @@ def trace_item(story: Story) -> dict[str, Any]:
         "started_at": _time(story.started_at),
         "ended_at": _time(story.ended_at),
         **story.facts,
-        "steps": [step_item(step, story.started_at) for step in story.steps],
+        "steps": [step_item(story, step) for step in story.steps],
     }
     if story.input is not None:
         item["input"] = story.input
@@ -116,21 +116,24 @@ def trace_item(story: Story) -> dict[str, Any]:
     return item
 
 
-def step_item(step: Step, started_at: dt.datetime, *, is_running: bool = False) -> dict[str, Any]:
-    """A step of such an item; a running one has no end, output or usage yet."""
+def step_item(story: Story, step: Step, *, is_running: bool = False) -> dict[str, Any]:
+    """A step of such an item; a running one has no end, output or usage yet.
+
+    The door makes the trace itself the root step: a step with the trace's id is that root.
+    """
     item: dict[str, Any] = {
-        "id": step.id,
+        "id": step.id if step.parent_id else story.trace_id,
         "type": step.kind,
         "name": step.name,
-        "started_at": _time(started_at + dt.timedelta(seconds=step.start)),
+        "started_at": _time(story.started_at + dt.timedelta(seconds=step.start)),
     }
-    if step.parent_id:
+    if step.parent_id and step.parent_id != story.steps[0].id:
         item["parent_id"] = step.parent_id
     if step.input is not None:
         item["input"] = step.input
     if is_running:
-        kept = {"model", "provider"} & step.facts.keys()
-        return {**item, "status": "running", **{key: step.facts[key] for key in kept}}
+        known = step.facts.keys() & {"model", "provider", "operation", "first_token_ms"}
+        return {**item, "status": "running", **{key: step.facts[key] for key in known}}
     item |= step.facts
     item["status"] = "error" if step.error else "ok"
     item["latency_ms"] = round(step.seconds * 1000, 3)

@@ -33,10 +33,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=int(os.environ.get("SIMULATOR_PORT", "8900")))
-    parser.add_argument("--pace", help="1 answers at a believable speed, 0 at once")
+    parser.add_argument(
+        "--pace",
+        default=os.environ.get("SIMULATOR_PACE", "1"),
+        help="1 (the default) answers at a believable speed, 0 at once",
+    )
     options = parser.parse_args()
-    if options.pace is not None:
-        os.environ["SIMULATOR_PACE"] = options.pace
+    os.environ["SIMULATOR_PACE"] = options.pace
     logging.basicConfig(level=logging.INFO)
     return asyncio.run(_run(options.host, options.port))
 

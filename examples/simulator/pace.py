@@ -1,4 +1,4 @@
-"""How long answers take. `SIMULATOR_PACE=1` is believable, 0 (the default) is at once."""
+"""How long answers take. `SIMULATOR_PACE=1` is believable, 0 answers at once."""
 
 import asyncio
 import os

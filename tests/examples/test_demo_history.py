@@ -9,6 +9,7 @@ from costs.usage import ChargeableCall, Usage
 from examples.demo.calendar import month_before
 from examples.demo.otlp import otlp_body
 from examples.demo.story import trace_item
+from traces.ingest.json_traces import decode_traces
 from traces.ingest.limits import Limits, Window
 from traces.ingest.otlp_decode import decode_otlp
 
@@ -87,7 +88,7 @@ def test_every_model_but_the_companys_own_has_a_price():
             statuses.setdefault(step.facts["model"], set()).add(price_call(call).status)
     assert statuses.pop("acme-llama-70b") == {"unpriced"}
     assert statuses.keys() >= {
-        "claude-sonnet-5-5", "claude-sonnet-4-6", "claude-opus-5-5", "gpt-6.1-sol", "gpt-5-mini",
+        "claude-sonnet-5-5", "claude-sonnet-4-6", "claude-opus-5-5", "gpt-6.1-sol", "gpt-5-mini-2025-08-07",
         "gemini-3.8-flash", "text-embedding-3-small",
     }  # fmt: skip
     assert set().union(*statuses.values()) == {"priced"}
@@ -130,6 +131,33 @@ def test_otlp_form_says_what_the_json_form_says():
                 )
                 assert list(span.tags) == story.facts["tags"]
     assert spans == {}
+
+
+def test_json_form_is_understood_without_a_rejection():
+    found = stories()
+    body = json.dumps({"traces": [trace_item(story) for story in found]}).encode()
+    results = decode_traces(
+        body,
+        now=ANCHOR,
+        limits=Limits(max_spans=100_000),
+        window=Window.around(ANCHOR, retention_days=400),
+    )
+    for story, result in zip(found, results, strict=True):
+        assert (result.error, result.rejections) == (None, [])
+        root, *rest = story.steps
+        spans = {span.span_id: span for span in result.spans}
+        top = spans.pop(story.trace_id)
+        assert (top.parent_span_id, top.name, top.kind) == ("", root.name, root.kind)
+        assert top.status == ("error" if story.has_failed else "ok")
+        assert abs((top.ended_at - story.ended_at).total_seconds()) < 0.002
+        assert spans.keys() == {step.id for step in rest}
+        for step in rest:
+            span = spans[step.id]
+            wanted = story.trace_id if step.parent_id == root.id else step.parent_id
+            assert (span.parent_span_id, span.kind) == (wanted, step.kind)
+            assert span.is_call == (step.kind in ("llm", "embedding"))
+            assert span.is_cache_hit == bool(step.facts.get("cache_hit"))
+            assert span.flags == ()
 
 
 def test_texts_are_filled_in_and_long_enough():

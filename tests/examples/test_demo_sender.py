@@ -65,7 +65,9 @@ def test_refusal_is_not_repeated_and_says_why(start):
 
 
 def test_refused_item_inside_a_good_answer_is_noticed(start):
-    body = json.dumps({"results": [{"status": 400, "detail": "started_at is missing"}]}).encode()
+    body = json.dumps(
+        {"results": [{"status": 207, "rejected": [{"detail": "started_at is missing"}]}]}
+    ).encode()
     _, sender = start(lambda request, number: (207, {}, body), [])
     with pytest.raises(RefusedError, match="started_at is missing"):
         sender.send_items([ITEM])
