@@ -101,7 +101,10 @@ def discrepancies(database: "psycopg.Connection[Any]", project_id: str) -> list[
             found.append(f"{wrong} rows differ by {name}")
     twice = one(_TWICE, project)
     if any(twice):
-        found.append("stored twice: %d spans, %d cost records, %d payloads" % twice)
+        spans_twice, records_twice, payloads_twice = twice
+        found.append(
+            f"stored twice: {spans_twice} spans, {records_twice} cost records, {payloads_twice} payloads"
+        )
     return found
 
 

@@ -1,8 +1,8 @@
 """How many spans a second become durable, and what 1,000 of them cost in CPU. `make bench` runs it.
 
-OTLP protobuf, 100 spans a request, 1–2 KB prompts and completions, uncompressed, client on the same machine. A span counts
-when a SELECT finds it afterwards. The limit in the same run: COPY of the very same rows into plain tables without an
-index, one commit per 100 spans, one connection.
+OTLP protobuf, 100 spans a request, 1–2 KB prompts and completions, uncompressed, client on the same machine. A span
+counts when a SELECT finds it afterwards. The limit in the same run: COPY of the very same rows into plain tables without
+an index, one commit per 100 spans, one connection.
 """
 
 import argparse
@@ -94,9 +94,7 @@ class Sender:
                     self.refused.append(f"{answer.status} {content[:200]!r}")
 
 
-def measure(
-    stack: Stack, database: "psycopg.Connection[Any]", concurrency: int, count: int
-) -> Row:
+def measure(stack: Stack, database: "psycopg.Connection[Any]", concurrency: int, count: int) -> Row:
     """Send `count` requests with `concurrency` connections."""
     seed = time.time_ns()  # ids of their own: a repeated span would be a duplicate
     bodies = [body for body, _ in traffic.requests(count, spans=SPANS, seed=seed)]
@@ -149,14 +147,15 @@ def _blocks(database: "psycopg.Connection[Any]") -> list[dict[str, bytes]]:
     """The stored rows in COPY's text form, 100 spans and what belongs to them per block."""
     texts: dict[str, list[bytes]] = {}
     for table in TABLES:
-        with database.cursor() as cursor, cursor.copy(f"COPY (SELECT * FROM {table}) TO STDOUT") as copy:
+        with (
+            database.cursor() as cursor,
+            cursor.copy(f"COPY (SELECT * FROM {table}) TO STDOUT") as copy,
+        ):
             texts[table] = b"".join(bytes(part) for part in copy).splitlines(keepends=True)
     count = len(texts["traces_span"]) // SPANS
     return [
         {
-            table: b"".join(
-                lines[len(lines) * place // count : len(lines) * (place + 1) // count]
-            )
+            table: b"".join(lines[len(lines) * place // count : len(lines) * (place + 1) // count])
             for table, lines in texts.items()
         }
         for place in range(count)
@@ -167,22 +166,24 @@ def report(rows: list[Row], limit: tuple[float, float]) -> str:
     """The table, the machine and the verdict."""
     lines = [
         machine(),
-        f"{SPANS} spans a request, OTLP protobuf, durable = found by SELECT; "
-        f"limit = COPY of the same rows: {limit[0]:,.0f} spans/s, {limit[1]:.0f} ms PostgreSQL CPU per 1,000",
+        f"{SPANS} spans a request, OTLP protobuf, durable = found by SELECT; limit = COPY of the same rows:",
+        f"{limit[0]:,.0f} spans/s, {limit[1]:.0f} ms PostgreSQL CPU per 1,000",
         "",
-        "| concurrency | durable spans/s | of the limit | request p50 | p95 | CPU ms per 1,000 spans | web | PostgreSQL | Redis |",
+        "| concurrency | durable spans/s | of the limit | request p50 | p95 "
+        "| CPU ms per 1,000 spans | web | PostgreSQL | Redis |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.concurrency} | {r.per_second:,.0f} | {r.per_second / limit[0]:.2f} | {r.p50_ms:.0f} ms | {r.p95_ms:.0f} ms "
-        f"| {r.cpu_ms:.0f} | {r.web_ms:.0f} | {r.postgres_ms:.0f} | {r.redis_ms:.0f} |"
+        f"| {r.concurrency} | {r.per_second:,.0f} | {r.per_second / limit[0]:.2f} | {r.p50_ms:.0f} ms "
+        f"| {r.p95_ms:.0f} ms | {r.cpu_ms:.0f} | {r.web_ms:.0f} | {r.postgres_ms:.0f} | {r.redis_ms:.0f} |"
         for r in rows
     ]
     best = max(r.per_second for r in rows)
     dearest = max(r.cpu_ms for r in rows)
     lines += [
         "",
-        f"best {best:,.0f} durable spans/s (bar ≥ {BAR_SPANS_PER_SECOND:,}); dearest {dearest:.0f} ms CPU per 1,000 spans (bar ≤ {BAR_CPU_MS})",
+        f"best {best:,.0f} durable spans/s (bar ≥ {BAR_SPANS_PER_SECOND:,}); "
+        f"dearest {dearest:.0f} ms CPU per 1,000 spans (bar ≤ {BAR_CPU_MS})",
     ]
     return "\n".join(lines)
 
@@ -200,7 +201,9 @@ def main() -> int:
         limit = copy_limit(stack, database)
     print(report(rows, limit))
     if options.json:
-        print(json.dumps([{**vars(r), "per_second": r.per_second, "cpu_ms": r.cpu_ms} for r in rows]))
+        print(
+            json.dumps([{**vars(r), "per_second": r.per_second, "cpu_ms": r.cpu_ms} for r in rows])
+        )
     met = (
         max(r.per_second for r in rows) >= BAR_SPANS_PER_SECOND
         and max(r.cpu_ms for r in rows) <= BAR_CPU_MS

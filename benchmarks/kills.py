@@ -1,8 +1,8 @@
 """SIGKILL of web child, web parent, worker and Redis in random order while clients send: nothing acknowledged may be
 missing, nothing may be counted twice, every sum must equal its raw rows.
 
-Clients keep a body until it is answered with 2xx, as the OpenTelemetry exporter does on a lost connection, 429 and 503; any
-other answer is counted as a failure of its own. A tenth of what was acknowledged is sent again on purpose.
+Clients keep a body until it is answered with 2xx, as the OpenTelemetry exporter does on a lost connection, 429 and 503;
+any other answer is counted as a failure of its own. A tenth of what was acknowledged is sent again on purpose.
 """
 
 import argparse
@@ -109,7 +109,9 @@ class Client(threading.Thread):
         base = {"trace_id": trace_id, "name": "order-agent", "started_at": now - 6}
         return [
             self._json_upload({**base, "status": "running", "steps": running}, keys, set()),
-            self._json_upload({**base, "status": "ok", "ended_at": now, "steps": ended}, keys, calls),
+            self._json_upload(
+                {**base, "status": "ok", "ended_at": now, "steps": ended}, keys, calls
+            ),
         ]
 
     def _json_upload(self, trace: dict[str, Any], keys: set[Key], calls: set[str]) -> Upload:
@@ -201,7 +203,8 @@ class Verdict:
         return "\n".join(
             [
                 f"{len(self.rounds)} rounds in {self.seconds:.0f} s: {kills}",
-                f"requests acknowledged {tally.requests:,} ({tally.again} sent again on purpose), steps {len(tally.acknowledged):,}, "
+                f"requests acknowledged {tally.requests:,} ({tally.again} sent again on purpose), "
+                f"steps {len(tally.acknowledged):,}, "
                 f"calls {len(tally.calls):,}",
                 f"retries by the clients: {retries}",
                 f"acknowledged missing: {self.missing_spans} steps, {self.missing_calls} cost records",
@@ -211,7 +214,9 @@ class Verdict:
         )
 
 
-def run(stack: Stack, *, rounds: int, seed: int, pause: tuple[float, float] = (0.3, 1.5)) -> Verdict:
+def run(
+    stack: Stack, *, rounds: int, seed: int, pause: tuple[float, float] = (0.3, 1.5)
+) -> Verdict:
     """`rounds` kills, each victim at least once per five, while the clients send."""
     chance = random.Random(seed)
     order: list[str] = []
