@@ -65,7 +65,7 @@ class Traffic:
         return not missing
 
     def _back_off(self, reason: str) -> None:
-        if not self._pause:
+        if not self._pause and not self.stop.is_set():
             logger.warning("%s", reason)
         self._pause = min(max(self._pause * 1.6, 1.0), LONGEST_PAUSE)
 

@@ -102,9 +102,12 @@ async def serve(app: Any, host: str, port: int) -> asyncio.Server:
         except (ConnectionError, TimeoutError, h11.ProtocolError) as error:
             logger.debug("simulator.connection.closed %s", error)
             writer.transport.abort()
+        except asyncio.CancelledError:
+            # The loop ends. Python 3.11 prints a traceback for a handler that lets this through.
+            writer.transport.abort()
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     return await asyncio.start_server(connected, host, port)
