@@ -46,7 +46,9 @@ def env_bool(name: str, default: bool) -> bool:
         return True
     if text.strip().lower() in FALSE:
         return False
-    raise ImproperlyConfigured(f"{name}={text!r} must be one of 1, 0, true, false, yes, no, on, off.")
+    raise ImproperlyConfigured(
+        f"{name}={text!r} must be one of 1, 0, true, false, yes, no, on, off."
+    )
 
 
 def env_list(name: str, default: str = "") -> list[str]:
@@ -62,7 +64,9 @@ def env_secret(name: str, default: str | None = None) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
+        raise ImproperlyConfigured(
+            f"{name}_FILE={path!r} cannot be read: {error.strerror}."
+        ) from error
 
 
 def data_dir(default: Path) -> Path:

@@ -167,8 +167,11 @@ def service_program(service: embedded.Service, port: int) -> Program:
 def demo(program: Callable[..., Program]) -> list[Program]:
     """History through the real door, then a provider simulator and traffic that never ends."""
     port = SIMULATOR_PORT if embedded.is_port_free(SIMULATOR_PORT) else embedded.free_port()
-    traffic = program("traffic", "-m", "examples.demo_traffic", after="seed")
-    traffic.environment["SIMULATOR_URL"] = f"http://127.0.0.1:{port}"
+    traffic = program("traffic", "-m", "examples.demo_traffic")
+    traffic.environment |= {
+        "SIMULATOR_URL": f"http://127.0.0.1:{port}",
+        "LLMLAB_URL": f"http://127.0.0.1:{traffic.environment['PORT']}",
+    }
     return [
         program("seed", "manage.py", "seed_demo", kind="job"),
         program("simulator", "-m", "examples.simulator", "--port", str(port)),

@@ -26,4 +26,4 @@ websocket_urlpatterns = [
     if find_spec(f"{app}.routing") is not None
     for pattern in import_module(f"{app}.routing").websocket_urlpatterns
 ]
-websocket_urlpatterns.append(re_path(r"", no_such_socket))
+websocket_urlpatterns.append(re_path(r"", no_such_socket))  # type: ignore[arg-type]

@@ -45,8 +45,6 @@ class Program:
     kind: str = "service"
     stop_signal: int = signal.SIGTERM
     popen: dict[str, Any] = field(default_factory=dict)
-    # Start only when the job of this name has ended.
-    after: str = ""
 
 
 class Child(Process):
@@ -80,7 +78,7 @@ class Supervisor(Manager):
         self, stages: list[list[Program]], *, stop_seconds: float, start_seconds: float
     ) -> None:
         super().__init__(Printer(sys.stdout))
-        self.events = queue.Queue()
+        self.events: queue.Queue[Message] = queue.Queue()
         self.stages = stages
         self.stop_seconds = stop_seconds
         self.start_seconds = start_seconds
@@ -144,9 +142,6 @@ class Supervisor(Manager):
         return program.name in self.running and (program.is_ready is None or program.is_ready())
 
     def _spawn(self, program: Program) -> None:
-        if program.after and program.after not in self.ended and program.after in self.programs:
-            self._due[program.name] = float("inf")
-            return
         program.prepare()
         child = self._child(program)
         self._born[program.name] = time.monotonic()
@@ -195,9 +190,6 @@ class Supervisor(Manager):
         self.ended[program.name] = code
         if self._stopping:
             return
-        for waiting in self.programs.values():
-            if waiting.after == program.name:
-                self._due[waiting.name] = time.monotonic()
         if program.kind != "service":
             if code and program.kind == "job":
                 self.say(f"{program.name} failed (exit code {code}); everything else runs on")

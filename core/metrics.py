@@ -48,7 +48,7 @@ def record_request(method: str, status: int, seconds: float) -> None:
     request_seconds.labels(method).observe(seconds)
 
 
-@task_postrun.connect(weak=False)
+@task_postrun.connect(weak=False)  # type: ignore[untyped-decorator]
 def _record_task(sender: Any = None, state: str | None = None, **_: Any) -> None:
     tasks_total.labels(getattr(sender, "name", "unknown"), state or "unknown").inc()
 
@@ -133,7 +133,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     collector = DatabaseCollector()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         body = generate_latest(registry)
     else:
         body = generate_latest(REGISTRY)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,9 @@ class Postgres:
             "log_min_messages": "warning",
             "log_line_prefix": "%m [%p] ",
         }
+        if sys.platform == "linux":
+            # After a crash: one syncfs instead of an fsync for each of thousands of partition files.
+            settings["recovery_init_sync_method"] = "syncfs"
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         command = [str(self.bin / "postgres"), "-D", str(self.cluster)]

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def all_secrets(data_dir: Path) -> dict[str, str]:
+    """Every secret of this data directory; what is missing is made, by one process only."""
     path = data_dir / "secrets.json"
-    wanted = {
+    wanted: dict[str, Callable[[], str]] = {
         "secret_key": lambda: secrets.token_urlsafe(50),
         "encryption_key": lambda: b64encode(secrets.token_bytes(32)).decode(),
         "postgres_password": lambda: secrets.token_urlsafe(24),

@@ -52,7 +52,7 @@ def start_reserved() -> list[tuple[run.Service, "subprocess.Popen[bytes]"]]:
         return []
     _remove_left_behind()
     directory = Path(os.environ.get("LLMLAB_DATA_DIR", ""))
-    kinds = {"postgres": Postgres, "redis": Redis}
+    kinds: dict[str, type[Postgres] | type[Redis]] = {"postgres": Postgres, "redis": Redis}
     started: list[tuple[run.Service, subprocess.Popen[bytes]]] = []
     for name in filter(None, os.environ.get(WANTED, "").split(",")):
         service: run.Service = kinds[name](directory, durable=False)

@@ -11,7 +11,7 @@ from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_st
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 LLMLAB_DATA_DIR = data_dir(BASE_DIR / "var")
-LLMLAB_VERSION = re.search(r"^## (\S+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+LLMLAB_VERSION = re.findall(r"^## (\S+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
 LLMLAB_BASE_URL = env_str(
     "LLMLAB_BASE_URL", f"http://localhost:{os.environ.get('PORT') or 8000}"
 ).rstrip("/")
@@ -253,7 +253,7 @@ LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
 
 # --- Static files, security headers
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT: Path | None = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {
@@ -305,5 +305,6 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "health_check": {"level": "CRITICAL"},  # /readyz says it to whoever asks
+        "httpx2": {"level": "WARNING"},
     },
 }

@@ -1,11 +1,13 @@
 """`make run` on one machine: plain HTTP, keys kept under the data directory."""
 
 from config.embedded import local_secrets
+from config.env import env_secret
 
 from .base import *  # noqa: F403
 from .base import LLMLAB_DATA_DIR, LLMLAB_ENCRYPTION_KEYS
 
-SECRET_KEY, _encryption_key = local_secrets(LLMLAB_DATA_DIR)
+_secret_key, _encryption_key = local_secrets(LLMLAB_DATA_DIR)
+SECRET_KEY = env_secret("LLMLAB_SECRET_KEY", "") or _secret_key
 LLMLAB_ENCRYPTION_KEYS = LLMLAB_ENCRYPTION_KEYS or [_encryption_key]
 # Straight from the source directories, nothing to collect.
 STATIC_ROOT = None

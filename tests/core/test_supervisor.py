@@ -31,7 +31,7 @@ stages = [
     [program("step", f"time.sleep(0.3); log.write('step done\\\\n'); sys.exit({sys.argv[2]})", kind="step")],
     [program("app", forever.replace("NAME", "app"), is_ready=lambda: "app started" in log.read_text())],
     [program("seed", "log.write('seed done\\\\n'); sys.exit(3)", kind="job"),
-     program("traffic", forever.replace("NAME", "traffic"), after="seed")],
+     program("traffic", "time.sleep(0.5)\\n" + forever.replace("NAME", "traffic"))],
 ]
 supervisor = Supervisor(stages, stop_seconds=3, start_seconds=20)
 sys.exit(supervisor.run(lambda: supervisor.say("READY"), wait_for=3))

@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand
 from django.utils import timezone
@@ -30,10 +31,13 @@ class Command(BaseCommand):
             self._prepare()
         else:
             self.stdout.flush()
+            os.environ["LLMLAB_DATA_DIR"] = str(settings.LLMLAB_DATA_DIR)
+            os.chdir(settings.BASE_DIR)
             os.execv(sys.executable, [sys.executable, "-m", "config.local"])  # noqa: S606
 
     def _prepare(self) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         partitions.ensure_ahead(timezone.now().date())
-        if "init_llmlab" in get_commands():
+        asked = any(name.startswith("LLMLAB_INIT_") for name in os.environ)
+        if asked and "init_llmlab" in get_commands():
             call_command("init_llmlab")
