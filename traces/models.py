@@ -47,7 +47,7 @@ class Trace(TenantModel):
     running_count = models.IntegerField(default=0)
     call_count = models.IntegerField(default=0)
     unpriced_calls = models.IntegerField(default=0)
-    cost_usd = models.DecimalField(**USD, default=0)
+    cost_usd = models.DecimalField(max_digits=26, decimal_places=12, default=0)
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     providers = ArrayField(models.CharField(max_length=64), default=list)

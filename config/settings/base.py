@@ -240,6 +240,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Several fields are called "status"; these names keep the OpenAPI document stable.
+    "ENUM_NAME_OVERRIDES": {
+        "ProjectStatusEnum": "projects.models.Project.Status",
+        "SpanStatusEnum": "traces.models.SpanStatus",
+    },
 }
 
 # --- Ingestion bounds (reliability-cases §2.1, F13)

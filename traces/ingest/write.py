@@ -25,6 +25,7 @@ from projects.models import Project
 from traces import signals
 from traces.ingest import leaf, rollup
 from traces.ingest.duplicates import merged, without_duplicates
+from traces.ingest.json_steps import DURATION_UNKNOWN
 from traces.ingest.json_traces import STATUS_INFERRED
 from traces.ingest.rows import (
     SPAN_COLUMNS,
@@ -209,7 +210,7 @@ class _Batch:
             is_error=span.status == "error",
             is_rejected=span.is_rejected,
             is_cache_hit=span.is_cache_hit,
-            latency_ms=span.duration_ms,
+            latency_ms=None if DURATION_UNKNOWN in span.flags else span.duration_ms,
             first_token_ms=span.first_token_ms,
             environment=span.environment,
             agent=span.agent,

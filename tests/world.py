@@ -1,0 +1,94 @@
+"""One small world every route can be asked about: an organisation with all roles, a stranger, keys of every scope."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Membership, Organization, Role, User
+from core import jobs
+from core.models import Job
+from projects.models import ApiKey, Project
+from tests.factories.accounts import InvitationFactory, MembershipFactory, OrganizationFactory, UserFactory
+from tests.factories.projects import ApiKeyFactory, ProjectFactory
+from tests.traces.spans import context_for, llm, span
+from traces.ingest.write import write_spans
+
+RAW = {
+    "key_ingest": "llmlab_sk_world_ingest_0000000000000000000",
+    "key_read": "llmlab_sk_world_read_000000000000000000000",
+    "key_admin": "llmlab_sk_world_admin_00000000000000000000",
+    "key_stranger": "llmlab_sk_world_stranger_00000000000000000",
+}
+SCOPES = {
+    "key_ingest": ["ingest"],
+    "key_read": ["read"],
+    "key_admin": ["ingest", "read", "gateway", "admin"],
+    "key_stranger": ["ingest", "read", "gateway", "admin"],
+}
+PEOPLE = ("viewer", "member", "admin", "owner")
+
+
+@dataclass
+class World:
+    """What exists, and a client for each actor."""
+
+    organization: Organization
+    project: Project
+    people: dict[str, User]
+    keys: dict[str, ApiKey]
+    job: Job
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, actor: str) -> Client:
+        """A fresh client that is `actor`; keys send their header with every request."""
+        if actor in RAW:
+            return Client(headers={"Authorization": f"Bearer {RAW[actor]}"})
+        client = Client()
+        if actor != "anonymous":
+            client.force_login(self.people[actor])
+        return client
+
+
+def make_world() -> World:
+    """Organisation A with project, trace, keys, invitation, job; organisation B with its own; an operator."""
+    organization, foreign = OrganizationFactory(), OrganizationFactory()
+    project = ProjectFactory(organization=organization, slug="checkout")
+    other = ProjectFactory(organization=foreign, slug="foreign")
+    people = {role: UserFactory(email=f"{role}@a.example") for role in PEOPLE}
+    for role, user in people.items():
+        MembershipFactory(organization=organization, user=user, role=Role(role))
+    people["stranger"] = UserFactory(email="owner@b.example")
+    MembershipFactory(organization=foreign, user=people["stranger"], role=Role.OWNER)
+    people["operator"] = UserFactory(email="operator@example.com", operator=True)
+    keys = {
+        name: ApiKeyFactory(
+            project=other if name == "key_stranger" else project, raw=RAW[name], scopes=SCOPES[name]
+        )
+        for name in RAW
+    }
+    now = timezone.now()
+    started = now - dt.timedelta(minutes=5)
+    spans = [
+        span("root", kind="agent", name="refund-agent", started_at=started),
+        llm("call", parent_span_id="root", started_at=started, input=[{"role": "user", "content": "Hi"}]),
+    ]
+    write_spans(context_for(project), spans, now=now)
+    job = jobs.create_job(
+        kind="projects.purge", title="Delete", organization_id=organization.pk, project_id=project.pk
+    )
+    world = World(organization, project, people, keys, job)
+    invitation = InvitationFactory(organization=organization)
+    world.names = {
+        "organization": organization.slug,
+        "project": project.slug,
+        "trace_id": "t1",
+        "span_id": "call",
+        "key_id": keys["key_read"].pk,
+        "membership_id": Membership.objects.get(user=people["member"]).pk,
+        "invitation_id": invitation.pk,
+        "job_id": job.pk,
+    }
+    return world
