@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 
 from core import outbox, system
@@ -120,8 +120,10 @@ def system_page(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/system.html", context)
 
 
-def _get_urls() -> list[URLPattern]:
-    own = [path("system/", admin.site.admin_view(system_page), name="system")]
+def _get_urls() -> list[URLResolver | URLPattern]:
+    own: list[URLResolver | URLPattern] = [
+        path("system/", admin.site.admin_view(system_page), name="system")
+    ]
     return own + _site_urls()
 
 

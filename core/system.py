@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 
 import django
 from celery import current_app
@@ -213,7 +214,8 @@ def versions(now: dt.datetime) -> Section:
         rows.append(("PostgreSQL", cursor.fetchone()[0]))
     try:
         with closing(_redis()) as client:
-            rows.append(("Redis", str(client.info("server")["redis_version"])))
+            info: Any = client.info("server")  # the stubs also allow an awaitable
+        rows.append(("Redis", str(info["redis_version"])))
     except (RedisError, OSError) as error:
         rows.append(("Redis", f"does not answer ({type(error).__name__})"))
     return Section("Versions", ("", ""), rows)

@@ -65,7 +65,8 @@ class ProjectFilter(admin.SimpleListFilter):
     ) -> QuerySet[CostRecord]:
         if not self.value():
             return queryset
-        return queryset.filter(project_id=parse_uuid(self.value() or ""))
+        pk = parse_uuid(self.value() or "")
+        return queryset.filter(project_id=pk) if pk else queryset.none()
 
 
 class ProviderFilter(admin.AllValuesFieldListFilter):

@@ -27,6 +27,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "who": tuple(WHO_LABELS),
     "sort": tuple(f"{sign}{name}" for name in SORTS for sign in ("-", "")),
     "models": ("top", "all"),
+    # Every panel in the first document, for readers without JavaScript.
+    "full": ("0", "1"),
 }
 # What the trace list can be narrowed by; it has no API keys, features or prompt versions.
 TRACE_FIELDS = (*ROW_FIELDS, "user", "tag")
@@ -37,6 +39,7 @@ DEFAULTS = {
     "who": "agent",
     "sort": "-spend",
     "models": "top",
+    "full": "0",
 }
 
 
@@ -93,7 +96,7 @@ class DashboardState:
             self, filters=SpendFilters(filters.rows, filters.extra if values else "", values)
         )
 
-    def traces_url(self, period: TimeRange | None = None, **extra: str) -> str:
+    def traces_url(self, period: TimeRange | None = None, /, **extra: str) -> str:
         """The traces behind a figure: the same filters plus `extra`, in exactly these hours."""
         pairs = [("range", (period or self.period).explicit)]
         # The trace list writes "no agent" as an empty value.

@@ -76,7 +76,7 @@ def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
         | {"group_options": _options(state, "group", GROUP_LABELS, "spend")},
         "panel_urls": {name: reverse(f"costs:{name}_panel", args=[project.ref]) for name in LAZY},
     }
-    if request.GET.get("full") == "1":
+    if state.choices["full"] == "1":
         context["full"] = {
             name: build(question) | _extras(name, state) for name, build in LAZY.items()
         }

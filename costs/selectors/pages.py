@@ -127,13 +127,15 @@ def model_usage(project_id: UUID, period: TimeRange, filters: SpendFilters) -> l
         .filter(within(period))
         .values("provider", "model")
         .annotate(**SUM_EXPRESSIONS, first=Min("hour"), last=Max("hour"))
-        .filter(sum_calls__gt=0)
-        .order_by("-sum_cost_usd", "-sum_calls", "provider", "model")
     )
-    return [
+    used = [
         ModelUsage(row["provider"], row["model"], sums_from(row), row["first"], row["last"])
         for row in rows
+        if row["sum_calls"]
     ]
+    return sorted(
+        used, key=lambda one: (-one.sums.cost_usd, -one.sums.calls, one.provider, one.model)
+    )
 
 
 def ledger_page(

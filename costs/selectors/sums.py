@@ -62,9 +62,10 @@ SUM_EXPRESSIONS = {f"sum_{name}": Sum(name) for name in FIELDS}
 
 def sums_from(row: Mapping[str, Any]) -> Sums:
     """Sums of a row annotated with SUM_EXPRESSIONS (all NULL when nothing matched)."""
-    return Sums(
-        **{name: row[f"sum_{name}"] or (ZERO if name == "cost_usd" else 0) for name in FIELDS}
-    )
+    values: dict[str, Any] = {
+        name: row[f"sum_{name}"] or (ZERO if name == "cost_usd" else 0) for name in FIELDS
+    }
+    return Sums(**values)
 
 
 def add_up(many: "list[Sums]") -> Sums:

@@ -273,6 +273,16 @@ def test_query_budgets(viewer: Client, project: Project, django_assert_max_num_q
         assert response.status_code == 200
 
 
+def test_whole_page_without_javascript(viewer: Client, project: Project) -> None:
+    add_hour(project.pk, NOW, cost_usd=Decimal(1), agent="a")
+    lazy = viewer.get("/projects/copilot/dashboard/?range=24h").content.decode()
+    assert '<a class="link" href="?range=24h&amp;full=1">Show every panel on this page</a>' in lazy
+    page = viewer.get("/projects/copilot/dashboard/?range=24h&full=1").content.decode()
+    for heading in ("Hourly spend", "Spend mix", "All models", "Top agents", "Needs attention"):
+        assert f">{heading}</h2>" in page.replace("Top models", "All models")
+    assert "/projects/copilot/dashboard/?range=24h&amp;group=model&amp;full=1" in page
+
+
 def test_others_see_nothing(client: Client, project: Project) -> None:
     client.force_login(MembershipFactory.create().user)
     names = [
