@@ -131,8 +131,8 @@ def model_usage(project_id: UUID, period: TimeRange, filters: SpendFilters) -> l
     used = [
         ModelUsage(row["provider"], row["model"], sums_from(row), row["first"], row["last"])
         for row in rows
-        if row["sum_calls"]
     ]
+    used = [one for one in used if one.sums.calls]
     return sorted(
         used, key=lambda one: (-one.sums.cost_usd, -one.sums.calls, one.provider, one.model)
     )
