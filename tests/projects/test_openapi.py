@@ -45,3 +45,4 @@ def test_document_and_reader_are_served(client: Client, url: str, content_type: 
     if content_type == "text/html":
         assert b"<script>" not in response.content
         assert b"cdn" not in response.content
+        assert b"<style>" not in response.content
