@@ -78,6 +78,8 @@ class Client(threading.Thread):
             for upload in uploads:
                 self._deliver(upload)
             done = [*done[-20:], *uploads]
+        if self.connection is not None:
+            self.connection.close()
 
     def _otlp(self) -> Upload:
         body, spans = next(self.spans)

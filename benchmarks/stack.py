@@ -201,8 +201,7 @@ class Stack:
 
     def web_rss(self) -> int:
         """Resident bytes of the web parent and its children."""
-        pids = [self.processes["web"].pid, *self.web_children()]
-        return sum(_rss(pid) for pid in pids)
+        return resident_bytes(self.processes["web"].pid)
 
     def stop(self) -> None:
         """End everything in order and remove the data."""
@@ -231,6 +230,11 @@ def _rss(pid: int) -> int:
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process and its children; pages they share are counted for each."""
+    return _rss(pid) + sum(_rss(child) for child in _children_of(pid))
 
 
 def cpu_seconds(pid: int) -> float:
