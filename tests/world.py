@@ -7,11 +7,16 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Membership, Organization, Role, User
+from accounts.models import Organization, Role, User
 from core import jobs
 from core.models import Job
 from projects.models import ApiKey, Project
-from tests.factories.accounts import InvitationFactory, MembershipFactory, OrganizationFactory, UserFactory
+from tests.factories.accounts import (
+    InvitationFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    UserFactory,
+)
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.traces.spans import context_for, llm, span
 from traces.ingest.write import write_spans
@@ -73,11 +78,20 @@ def make_world() -> World:
     started = now - dt.timedelta(minutes=5)
     spans = [
         span("root", kind="agent", name="refund-agent", started_at=started),
-        llm("call", parent_span_id="root", started_at=started, input=[{"role": "user", "content": "Hi"}]),
+        llm(
+            "call",
+            parent_span_id="root",
+            started_at=started,
+            input=[{"role": "user", "content": "Hi"}],
+        ),
     ]
     write_spans(context_for(project), spans, now=now)
+    colleague = MembershipFactory(organization=organization, role=Role.MEMBER)
     job = jobs.create_job(
-        kind="projects.purge", title="Delete", organization_id=organization.pk, project_id=project.pk
+        kind="projects.purge",
+        title="Delete",
+        organization_id=organization.pk,
+        project_id=project.pk,
     )
     world = World(organization, project, people, keys, job)
     invitation = InvitationFactory(organization=organization)
@@ -87,7 +101,7 @@ def make_world() -> World:
         "trace_id": "t1",
         "span_id": "call",
         "key_id": keys["key_read"].pk,
-        "membership_id": Membership.objects.get(user=people["member"]).pk,
+        "membership_id": colleague.pk,
         "invitation_id": invitation.pk,
         "job_id": job.pk,
     }

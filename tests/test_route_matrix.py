@@ -1,0 +1,294 @@
+"""Every URL × method × actor. A route that is not declared here fails the build; so does a declared one that is gone.
+
+For each declared method every actor is asked: those who may get through are never refused, those who may not are refused
+in the one way that tells them nothing, and nothing in the database changes. Undeclared methods are refused to everybody.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import ROLE_RANK, Role
+from tests.world import RAW, SCOPES, World, make_world
+
+ACTORS = ("anonymous", "viewer", "member", "admin", "owner", "stranger", "operator", *RAW)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+LOGIN = 302
+# Sessions and caches of who is logged in are not data.
+BOOKKEEPING = {"sessions.Session", "core.OutboxItem"}
+
+
+class Access:
+    """Who may. `refusal` is the status the others get; None means allowed."""
+
+    def refusal(self, actor: str) -> int | None:
+        raise NotImplementedError
+
+
+class Public(Access):
+    def refusal(self, actor: str) -> int | None:
+        return None
+
+
+class LoggedIn(Access):
+    """Any person; keys are nobody on pages."""
+
+    def refusal(self, actor: str) -> int | None:
+        return LOGIN if actor == "anonymous" or actor in RAW else None
+
+
+class NotViewer(LoggedIn):
+    """Whoever may create something in an organisation of theirs."""
+
+    def refusal(self, actor: str) -> int | None:
+        return 403 if actor == "viewer" else super().refusal(actor)
+
+
+class Page(LoggedIn):
+    """Members of the organisation from `role` up; the others cannot tell it exists."""
+
+    def __init__(self, role: Role = Role.VIEWER) -> None:
+        self.role = role
+
+    def refusal(self, actor: str) -> int | None:
+        if (login := super().refusal(actor)) is not None:
+            return login
+        if actor in ("stranger", "operator"):
+            return 404
+        return None if ROLE_RANK[Role(actor)] >= ROLE_RANK[self.role] else 403
+
+
+class Api(Page):
+    """The same people by session, and this project's keys with the scope."""
+
+    def __init__(
+        self, role: Role, scope: str, *, is_listing: bool = False, needs_person: bool = False
+    ) -> None:
+        super().__init__(role)
+        self.scope, self.is_listing, self.needs_person = scope, is_listing, needs_person
+
+    def refusal(self, actor: str) -> int | None:
+        if actor == "anonymous":
+            return 401
+        if actor in RAW:
+            if self.needs_person or self.scope not in SCOPES[actor]:
+                return 403
+            return 404 if actor == "key_stranger" and not self.is_listing else None
+        if self.is_listing and actor in ("stranger", "operator"):
+            return None
+        return super().refusal(actor)
+
+
+class Door(Access):
+    """Keys with the scope ingest only; a session opens no door."""
+
+    def __init__(self, *, names_project: bool) -> None:
+        self.names_project = names_project
+
+    def refusal(self, actor: str) -> int | None:
+        if actor not in RAW:
+            return 401
+        if actor == "key_stranger":
+            return 404 if self.names_project else None
+        return None if "ingest" in SCOPES[actor] else 403
+
+
+V, M, A, O = Role.VIEWER, Role.MEMBER, Role.ADMIN, Role.OWNER  # noqa: E741
+Matrix = dict[str, dict[str, Access]]
+READ: dict[str, Access] = {"GET": Page()}
+FORM: dict[str, Access] = {"GET": Public(), "POST": Public()}
+OWN: dict[str, Access] = {"GET": LoggedIn(), "POST": LoggedIn()}
+
+DOOR_AND_LIST: dict[str, Access] = {"POST": Door(names_project=True), "GET": Api(V, "read")}
+
+ROUTES: Matrix = {
+    "healthz": {"GET": Public()},
+    "readyz": {"GET": Public()},
+    "metrics": {"GET": Public()},  # this machine only, or a token: tests/core/test_health.py
+    # --- doors, sharing two paths with the reading API
+    "^v1/traces/?$": {"POST": Door(names_project=False)},
+    r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/traces/?$": DOOR_AND_LIST,
+    r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/costs/?$": DOOR_AND_LIST,
+    # --- API
+    "api/v1/openapi.json": {"GET": Public()},
+    "api/v1/openapi.yaml": {"GET": Public()},
+    "api/docs/": {"GET": Public()},
+    "api/v1/projects": {
+        "GET": Api(V, "read", is_listing=True),
+        "POST": Api(V, "admin", is_listing=True, needs_person=True),  # the body names where
+    },
+    "api/v1/projects/<str:project>": {
+        "GET": Api(V, "read"),
+        "PATCH": Api(A, "admin"),
+        "DELETE": Api(A, "admin"),
+    },
+    "api/v1/projects/<str:project>/keys": {"GET": Api(M, "admin"), "POST": Api(M, "admin")},
+    "api/v1/projects/<str:project>/keys/<uuid:key>": {"DELETE": Api(M, "admin")},
+    "api/v1/projects/<str:project>/keys/<uuid:key>/rotation": {"POST": Api(M, "admin")},
+    "api/v1/projects/<str:project>/costs": DOOR_AND_LIST,
+    "api/v1/projects/<str:project>/costs/records": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/models": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
+    "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/spans": {"GET": Api(V, "read")},
+    # --- pages
+    "": {"GET": LoggedIn()},
+    **{f"{entry}/": {"GET": LoggedIn()} for entry in ("dashboard", "traces", "setup", "settings")},
+    "me/": OWN,
+    "organizations/new/": OWN,
+    "organizations/<slug:slug>/members/": {"GET": Page(), "POST": Page(A)},
+    "organizations/<slug:slug>/members/<uuid:member_id>/": {"POST": Page(A)},
+    "organizations/<slug:slug>/members/<uuid:member_id>/removal/": {"POST": Page(A)},
+    "organizations/<slug:slug>/invitations/<uuid:invitation_id>/revocation/": {"POST": Page(A)},
+    "organizations/<slug:slug>/settings/": {"GET": Page(A), "POST": Page(A)},
+    "organizations/<slug:slug>/switch/": {"POST": Page()},
+    "invitations/<str:token>/": {"GET": Public()},
+    "invitations/<str:token>/acceptance/": {"POST": LoggedIn()},
+    "projects/": {"GET": LoggedIn()},
+    "projects/new/": {"GET": NotViewer(), "POST": NotViewer()},
+    "projects/deletions/<uuid:job_id>/": READ,
+    r"^projects/(?P<slug>(?!(?:archived|deletions|new|spend)/)[-a-zA-Z0-9_]+)/$": READ,
+    "projects/<slug:slug>/setup/": {"GET": Page(), "POST": Page(M)},
+    "projects/<slug:slug>/settings/": {"GET": Page(), "POST": Page(A)},
+    "projects/<slug:slug>/settings/api-keys/": {"GET": Page(M)},
+    "projects/<slug:slug>/settings/api-keys/new/": {"GET": Page(M), "POST": Page(M)},
+    "projects/<slug:slug>/settings/api-keys/<uuid:key_id>/rotation/": {"POST": Page(M)},
+    "projects/<slug:slug>/settings/api-keys/<uuid:key_id>/revocation/": {"POST": Page(M)},
+    "projects/<slug:slug>/settings/danger/": {"GET": Page(A), "POST": Page(A)},
+    "projects/<slug:slug>/settings/archive/": {"POST": Page(A)},
+    "projects/spend/": {"GET": LoggedIn()},
+    "projects/<slug:slug>/dashboard/": READ,
+    "projects/<slug:slug>/dashboard/export.csv": READ,
+    "projects/<slug:slug>/dashboard/pulse/": READ,
+    "projects/<slug:slug>/dashboard/filters/": READ,
+    **{
+        f"projects/<slug:slug>/dashboard/panels/{panel}/": READ
+        for panel in ("figures", "spend", "mix", "models", "who", "attention")
+    },
+    "traces/<str:trace_id>/": READ,
+    "projects/<str:slug>/setup/first-trace/": READ,
+    "projects/<str:slug>/setup/test-trace/": {"POST": Page(M)},
+    "projects/<str:slug>/traces/": READ,
+    **{
+        f"projects/<str:slug>/traces/panels/{panel}": READ
+        for panel in ("facets/", "volume/", "total/", "new/", "traces.csv")
+    },
+    "projects/<str:slug>/traces/<str:trace_id>/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/rows/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/changes/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/trace.json": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/deletion/": {"POST": Page(M)},
+    "projects/<str:slug>/traces/<str:trace_id>/steps/<str:span_id>/": READ,
+}
+# allauth's own pages (its tests cover them; ours see that each renders: tests/accounts/test_allauth_pages.py).
+FOREIGN = ("accounts/", "admin/")
+PARAMETERS = {
+    "slug": lambda world, route: world.names[
+        "organization" if route.startswith("organizations") else "project"
+    ],
+    "project": lambda world, route: world.names["project"],
+    "trace_id": lambda world, route: world.names["trace_id"],
+    "span_id": lambda world, route: world.names["span_id"],
+    "key": lambda world, route: world.names["key_id"],
+    "key_id": lambda world, route: world.names["key_id"],
+    "member_id": lambda world, route: world.names["membership_id"],
+    "invitation_id": lambda world, route: world.names["invitation_id"],
+    "job_id": lambda world, route: world.names["job_id"],
+    "token": lambda world, route: "no-such-token",
+}
+
+
+def _patterns(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for entry in patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _patterns(entry.url_patterns, route)
+        else:
+            yield route, entry
+
+
+def _all_routes() -> dict[str, URLPattern]:
+    found = {
+        route: entry
+        for route, entry in _patterns(get_resolver().url_patterns)
+        if not route.startswith(FOREIGN)
+    }
+    return {r: e for r, e in found.items() if not (r.endswith("/") and r[:-1] in found)}
+
+
+def test_every_route_is_declared_and_every_declaration_has_a_route() -> None:
+    assert set(_all_routes()) == set(ROUTES)
+
+
+def _path(route: str, entry: URLPattern, world: World) -> str:
+    text = route
+    for name in entry.pattern.regex.groupindex:
+        value = str(PARAMETERS[name](world, route))
+        for marker in (f"<str:{name}>", f"<slug:{name}>", f"<uuid:{name}>"):
+            text = text.replace(marker, value)
+    if text.startswith("^"):
+        path = {"traces": "traces", "costs": "costs"}
+        if "v1/traces/?$" == text.removeprefix("^"):
+            return "/v1/traces"
+        for name in path:
+            if text.endswith(f"/{name}/?$"):
+                return f"/api/v1/projects/{world.names['project']}/{name}"
+        return f"/projects/{world.names['project']}/"
+    return f"/{text}"
+
+
+def _counts() -> dict[str, int]:
+    return {
+        model._meta.label: model._default_manager.count()
+        for model in apps.get_models()
+        if model._meta.label not in BOOKKEEPING and model._meta.managed
+    }
+
+
+def _ask(client: Client, method: str, path: str) -> tuple[int, str]:
+    with transaction.atomic():
+        response = client.generic(method, path, b"{}", content_type="application/json")
+        if response.streaming:
+            list(response.streaming_content)
+        transaction.set_rollback(True)
+    return response.status_code, response.headers.get("Location", "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_route_lets_in_exactly_who_is_declared(route: str) -> None:
+    world = make_world()
+    path = _path(route, _all_routes()[route], world)
+    before = _counts()
+    for method, access in ROUTES[route].items():
+        for actor in ACTORS:
+            status, location = _ask(world.client(actor), method, path)
+            refusal, what = access.refusal(actor), f"{actor} {method} {path} → {status} {location}"
+            assert status < 500, what
+            is_login = status == 302 and location.startswith("/accounts/login/")
+            if refusal == LOGIN:
+                assert is_login, what
+            elif refusal is not None:
+                assert status == refusal, what
+            else:
+                assert status not in (401, 403, 405), what
+                assert not is_login, what
+                assert status != 404 or "no-such-token" in path, what
+    assert _counts() == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_undeclared_methods_are_refused_to_everybody(route: str) -> None:
+    world = make_world()
+    path = _path(route, _all_routes()[route], world)
+    for method in set(METHODS) - set(ROUTES[route]):
+        for actor in ("anonymous", "owner", "key_admin"):
+            status, location = _ask(world.client(actor), method, path)
+            allowed = status in (401, 403, 404, 405) or location.startswith("/accounts/login/")
+            assert allowed, f"{actor} {method} {path} → {status}"
