@@ -243,14 +243,14 @@ def filters_panel(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def usage_pulse(request: HttpRequest, slug: str) -> HttpResponse:
-    """204 while the ledger is where the page last saw it (`?version=`); else a new pulse that refreshes the panels."""
+    """204 while the ledger is where the page last saw it (`?version=`); else a new version, and the panels come again."""
     project = project_for(request, slug)
     mark = usage_mark(project.pk)
     if request.GET.get("version") == str(mark.version):
         return HttpResponse(status=204)
     if request.GET.get("reload"):  # the page had nothing to show
         return HttpResponseClientRefresh()
-    response = render(request, "costs/_pulse.html", {"ref": project.ref, "mark": mark})
+    response = render(request, "costs/_usage_version.html", {"mark": mark})
     return trigger_client_event(response, "llmlab:refresh", {}, after="settle")
 
 

@@ -243,7 +243,7 @@ def test_pulse_is_silent_until_the_ledger_moves(viewer: Client, project: Project
     assert viewer.get(f"{address}?version=1", headers=HTMX).status_code == 204
     moved = viewer.get(f"{address}?version=0", headers=HTMX)
     assert "llmlab:refresh" in moved["HX-Trigger-After-Settle"]
-    assert "version=1" in moved.content.decode()
+    assert 'name="version" value="1"' in moved.content.decode()
     assert viewer.get(f"{address}?version=0&reload=1", headers=HTMX)["HX-Refresh"] == "true"
 
 
