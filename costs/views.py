@@ -243,7 +243,7 @@ def filters_panel(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def usage_pulse(request: HttpRequest, slug: str) -> HttpResponse:
-    """204 while the ledger is where the page last saw it (`?version=`); else a new version, and the panels come again."""
+    """204 while the ledger is where the page saw it (`?version=`); else a new version; the panels come again."""
     project = project_for(request, slug)
     mark = usage_mark(project.pk)
     if request.GET.get("version") == str(mark.version):
