@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 
-from benchmarks import malformed
+from benchmarks import exactness, malformed
 from tests.factories.projects import ProjectFactory
 from tests.functional.server import Server
 from tests.traces.corpus import cases
-from tests.traces.spans import assert_ledger_is_exact
 from tests.traces.uploads import key_for
 from traces.models import Trace
 
@@ -32,4 +32,5 @@ def test_malformed_uploads_break_nothing_and_cost_no_neighbour(server: Server) -
     assert malformed.lost_neighbours(stored, outcome) == 0
     assert (server.rss() - before) / 2**20 <= malformed.BAR_MIB
     assert "Traceback" not in server.log.read_text(errors="replace")
-    assert_ledger_is_exact(project)
+    connection.ensure_connection()
+    assert exactness.discrepancies(connection.connection, str(project.pk)) == []
