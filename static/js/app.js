@@ -13,3 +13,6 @@ import "./time_ago.js";
 import "./live_clock.js";
 import "./live_status.js";
 import "./shortcuts.js";
+import "./trace_live.js";
+import "./trace_waterfall.js";
+import "./trace_activity.js";

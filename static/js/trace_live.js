@@ -1,0 +1,139 @@
+// <trace-live data-changes data-steps>: keeps an open trace equal to the database.
+// A frame goes from one sequence number to the next. It is applied only on top of the number it starts from; anything
+// else asks the server ({"seq": n}) for what is missing. Without a socket "live:poll" reads the same frames over HTTP.
+import { announce } from "./announce.js";
+
+const SAY_EVERY_MS = 5000;
+const KEPT = ["aria-selected", "aria-expanded", "tabindex"];
+
+class TraceLive extends HTMLElement {
+  connectedCallback() {
+    if (this.stop) return;
+    this.stop = new AbortController();
+    const on = (name, handler, target = document) => target.addEventListener(name, handler, { signal: this.stop.signal });
+    on("htmx:wsOpen", (e) => { this.socket = e.detail.socketWrapper; this.tell({ seq: this.seq }); });
+    on("htmx:wsClose", () => { this.socket = null; });
+    on("htmx:wsBeforeMessage", (e) => this.message(e));
+    on("live:resync", () => (this.socket ? this.tell({ seq: this.seq }) : this.poll()), document.body);
+    on("live:poll", () => this.poll(), document.body);
+  }
+
+  disconnectedCallback() {
+    this.stop?.abort();
+    this.stop = null;
+  }
+
+  get seq() {
+    return Number(document.getElementById("trace-seq")?.dataset.seq || 0);
+  }
+
+  tell(message) {
+    this.socket?.sendImmediately(JSON.stringify(message));
+  }
+
+  message(event) {
+    const paused = event.defaultPrevented;
+    event.preventDefault();
+    const frame = this.read(event.detail.message);
+    if (!frame) return;
+    this.tell({ ack: frame.seq });
+    if (paused || frame.seq <= this.seq) return;
+    if (frame.from > this.seq) this.tell({ seq: this.seq });
+    else this.apply(frame);
+  }
+
+  async poll() {
+    if (this.polling) return;
+    this.polling = true;
+    try {
+      const answer = await fetch(`${this.dataset.changes}?after=${this.seq}`, { headers: { "X-Requested-With": "fetch" } });
+      if (answer.status !== 200 || answer.redirected) return;
+      const frame = this.read(await answer.text());
+      if (frame && frame.from <= this.seq) this.apply(frame);
+    } catch { /* offline: the badge says so, the next poll tries again */ } finally {
+      this.polling = false;
+    }
+  }
+
+  read(html) {
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    const mark = box.content.querySelector("#trace-seq");
+    if (!mark) return null;
+    return { box: box.content, mark, from: Number(mark.dataset.from), seq: Number(mark.dataset.seq) };
+  }
+
+  apply({ box, mark }) {
+    const rows = [...box.querySelectorAll(".wf-row")];
+    for (const piece of [...box.children]) {
+      if (!piece.classList.contains("wf-row")) this.replace(piece);
+    }
+    const waterfall = this.querySelector("trace-waterfall");
+    if (mark.hasAttribute("data-reload") || (rows.length && waterfall?.isFiltered)) this.reload();
+    else this.place(rows);
+    this.querySelector("trace-waterfall")?.rescale();
+    this.refreshPane(rows);
+    this.say(rows);
+  }
+
+  replace(piece) {
+    const old = document.getElementById(piece.id);
+    if (!old) return;
+    const inner = piece.getAttribute("hx-swap-oob") === "innerHTML";
+    piece.removeAttribute("hx-swap-oob");
+    if (inner) old.replaceChildren(...piece.childNodes);
+    else old.replaceWith(piece);
+    window.htmx.process(inner ? old : piece);
+  }
+
+  // Rows come in tree order, each naming the row before it, so one pass puts every row where it belongs.
+  place(rows) {
+    const steps = document.getElementById("steps");
+    if (!steps) return;
+    for (const row of rows) {
+      row.removeAttribute("hx-swap-oob");
+      const old = document.getElementById(row.id);
+      const before = row.dataset.after ? document.getElementById(row.dataset.after) : null;
+      // Not drawn yet: it comes with "Load more".
+      if (row.dataset.after && !before) continue;
+      if (!old && before?.nextElementSibling?.id === "steps-more") continue;
+      const focused = old?.contains(document.activeElement);
+      for (const name of old ? KEPT : []) {
+        if (name !== "aria-expanded" || row.hasAttribute(name)) row.setAttribute(name, old.getAttribute(name) ?? row.getAttribute(name));
+      }
+      if (old) row.classList.remove("new");
+      else row.setAttribute("data-new", "");
+      old?.remove();
+      if (before) before.after(row);
+      else steps.prepend(row);
+      window.htmx.process(row);
+      if (focused) row.focus({ preventScroll: true });
+    }
+  }
+
+  reload() {
+    clearTimeout(this.later);
+    this.later = setTimeout(() => {
+      window.htmx.ajax("GET", `${this.dataset.steps}${location.search}`, { target: "#waterfall", swap: "outerHTML" });
+    }, 300);
+  }
+
+  refreshPane(rows) {
+    const pane = document.querySelector("#step-detail [data-pane-step]");
+    const row = pane && rows.find((one) => one.dataset.step === pane.dataset.paneStep);
+    if (!row || document.getElementById("step-detail").contains(document.activeElement)) return;
+    const tab = document.querySelector("#step-detail .tabs [aria-current]");
+    if (tab) window.htmx.ajax("GET", tab.getAttribute("hx-get"), { target: "#step-detail", swap: "innerHTML" });
+  }
+
+  say(rows) {
+    const failed = rows.filter((row) => row.hasAttribute("data-error") && !this.told?.has(row.id));
+    this.told = new Set([...(this.told || []), ...failed.map((row) => row.id)]);
+    if (!failed.length || Date.now() - (this.saidAt || 0) < SAY_EVERY_MS) return;
+    this.saidAt = Date.now();
+    const name = failed[failed.length - 1].querySelector(".t")?.textContent.trim();
+    announce(failed.length === 1 ? `Step ${name} failed` : `${failed.length} steps failed`);
+  }
+}
+
+customElements.define("trace-live", TraceLive);

@@ -1,0 +1,85 @@
+"""A trace and its steps as JSON documents: what the download and the API give out. Money is text, never a float."""
+
+from decimal import Decimal
+from typing import Any
+
+from traces.models import Span, Trace
+from traces.selectors.detail import StepContent
+
+
+def amount(value: Decimal | None) -> str | None:
+    """A decimal string without exponent, or None for unknown."""
+    return None if value is None else f"{value:f}"
+
+
+def trace_data(trace: Trace) -> dict[str, Any]:
+    """The trace's own facts."""
+    return {
+        "trace_id": trace.trace_id,
+        "name": trace.name,
+        "status": trace.status,
+        "started_at": trace.started_at.isoformat(),
+        "ended_at": trace.ended_at.isoformat() if trace.ended_at else None,
+        "duration_ms": trace.duration_ms,
+        "cost_usd": amount(trace.cost_usd),
+        "calls": trace.call_count,
+        "unpriced_calls": trace.unpriced_calls,
+        "step_count": trace.span_count,
+        "error_count": trace.error_count,
+        "running_count": trace.running_count,
+        "input_tokens": trace.input_tokens,
+        "output_tokens": trace.output_tokens,
+        "providers": trace.providers,
+        "models": trace.model_names,
+        "agent": trace.agent,
+        "environment": trace.environment,
+        "release": trace.release,
+        "user": trace.user_id,
+        "session": trace.session_id,
+        "tags": trace.tags,
+        "metadata": trace.metadata,
+        "seq": trace.seq,
+    }
+
+
+def span_data(span: Span) -> dict[str, Any]:
+    """One step without what was said in it."""
+    return {
+        "trace_id": span.trace_id,
+        "id": span.span_id,
+        "parent_id": span.parent_span_id or None,
+        "name": span.name,
+        "type": span.kind,
+        "status": span.status,
+        "started_at": span.started_at.isoformat(),
+        "ended_at": span.ended_at.isoformat() if span.ended_at else None,
+        "duration_ms": span.duration_ms,
+        "first_token_ms": span.first_token_ms,
+        "provider": span.provider,
+        "request_model": span.request_model,
+        "response_model": span.response_model,
+        "operation": span.operation,
+        "input_tokens": span.input_tokens,
+        "output_tokens": span.output_tokens,
+        "cache_read_input_tokens": span.cache_read_input_tokens,
+        "cache_write_input_tokens": span.cache_write_input_tokens,
+        "reasoning_output_tokens": span.reasoning_output_tokens,
+        "cost_usd": amount(span.cost_usd),
+        "price_status": span.price_status or None,
+        "is_cache_hit": span.is_cache_hit,
+        "error_type": span.error_type,
+        "error_message": span.error_message,
+        "finish_reason": span.finish_reason,
+        "flags": span.flags,
+    }
+
+
+def content_data(content: StepContent | None) -> dict[str, Any]:
+    """What was said in a step; `payload_error` says why it cannot be read."""
+    found = content or StepContent({}, 0)
+    return {"payload": found.content or None, "payload_error": found.problem or None}
+
+
+def step_data(span: Span, content: StepContent) -> dict[str, Any]:
+    """One step with what was said in it."""
+    return span_data(span) | content_data(content)

@@ -1,0 +1,258 @@
+"""How steps and traces read on a page: icons, words, cost cells, geometry as text. Pure; the templates only place it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from core import formats
+from core.charts import Step
+from traces import waterfall
+from traces.models import Trace
+from traces.waterfall import Extent, Layout, Row, Scale
+
+KIND_LOOK = {
+    # kind: (css class, icon, words)
+    "llm": ("k-llm", "brain", "model call"),
+    "embedding": ("k-retr", "database-zap", "embedding"),
+    "tool": ("k-tool", "wrench", "tool"),
+    "retrieval": ("k-retr", "database", "retrieval"),
+    "rerank": ("k-retr", "list-filter", "rerank"),
+    "guardrail": ("k-guard", "shield-check", "guardrail"),
+    "evaluator": ("k-guard", "gauge", "evaluator"),
+    "agent": ("k-agent", "bot", "agent"),
+    "chain": ("k-agent", "route", "chain"),
+    "span": ("k-agent", "circle-dot", "step"),
+}
+WRAPPERS = frozenset({"agent", "chain", "span"})
+FLAG_WORDS = {
+    waterfall.ORPHAN: ("parent not received", "Its parent step has not arrived (yet)."),
+    waterfall.CYCLE: (
+        "parent loop",
+        "Its parents lead back to itself; shown as a step of its own.",
+    ),
+    waterfall.BACKWARDS: (
+        "ends before start",
+        "Its end lies before its start; drawn without length.",
+    ),
+    waterfall.EARLY: ("starts early", "It starts before its parent; clocks may differ."),
+}
+ONLY = {"errors": "Errors", "llm": "LLM", "tools": "Tools"}
+MAX_INDENT = 12
+FEW_ROWS = 300
+MORE_ROWS = 200
+STRIP_KINDS = frozenset(KIND_LOOK) | {"error"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One row of the waterfall, ready to place. Numbers for SVG are strings in percent."""
+
+    row: Row
+    css: str
+    icon: str
+    name: str
+    meta: str
+    label: str
+    indent: int
+    lines: tuple[int, ...]
+    badges: tuple[tuple[str, str, str], ...]  # (css class, words, title)
+    cost_text: str
+    cost_css: str
+    cost_title: str
+    bar_css: str
+    x: str
+    width: str
+    first_token: str
+    label_x: str
+    label_dx: int
+    label_anchor: str
+    label_css: str
+    length_text: str
+    after: str  # element id of the row before this one in tree order
+
+    @property
+    def dom_id(self) -> str:
+        return self.row.dom_id
+
+
+def percent(value: float) -> str:
+    """A number for an SVG attribute: at most three decimals."""
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return f"{text or '0'}%"
+
+
+def step_lines(layout: Layout, rows: Sequence[Row], scale: Scale) -> list[StepLine]:
+    """Lines for `rows`, which are some of the layout's rows in its order."""
+    position = {row.dom_id: index for index, row in enumerate(layout.rows)}
+    found = []
+    for row in rows:
+        index = position[row.dom_id]
+        after = layout.rows[index - 1].dom_id if index else ""
+        found.append(_line(row, layout.extent, scale, after))
+    return found
+
+
+def _line(row: Row, extent: Extent, scale: Scale, after: str) -> StepLine:
+    step = row.step
+    css, icon, words = KIND_LOOK.get(step.kind, KIND_LOOK["span"])
+    name = step.name or words
+    length = formats.duration(round(row.length_ms, 3)) + ("…" if step.is_running else "")
+    cost_text, cost_css, cost_title = _cost_cell(row)
+    bar = waterfall.bar_of(row, extent, scale)
+    anchor, dx = ("start", 6) if bar.label == "after" else ("end", -6)
+    return StepLine(
+        row=row,
+        css="k-err" if step.is_error else css,
+        icon=icon,
+        name=name,
+        meta=step.model or (f"retry {row.attempt}" if row.attempt else words),
+        label=_aria_label(row, name, step.model or words, length, cost_text),
+        indent=min(row.level - 1, MAX_INDENT) * 14,
+        lines=tuple(8 + 14 * n for n in range(min(row.level - 1, MAX_INDENT))),
+        badges=_badges(row),
+        cost_text=cost_text,
+        cost_css=cost_css,
+        cost_title=cost_title,
+        bar_css=_bar_css(row),
+        x=percent(bar.x),
+        width=percent(bar.width),
+        first_token=percent(bar.first_token) if bar.first_token else "",
+        label_x=percent(bar.label_x),
+        label_dx=dx,
+        label_anchor=anchor,
+        label_css=_label_css(row, bar.label),
+        length_text=formats.money(row.subtree_cost)
+        if scale == "cost" and row.subtree_cost
+        else length,
+        after=after,
+    )
+
+
+def _aria_label(row: Row, name: str, what: str, length: str, cost: str) -> str:
+    parts = [name, what, length.replace("…", " so far")]
+    parts.append(
+        "no cost" if cost == formats.DASH else "unpriced" if cost == "Unpriced" else f"cost {cost}"
+    )
+    if row.step.is_error:
+        parts.append("error")
+    if row.step.is_running:
+        parts.append("running")
+    return ", ".join([*parts, *(FLAG_WORDS[flag][0] for flag in row.flags)])
+
+
+def _badges(row: Row) -> tuple[tuple[str, str, str], ...]:
+    found = []
+    if row.step.is_error:
+        found.append(("bad", "error", row.step.error_type))
+    if row.step.is_cache_hit:
+        found.append(("good", "cache hit", "Answered from a cache; costs nothing"))
+    if row.attempt and row.step.model:
+        found.append(("", f"retry {row.attempt}", "Follows a failed attempt at the same step"))
+    found += [("warn", *FLAG_WORDS[flag]) for flag in row.flags]
+    return tuple(found)
+
+
+def _cost_cell(row: Row) -> tuple[str, str, str]:
+    """(text, class, title): an amount, $0, a dash or Unpriced; grey when it includes steps below."""
+    extra = f" + {row.unpriced_below} unpriced" if row.unpriced_below else ""
+    if row.step.has_cost_record and row.own_cost is None:
+        return "Unpriced", "warn", "No price is known for this call; open the step for the reason"
+    if row.subtree_cost is None:
+        if row.unpriced_below:
+            return "Unpriced", "warn", f"{row.unpriced_below} calls below have no known price"
+        return formats.DASH, "nil", "Has no cost of its own"
+    exact = formats.money_exact(row.subtree_cost)
+    if row.cost_is_subtree:
+        css = "hot" if row.level == 1 else "nil"
+        return formats.money(row.subtree_cost), css, f"{exact} with the steps below{extra}"
+    if row.subtree_cost == 0:
+        return "$0", "nil", "Free" if not row.step.is_cache_hit else "Cache hit"
+    return formats.money(row.subtree_cost), "hot" if row.is_hot else "", exact + extra
+
+
+def _bar_css(row: Row) -> str:
+    step = row.step
+    if step.is_running:
+        return "sp agent run-soft" if step.kind in WRAPPERS else "sp run"
+    if step.is_error:
+        return "sp err"
+    if step.is_cache_hit:
+        return "sp cache"
+    return "sp agent" if step.kind in WRAPPERS else "sp"
+
+
+def _label_css(row: Row, place: str) -> str:
+    if place == "in":
+        pale = row.step.kind in WRAPPERS and not row.step.is_error
+        return "dur soft" if pale or row.step.is_cache_hit or row.step.is_running else "dur in"
+    return "dur bad" if row.step.is_error else "dur"
+
+
+def chosen_rows(layout: Layout, only: str) -> list[Row]:
+    """The layout's rows, or only errors, model calls or tools with the steps above them."""
+    if only not in ONLY:
+        return list(layout.rows)
+    parents = {row.step.span_id: row.parent_id for row in layout.rows}
+    kept: set[str] = set()
+    for row in layout.rows:
+        if _is_wanted(row, only):
+            at = row.step.span_id
+            while at and at not in kept:
+                kept.add(at)
+                at = parents[at]
+    return [row for row in layout.rows if row.step.span_id in kept]
+
+
+def _is_wanted(row: Row, only: str) -> bool:
+    if only == "errors":
+        return row.step.is_error
+    return row.step.kind in (("llm", "embedding") if only == "llm" else ("tool",))
+
+
+def only_counts(layout: Layout) -> dict[str, int]:
+    """How many steps each chip would show."""
+    return {only: sum(_is_wanted(row, only) for row in layout.rows) for only in ONLY}
+
+
+def axis(extent: Extent, scale: Scale) -> list[tuple[str, str, str]]:
+    """(x, anchor, words) of the marks above the lanes."""
+    if scale == "cost":
+        shares = [(n * 25.0, extent.total_cost * Decimal(n) / 4) for n in range(5)]
+        return [
+            (
+                percent(x),
+                "start" if x == 0 else "end" if x == 100 else "middle",
+                formats.money(amount),
+            )
+            for x, amount in (shares if extent.total_cost else shares[:1])
+        ]
+    return [
+        (percent(x), "start" if x == 0 else "middle", "0" if at == 0 else _axis_words(at))
+        for x, at in waterfall.ticks(extent)
+    ]
+
+
+def _axis_words(milliseconds: float) -> str:
+    if milliseconds < 1:
+        return f"{milliseconds:g} ms"
+    if milliseconds >= 1000 and milliseconds < 60_000:
+        return f"{milliseconds / 1000:g} s"
+    return formats.duration(milliseconds)
+
+
+def strip_steps(trace: Trace) -> list[Step]:
+    """The row's fingerprint for the step strip; unknown shapes in the column are skipped."""
+    found = []
+    for entry in trace.strip if isinstance(trace.strip, list) else []:
+        if isinstance(entry, list) and len(entry) == 3 and entry[2] in STRIP_KINDS:
+            found.append(Step(str(entry[2]), max(float(entry[1] or 0), 0.0)))
+    return found
+
+
+def with_query(url: str, **params: object) -> str:
+    """`url` with the parameters that have a value."""
+    query = urlencode(
+        [(name, str(value)) for name, value in params.items() if value not in (None, "")]
+    )
+    return f"{url}?{query}" if query else url

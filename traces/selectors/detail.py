@@ -1,0 +1,194 @@
+"""One trace: its row, its steps, its neighbours, what it cost by model; and one step with what was said in it."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from core.crypto import DecryptionError, data_cipher
+from costs.models import CostRecord
+from projects.models import Project
+from traces.filters import TraceFilters
+from traces.models import Span, SpanPayload, Trace
+from traces.payloads import open_payload, payload_context
+from traces.selectors.listing import matching
+from traces.waterfall import StepFacts
+
+STEP_COLUMNS = tuple(StepFacts.__dataclass_fields__)
+EXPORT_CHUNK = 100
+# A record's own time may differ from its step's by the length of the call.
+RECORD_SLACK = dt.timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """One row of "where the cost went"."""
+
+    model: str
+    calls: int
+    cost_usd: Decimal | None
+    unpriced_calls: int
+    share: float
+
+
+@dataclass(frozen=True)
+class StepContent:
+    """What was said in a step. `problem` is set instead when it cannot be decrypted; no content at all is neither."""
+
+    content: dict[str, Any]
+    size: int
+    problem: str = ""
+
+
+def trace_of(project: Project, trace_id: str) -> Trace | None:
+    """One query."""
+    return Trace.objects.filter(project=project, trace_id=trace_id).first()
+
+
+def steps_of(trace: Trace, *, after_seq: int = -1) -> list[StepFacts]:
+    """The steps that changed after `after_seq` (all by default). One query, bounded by the trace's own days."""
+    found = Span.objects.filter(
+        project=trace.project_id,
+        trace_id=trace.trace_id,
+        started_at__gte=trace.first_span_at,
+        started_at__lte=trace.last_span_at,
+    )
+    if after_seq >= 0:
+        found = found.filter(seq__gt=after_seq)
+    return [StepFacts(*row) for row in found.values_list(*STEP_COLUMNS)]
+
+
+def step_of(trace: Trace, span_id: str) -> Span | None:
+    """One query."""
+    return Span.objects.filter(
+        project=trace.project_id,
+        trace_id=trace.trace_id,
+        span_id=span_id,
+        started_at__gte=trace.first_span_at,
+        started_at__lte=trace.last_span_at,
+    ).first()
+
+
+def step_content(project: Project, span: Span) -> StepContent:
+    """The step's payload, opened. One query."""
+    payload = SpanPayload.objects.filter(
+        project=project.pk,
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        started_at=span.started_at,
+    ).first()
+    if payload is None:
+        return StepContent({}, 0)
+    return _opened(project, payload)
+
+
+def _opened(project: Project, payload: SpanPayload) -> StepContent:
+    try:
+        cipher = data_cipher(project.organization.data_key)
+        context = payload_context(project.pk, payload.trace_id, payload.span_id)
+        return StepContent(open_payload(cipher, payload.data, context), payload.size)
+    except DecryptionError as error:
+        return StepContent({}, payload.size, str(error))
+
+
+def cost_record_of(span: Span) -> CostRecord | None:
+    """The ledger row of this step. One query by the trace's index, bounded by time."""
+    return (
+        CostRecord.objects.filter(
+            project=span.project_id,
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            occurred_at__gte=span.started_at - RECORD_SLACK,
+            occurred_at__lte=(span.ended_at or span.started_at) + RECORD_SLACK,
+        )
+        .order_by("-occurred_at")
+        .first()
+    )
+
+
+def costs_by_model(steps: Sequence[StepFacts]) -> list[ModelCost]:
+    """Where a trace's cost went, dearest first, unpriced last. No query: the steps carry it."""
+    calls: dict[str, list[StepFacts]] = {}
+    for step in steps:
+        if step.has_cost_record:
+            calls.setdefault(step.model or step.provider or "unnamed model", []).append(step)
+    total = sum(
+        (step.cost_usd or Decimal(0) for group in calls.values() for step in group), Decimal(0)
+    )
+    found = []
+    for model, group in calls.items():
+        priced = [step.cost_usd for step in group if step.cost_usd is not None]
+        amount = sum(priced, Decimal(0)) if priced else None
+        share = float((amount or 0) / total) if total else 0.0
+        found.append(ModelCost(model, len(group), amount, len(group) - len(priced), share))
+    return sorted(found, key=lambda one: (one.cost_usd is None, -(one.cost_usd or 0), one.model))
+
+
+def neighbours(
+    project: Project, trace: Trace, filters: TraceFilters | None
+) -> tuple[str | None, str | None]:
+    """(newer, older) trace ids by start, inside the filters the reader came with, else in the whole project. Two queries."""
+    found = Trace.objects.filter(project=project) if filters is None else matching(project, filters)
+    at, own = trace.started_at, trace.trace_id
+    newer = found.filter(started_at__gte=at).exclude(started_at=at, trace_id__lte=own)
+    older = found.filter(started_at__lte=at).exclude(started_at=at, trace_id__gte=own)
+    ids = "trace_id"
+    return (
+        newer.order_by("started_at", ids).values_list(ids, flat=True).first(),
+        older.order_by("-started_at", f"-{ids}").values_list(ids, flat=True).first(),
+    )
+
+
+def steps_with_content(project: Project, trace: Trace) -> Iterator[tuple[Span, StepContent]]:
+    """Every step in order with its content, read a hundred at a time. Two queries per hundred."""
+    found = Span.objects.filter(
+        project=project.pk,
+        trace_id=trace.trace_id,
+        started_at__gte=trace.first_span_at,
+        started_at__lte=trace.last_span_at,
+    ).order_by("started_at", "span_id")
+    last: tuple[dt.datetime, str] | None = None
+    while True:
+        part = found
+        if last is not None:
+            part = part.filter(started_at__gte=last[0]).exclude(
+                started_at=last[0], span_id__lte=last[1]
+            )
+        spans = list(part[:EXPORT_CHUNK])
+        if not spans:
+            return
+        opened = contents_of(project, trace, spans)
+        for span in spans:
+            yield span, opened.get(span.span_id, StepContent({}, 0))
+        last = (spans[-1].started_at, spans[-1].span_id)
+
+
+def contents_of(project: Project, trace: Trace, spans: Sequence[Span]) -> dict[str, StepContent]:
+    """The content of several steps of one trace by span id. One query."""
+    if not spans:
+        return {}
+    found = SpanPayload.objects.filter(
+        project=project.pk,
+        trace_id=trace.trace_id,
+        span_id__in=[span.span_id for span in spans],
+        started_at__gte=min(span.started_at for span in spans),
+        started_at__lte=max(span.started_at for span in spans),
+    )
+    return {payload.span_id: _opened(project, payload) for payload in found}
+
+
+def project_of_trace(user: Any, trace_id: str) -> Project | None:
+    """The newest project among the user's that holds this trace. One query, over the user's projects only."""
+    reachable = list(
+        Project.objects.filter(organization__memberships__user=user)
+        .exclude(status=Project.Status.DELETING)
+        .values_list("pk", flat=True)
+    )
+    found = (
+        Trace.objects.filter(project__in=reachable, trace_id=trace_id)
+        .select_related("project")
+        .order_by("-created_at")
+        .first()
+    )
+    return found.project if found else None

@@ -1,0 +1,412 @@
+"""The trace list: keyset pages, totals, volume, facet counts, "n new". Every read names the project and is bounded."""
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import connection
+from django.db.models import (
+    BooleanField,
+    Count,
+    DateTimeField,
+    F,
+    Func,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+)
+from django.db.models.functions import Cast
+
+from core.crypto import DecryptionError, data_cipher
+from core.errors import DomainError
+from projects.models import Project
+from traces.filters import LIST_FACETS, SORTS, VALUE_FACETS, TraceFilters, text_annotations
+from traces.models import SpanStatus, Trace
+from traces.payloads import open_text, payload_context
+
+PAGE_SIZE = 50
+COUNT_CAP = 10_000
+FACET_SAMPLE = 20_000
+VOLUME_SAMPLE = 200_000
+FACET_TOP = 8
+NEW_CAP = 99
+NEW_SLACK = dt.timedelta(minutes=10)
+COST_STEPS = (Decimal("0.05"), Decimal("1"))
+BUCKETS = (
+    *(dt.timedelta(seconds=n) for n in (10, 30)),
+    *(dt.timedelta(minutes=n) for n in (1, 5, 10, 15, 30)),
+    *(dt.timedelta(hours=n) for n in (1, 2, 3, 6, 12)),
+    *(dt.timedelta(days=n) for n in (1, 2, 7, 14)),
+)
+UNREADABLE = "Cannot be decrypted with the configured keys"
+
+
+class InvalidCursorError(DomainError):
+    """A page cursor this server did not make."""
+
+    code = "invalid_cursor"
+
+
+@dataclass(frozen=True)
+class TracePage:
+    """One page in the reader's order; `newer` and `older` are cursors of the pages before and after, or empty."""
+
+    rows: list[Trace]
+    before: str
+    after: str
+    snapshot: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counted up to a cap: beyond it `count` is the cap and `cost_usd` covers only the newest that many."""
+
+    count: int
+    is_capped: bool
+    cost_usd: Decimal
+    unpriced_calls: int
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Traces per interval. `start` is later than the range's when the newest sample does not reach its beginning."""
+
+    step: dt.timedelta
+    starts: list[dt.datetime]
+    ok: list[int]
+    errors: list[int]
+    is_partial: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.ok) + sum(self.errors)
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    value: str
+    count: int
+    is_on: bool
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One facet's most frequent values; chosen values are always there, with count 0 when nothing matches."""
+
+    key: str
+    values: list[FacetValue] = field(default_factory=list)
+
+
+def matching(project: Project, filters: TraceFilters, *, without: str = "") -> QuerySet[Trace]:
+    """Traces of the project that match, in no order."""
+    found = Trace.objects.filter(project=project)
+    if filters.q:
+        found = found.annotate(**text_annotations())
+    return found.filter(filters.where(without=without))
+
+
+def trace_page(
+    project: Project,
+    filters: TraceFilters,
+    *,
+    after: str = "",
+    before: str = "",
+    limit: int = PAGE_SIZE,
+) -> TracePage:
+    """A page after or before a cursor, or the first one. One query (three when nothing matches).
+
+    The snapshot is the one the rows were read in, so "new since then" misses and repeats nothing. Raises
+    InvalidCursorError.
+    """
+    backwards = bool(before and not after)
+    token = before if backwards else after
+    found = _sorted(matching(project, filters), filters, flip=backwards)
+    if token:
+        found = found.filter(_beyond(decode_cursor(token, filters), filters, flip=backwards))
+    found = found.annotate(read_in=Cast(Func(function="pg_current_snapshot"), TextField()))
+    rows = list(found.defer("metadata")[: limit + 1])
+    snapshot = rows[0].read_in if rows else current_snapshot()  # type: ignore[attr-defined]
+    if not rows and not token:
+        rows = list(found.defer("metadata")[: limit + 1])  # one may have been committed in between
+    has_more, rows = len(rows) > limit, rows[:limit]
+    if backwards:
+        rows.reverse()
+    has_before = has_more if backwards else bool(token)
+    has_after = bool(token) if backwards else has_more
+    return TracePage(
+        rows=rows,
+        before=encode_cursor(rows[0], filters) if rows and has_before else "",
+        after=encode_cursor(rows[-1], filters) if rows and has_after else "",
+        snapshot=snapshot,
+    )
+
+
+def _sorted(found: QuerySet[Trace], filters: TraceFilters, *, flip: bool) -> QuerySet[Trace]:
+    column = SORTS[filters.sort_key]
+    if column == "tokens":
+        found = found.annotate(tokens=F("input_tokens") + F("output_tokens"))
+    sign = "-" if filters.is_descending != flip else ""
+    return found.order_by(f"{sign}{column}", f"{sign}trace_id")
+
+
+def _beyond(at: tuple[Any, str], filters: TraceFilters, *, flip: bool) -> Q:
+    """Strictly past `at` in reading order. A running trace's duration is unknown and sorts as the longest, which is
+    also what PostgreSQL does with NULL."""
+    value, trace_id = at
+    column = SORTS[filters.sort_key]
+    down = filters.is_descending != flip
+    tie = Q(**{f"trace_id__{'lt' if down else 'gt'}": trace_id})
+    if value is None:
+        same = Q(**{f"{column}__isnull": True}) & tie
+        return same | Q(**{f"{column}__isnull": False}) if down else same
+    past = Q(**{f"{column}__{'lt' if down else 'gt'}": value}) | Q(**{column: value}) & tie
+    if column == "duration_ms" and not down:
+        return past | Q(duration_ms__isnull=True)
+    # The first condition is implied by the second and lets the index start at the cursor.
+    return Q(**{f"{column}__{'lte' if down else 'gte'}": value}) & past
+
+
+def sort_value(row: Trace, filters: TraceFilters) -> Any:
+    column = SORTS[filters.sort_key]
+    return row.input_tokens + row.output_tokens if column == "tokens" else getattr(row, column)
+
+
+def encode_cursor(row: Trace, filters: TraceFilters) -> str:
+    """A row's place in the chosen order, for a URL."""
+    value = sort_value(row, filters)
+    if isinstance(value, dt.datetime):
+        value = value.astimezone(dt.UTC).isoformat()
+    elif isinstance(value, Decimal):
+        value = str(value)
+    text = json.dumps([filters.sort_key, value, row.trace_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(token: str, filters: TraceFilters) -> tuple[Any, str]:
+    """The reverse; raises InvalidCursorError for anything this server would not have written."""
+    try:
+        if len(token) > 600:
+            raise ValueError
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        key, value, trace_id = json.loads(text)
+        if key != filters.sort_key or not isinstance(trace_id, str) or "\x00" in trace_id:
+            raise ValueError
+        return _sort_value_of(key, value), trace_id
+    except (ValueError, TypeError, binascii.Error, InvalidOperation, RecursionError, OverflowError):
+        raise InvalidCursorError(
+            "The page cursor is not one this server gave out for this order; start from the first page.",
+            fields=["after"],
+        ) from None
+
+
+def _sort_value_of(key: str, value: Any) -> Any:
+    if key == "started":
+        at = dt.datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise ValueError
+        return at
+    if key == "cost":
+        amount = Decimal(value)
+        if not amount.is_finite() or abs(amount) >= 10**12:
+            raise ValueError
+        return amount
+    if key == "duration":
+        if value is None:
+            return None
+        number = float(value)
+        if number != number or abs(number) == float("inf"):
+            raise ValueError
+        return number
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**62:
+        raise ValueError
+    return value
+
+
+def current_snapshot() -> str:
+    """PostgreSQL's idea of what is visible now, as text. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_snapshot()::text")
+        return str(cursor.fetchone()[0])
+
+
+def trace_totals(project: Project, filters: TraceFilters) -> Totals:
+    """How many match and what they cost, the newest 10,000 at most. One query."""
+    newest = matching(project, filters).order_by("-started_at")[: COUNT_CAP + 1]
+    sums = newest.aggregate(
+        n=Count("trace_id"), cost=Sum("cost_usd"), unpriced=Sum("unpriced_calls")
+    )
+    return Totals(
+        count=min(sums["n"], COUNT_CAP),
+        is_capped=sums["n"] > COUNT_CAP,
+        cost_usd=sums["cost"] or Decimal(0),
+        unpriced_calls=sums["unpriced"] or 0,
+    )
+
+
+def _sample_start(project: Project, filters: TraceFilters, size: int) -> dt.datetime | None:
+    """When the `size` newest traces of the range begin, None when the range holds fewer. One index-only query."""
+    found = Trace.objects.filter(
+        project=project, started_at__gte=filters.range.start, started_at__lt=filters.range.end
+    )
+    return (
+        found.order_by("-started_at").values_list("started_at", flat=True)[size : size + 1].first()
+    )
+
+
+def bucket_of(length: dt.timedelta, *, at_most: int = 60) -> dt.timedelta:
+    """The smallest round interval that cuts `length` into at most that many."""
+    return next((step for step in BUCKETS if length / step <= at_most), BUCKETS[-1])
+
+
+def trace_volume(project: Project, filters: TraceFilters) -> Volume:
+    """Traces per interval of the range, of the newest 200,000 traces in it. Two queries."""
+    first = _sample_start(project, filters, VOLUME_SAMPLE)
+    step = bucket_of(filters.range.duration)
+    found = matching(project, filters)
+    if first is not None:
+        found = found.filter(started_at__gt=first)
+    counted = (
+        found.annotate(
+            bucket=Func(
+                Value(step),
+                F("started_at"),
+                Value(_EPOCH),
+                function="date_bin",
+                output_field=DateTimeField(),
+            )
+        )
+        .values("bucket")
+        .annotate(n=Count("trace_id"), failed=Count("trace_id", filter=Q(status=SpanStatus.ERROR)))
+        .values_list("bucket", "n", "failed")
+    )
+    by_start = {bucket: (n - failed, failed) for bucket, n, failed in counted}
+    at = _EPOCH + (filters.range.start - _EPOCH) // step * step
+    starts = []
+    while at < filters.range.end:
+        starts.append(at)
+        at += step
+    pairs = [by_start.get(start, (0, 0)) for start in starts]
+    return Volume(
+        step=step,
+        starts=starts,
+        ok=[ok for ok, _ in pairs],
+        errors=[errors for _, errors in pairs],
+        is_partial=first is not None,
+    )
+
+
+_EPOCH = dt.datetime(2000, 1, 3, tzinfo=dt.UTC)  # a Monday, so weeks start on Monday
+
+
+def facet_counts(project: Project, filters: TraceFilters) -> tuple[list[Facet], bool]:
+    """Each facet's top values counted under the other filters, over the newest 20,000 traces of the range.
+
+    Twelve queries, each bounded by that sample; the flag says whether the sample is smaller than the range.
+    """
+    first = _sample_start(project, filters, FACET_SAMPLE)
+    facets = [_value_facet(project, filters, facet, first) for facet in VALUE_FACETS]
+    facets += [_cost_facet(project, filters, first), _unpriced_facet(project, filters, first)]
+    return facets, first is not None
+
+
+def _sample(
+    project: Project, filters: TraceFilters, facet: str, first: dt.datetime | None
+) -> QuerySet[Trace]:
+    found = matching(project, filters, without=facet)
+    return found if first is None else found.filter(started_at__gt=first)
+
+
+def _value_facet(
+    project: Project, filters: TraceFilters, facet: str, first: dt.datetime | None
+) -> Facet:
+    column = VALUE_FACETS[facet]
+    one: Any = (
+        Func(F(column), function="unnest", output_field=TextField())
+        if facet in LIST_FACETS
+        else F(column)
+    )
+    chosen = filters.values.get(facet, ())
+    counted = (
+        _sample(project, filters, facet, first)
+        .annotate(one=one)
+        .values("one")
+        .annotate(n=Count("trace_id"))
+        .order_by("-n", "one")
+        .values_list("one", "n")
+    )
+    top = dict(counted[: FACET_TOP + len(chosen)])
+    names = [name for name in top if name in chosen or name != ""][:FACET_TOP]
+    names += [name for name in chosen if name not in names]
+    return Facet(facet, [FacetValue(name, top.get(name, 0), name in chosen) for name in names])
+
+
+def _cost_facet(project: Project, filters: TraceFilters, first: dt.datetime | None) -> Facet:
+    steps = [*COST_STEPS]
+    if filters.min_cost is not None and filters.min_cost not in steps:
+        steps.append(filters.min_cost)
+    counts = _sample(project, filters, "min_cost", first).aggregate(
+        **{
+            f"over_{i}": Count("trace_id", filter=Q(cost_usd__gt=step))
+            for i, step in enumerate(steps)
+        }
+    )
+    return Facet(
+        "min_cost",
+        [
+            FacetValue(f"{step.normalize():f}", counts[f"over_{i}"], step == filters.min_cost)
+            for i, step in enumerate(steps)
+        ],
+    )
+
+
+def _unpriced_facet(project: Project, filters: TraceFilters, first: dt.datetime | None) -> Facet:
+    count = _sample(project, filters, "unpriced", first).filter(unpriced_calls__gt=0).count()
+    return Facet("unpriced", [FacetValue("1", count, filters.unpriced)])
+
+
+def new_trace_count(
+    project: Project, filters: TraceFilters, *, snapshot: str, since: dt.datetime
+) -> int:
+    """Matching traces that `snapshot` could not see, 100 at most. One query over the newest arrivals only."""
+    is_visible = Func(
+        Func(
+            Cast(F("created_xid"), TextField()),
+            template="%(expressions)s::xid8",
+            output_field=TextField(),
+        ),
+        Func(Value(snapshot), template="%(expressions)s::pg_snapshot", output_field=TextField()),
+        function="pg_visible_in_snapshot",
+        output_field=BooleanField(),
+    )
+    arrived = (
+        matching(project, filters)
+        .filter(created_at__gte=since - NEW_SLACK)
+        .annotate(is_visible=is_visible)
+        .filter(is_visible=False)
+    )
+    return arrived.values("trace_id")[: NEW_CAP + 1].count()
+
+
+def trace_outside_range(project: Project, filters: TraceFilters) -> Trace | None:
+    """The trace whose id is exactly the search text, whatever the range and filters. One query by primary key."""
+    return Trace.objects.filter(project=project, trace_id=filters.q).first() if filters.q else None
+
+
+def previews(project: Project, rows: Sequence[Trace]) -> dict[str, str]:
+    """The first words of each trace's input, opened with the organisation's key; no query."""
+    texts = {}
+    for row in rows:
+        try:
+            cipher = data_cipher(project.organization.data_key)
+            context = payload_context(project.pk, row.trace_id, "preview")
+            texts[row.trace_id] = open_text(cipher, row.preview, context)
+        except DecryptionError:
+            texts[row.trace_id] = UNREADABLE
+    return texts

@@ -1,0 +1,36 @@
+"""Pages and panels of traces. Ids are URL-safe by the door's rules (traces.ingest.sanitize), so they stand in paths."""
+
+from django.urls import path
+
+from traces.views import detail, listing, starting, steps
+
+app_name = "traces"
+
+_LIST = "projects/<str:slug>/traces/"
+_TRACE = f"{_LIST}<str:trace_id>/"
+urlpatterns = [
+    path("traces/<str:trace_id>/", detail.trace_entry, name="trace_entry"),
+    path(
+        "projects/<str:slug>/setup/first-trace/",
+        starting.first_trace_panel,
+        name="first_trace_panel",
+    ),
+    path(
+        "projects/<str:slug>/setup/test-trace/",
+        starting.test_trace_create,
+        name="test_trace_create",
+    ),
+    path(_LIST, listing.trace_list, name="trace_list"),
+    # A trace may be named "panels": none of the names below is a trace's own sub-page.
+    path(f"{_LIST}panels/facets/", listing.facets_panel, name="facets_panel"),
+    path(f"{_LIST}panels/volume/", listing.volume_panel, name="volume_panel"),
+    path(f"{_LIST}panels/total/", listing.total_panel, name="total_panel"),
+    path(f"{_LIST}panels/new/", listing.new_panel, name="new_panel"),
+    path(f"{_LIST}panels/traces.csv", listing.trace_csv, name="trace_csv"),
+    path(_TRACE, detail.trace_detail, name="trace_detail"),
+    path(f"{_TRACE}rows/", detail.steps_panel, name="steps_panel"),
+    path(f"{_TRACE}changes/", detail.trace_changes, name="trace_changes"),
+    path(f"{_TRACE}trace.json", detail.trace_json, name="trace_json"),
+    path(f"{_TRACE}deletion/", detail.trace_delete, name="trace_delete"),
+    path(f"{_TRACE}steps/<str:span_id>/", steps.step_panel, name="step_panel"),
+]

@@ -1,0 +1,364 @@
+"""From the steps of a trace to the rows of its waterfall. Pure: no database, no Django, no clock.
+
+Any set of steps has a layout: parents that never arrived, parents that are their own descendants, several roots, ends
+before starts, children before their parents. Each oddity is a flag on its row, never an error, and depth is not
+limited by Python's stack.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+Scale = Literal["time", "cost"]
+ORPHAN, CYCLE, BACKWARDS, EARLY = "orphan", "cycle", "backwards", "early"
+MIN_WIDTH = 0.4  # percent; a step of no duration is still a mark
+LABEL_ROOM = 13.0  # percent of the lane that a duration needs
+HOT_SHARE = Decimal("0.3")
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """What the layout needs of one step; field names are Span's columns, in this order."""
+
+    span_id: str
+    parent_span_id: str
+    name: str
+    kind: str
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    first_token_ms: float | None
+    provider: str
+    request_model: str
+    response_model: str
+    operation: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: Decimal | None
+    price_status: str
+    has_cost_record: bool
+    is_cache_hit: bool
+    error_type: str
+    finish_reason: str
+    seq: int
+
+    @property
+    def model(self) -> str:
+        return self.response_model or self.request_model
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "running"
+
+    @property
+    def is_error(self) -> bool:
+        return self.status == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the waterfall, in tree order. Times are epoch milliseconds, so that an open page can rescale."""
+
+    step: StepFacts
+    dom_id: str
+    level: int
+    parent_id: str  # "" for a root, also when the parent never arrived
+    has_children: bool
+    descendants: int
+    start_ms: float
+    length_ms: float
+    own_cost: Decimal | None
+    subtree_cost: Decimal | None  # None when nothing below or at the step has a price
+    unpriced_below: int
+    attempt: int  # 2 for the first retry of a failed sibling, 0 for no retry
+    flags: tuple[str, ...]
+    is_hot: bool = False
+
+    @property
+    def cost_is_subtree(self) -> bool:
+        """Whether the shown amount includes steps below this one."""
+        return self.subtree_cost is not None and self.subtree_cost != (self.own_cost or _ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The window the bars are drawn in."""
+
+    start_ms: float
+    length_ms: float  # never 0
+    total_cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Where a row's bar stands, in percent of the lane, and where its label goes."""
+
+    x: float
+    width: float
+    first_token: float  # percent of the lane, 0 for none
+    label_x: float
+    label: Literal["in", "after", "before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All rows in tree order."""
+
+    rows: tuple[Row, ...]
+    extent: Extent
+
+    @property
+    def is_running(self) -> bool:
+        return any(row.step.is_running for row in self.rows)
+
+
+def dom_id(span_id: str) -> str:
+    """An element id for any span id."""
+    return "step-" + hashlib.blake2s(span_id.encode(), digest_size=9).hexdigest()
+
+
+def lay_out(steps: Iterable[StepFacts], *, now: datetime) -> Layout:
+    """Order, nest and measure `steps`. Linear in their number (plus sorting); never raises."""
+    by_id = {step.span_id: step for step in steps}
+    children, roots, flags = _tree(by_id)
+    attempts: dict[str, int] = {}
+    roots = _ordered(roots, attempts)
+    for parent, siblings in children.items():
+        children[parent] = _ordered(siblings, attempts)
+    order = _walk(roots, children)
+    _attach_cycles(by_id, order, children, roots, flags)
+    rows = _rows(order, children, attempts, flags, now)
+    extent = _extent(rows)
+    return Layout(rows=_with_hot(rows, extent.total_cost), extent=extent)
+
+
+def _tree(
+    by_id: dict[str, StepFacts],
+) -> tuple[dict[str, list[StepFacts]], list[StepFacts], dict[str, set[str]]]:
+    children: dict[str, list[StepFacts]] = {}
+    roots: list[StepFacts] = []
+    flags: dict[str, set[str]] = {}
+    for step in by_id.values():
+        parent = step.parent_span_id
+        if not parent:
+            roots.append(step)
+        elif parent == step.span_id:
+            flags.setdefault(step.span_id, set()).add(CYCLE)
+            roots.append(step)
+        elif parent not in by_id:
+            flags.setdefault(step.span_id, set()).add(ORPHAN)
+            roots.append(step)
+        else:
+            children.setdefault(parent, []).append(step)
+            if step.started_at < by_id[parent].started_at:
+                flags.setdefault(step.span_id, set()).add(EARLY)
+    return children, roots, flags
+
+
+def _ordered(siblings: list[StepFacts], attempts: dict[str, int]) -> list[StepFacts]:
+    """By start, except that the retries of a failed step follow it directly; fills `attempts`."""
+    siblings = sorted(siblings, key=lambda step: (step.started_at, step.span_id))
+    if not any(step.is_error for step in siblings):
+        return siblings
+    by_work: dict[tuple[str, str], list[StepFacts]] = {}
+    for step in siblings:
+        by_work.setdefault((step.kind, step.name), []).append(step)
+    placed: set[str] = set()
+    ordered = []
+    for step in siblings:
+        if step.span_id in placed:
+            continue
+        ordered.append(step)
+        placed.add(step.span_id)
+        last, number = step, 1
+        for later in by_work[step.kind, step.name]:
+            if not (last.is_error and last.ended_at):
+                break
+            if later.span_id in placed or later.started_at < last.ended_at:
+                continue
+            number += 1
+            attempts[later.span_id] = number
+            ordered.append(later)
+            placed.add(later.span_id)
+            last = later
+    return ordered
+
+
+def _walk(
+    roots: Sequence[StepFacts], children: dict[str, list[StepFacts]]
+) -> list[tuple[StepFacts, int, str]]:
+    """(step, level, parent id) depth first; every step once, so a cycle ends where it began."""
+    found: list[tuple[StepFacts, int, str]] = []
+    seen: set[str] = set()
+    stack = [(root, 1, "") for root in reversed(roots)]
+    while stack:
+        step, level, parent = stack.pop()
+        if step.span_id in seen:
+            continue
+        seen.add(step.span_id)
+        found.append((step, level, parent))
+        stack += [
+            (child, level + 1, step.span_id) for child in reversed(children.get(step.span_id, ()))
+        ]
+    return found
+
+
+def _attach_cycles(
+    by_id: dict[str, StepFacts],
+    order: list[tuple[StepFacts, int, str]],
+    children: dict[str, list[StepFacts]],
+    roots: list[StepFacts],
+    flags: dict[str, set[str]],
+) -> None:
+    """Steps no root leads to hang on a cycle: cut it at its earliest step, which becomes a marked root."""
+    if len(order) == len(by_id):
+        return
+    seen = {step.span_id for step, _, _ in order}
+    for step in sorted(by_id.values(), key=lambda one: (one.started_at, one.span_id)):
+        if step.span_id in seen:
+            continue
+        root = _on_cycle(step, by_id)
+        flags.setdefault(root.span_id, set()).add(CYCLE)
+        siblings = children[root.parent_span_id]
+        siblings[:] = [one for one in siblings if one.span_id != root.span_id]
+        roots.append(root)
+        part = _walk([root], children)
+        order += part
+        seen.update(one.span_id for one, _, _ in part)
+
+
+def _on_cycle(step: StepFacts, by_id: dict[str, StepFacts]) -> StepFacts:
+    """The earliest step of the cycle above `step`."""
+    path: dict[str, None] = {}
+    at = step
+    while at.span_id not in path:
+        path[at.span_id] = None
+        at = by_id[at.parent_span_id]
+    ids = list(path)
+    ring = [by_id[one] for one in ids[ids.index(at.span_id) :]]
+    return min(ring, key=lambda one: (one.started_at, one.span_id))
+
+
+def _rows(
+    order: Sequence[tuple[StepFacts, int, str]],
+    children: dict[str, list[StepFacts]],
+    attempts: dict[str, int],
+    flags: dict[str, set[str]],
+    now: datetime,
+) -> list[Row]:
+    cost: dict[str, Decimal | None] = {}
+    below: dict[str, int] = {}
+    unpriced: dict[str, int] = {}
+    for step, _, parent in reversed(
+        order
+    ):  # children come after their parents, so this sums upwards
+        own = step.cost_usd if step.has_cost_record else None
+        total = _plus(cost.get(step.span_id), own)
+        cost[step.span_id] = total
+        missing = unpriced.get(step.span_id, 0) + (step.has_cost_record and step.cost_usd is None)
+        unpriced[step.span_id] = missing
+        if parent:
+            cost[parent] = _plus(cost.get(parent), total)
+            below[parent] = below.get(parent, 0) + below.get(step.span_id, 0) + 1
+            unpriced[parent] = unpriced.get(parent, 0) + missing
+    rows = []
+    for step, level, parent in order:
+        marks = flags.get(step.span_id, set())
+        end = step.ended_at or (now if step.is_running else step.started_at)
+        length = (end - step.started_at).total_seconds() * 1000
+        if step.ended_at and length < 0:
+            marks = marks | {BACKWARDS}
+        rows.append(
+            Row(
+                step=step,
+                dom_id=dom_id(step.span_id),
+                level=level,
+                parent_id=parent,
+                has_children=step.span_id in below,
+                descendants=below.get(step.span_id, 0),
+                start_ms=round(step.started_at.timestamp() * 1000, 3),
+                length_ms=round(max(length, 0.0), 3),
+                own_cost=step.cost_usd if step.has_cost_record else None,
+                subtree_cost=cost[step.span_id],
+                unpriced_below=unpriced[step.span_id],
+                attempt=attempts.get(step.span_id, 0),
+                flags=tuple(sorted(marks)),
+            )
+        )
+    return rows
+
+
+def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _extent(rows: Sequence[Row]) -> Extent:
+    if not rows:
+        return Extent(0.0, 1.0, _ZERO)
+    start = min(row.start_ms for row in rows)
+    end = max(row.start_ms + row.length_ms for row in rows)
+    total = sum((row.own_cost for row in rows if row.own_cost), _ZERO)
+    return Extent(start, max(round(end - start, 3), 0.001), total)
+
+
+def _with_hot(rows: Sequence[Row], total: Decimal) -> tuple[Row, ...]:
+    """Mark the dearest step when it is a real share of the whole and not the only one."""
+    charged = [row for row in rows if row.own_cost]
+    if len(charged) < 2:
+        return tuple(rows)
+    hot = max(charged, key=lambda row: row.own_cost or _ZERO)
+    if (hot.own_cost or _ZERO) < total * HOT_SHARE:
+        return tuple(rows)
+    return tuple(replace(row, is_hot=True) if row is hot else row for row in rows)
+
+
+def bar_of(row: Row, extent: Extent, scale: Scale = "time") -> Bar:
+    """Where the bar stands. By time: from start to end. By cost: its share of the trace's cost, from the left edge."""
+    if scale == "cost":
+        amount = row.subtree_cost or _ZERO
+        share = float(amount / extent.total_cost) * 100 if extent.total_cost else 0.0
+        x, width, first = 0.0, share, 0.0
+    else:
+        x = (row.start_ms - extent.start_ms) / extent.length_ms * 100
+        width = row.length_ms / extent.length_ms * 100
+        first = min(row.step.first_token_ms or 0.0, row.length_ms) / extent.length_ms * 100
+        width = max(width, MIN_WIDTH)
+    x = min(x, 100 - MIN_WIDTH)
+    width = min(width, 100 - x)
+    end = x + width
+    if width >= LABEL_ROOM:
+        return Bar(x, width, first, end, "in")
+    if end + LABEL_ROOM <= 100:
+        return Bar(x, width, first, end, "after")
+    return Bar(x, width, first, x, "before")
+
+
+def ticks(extent: Extent, *, at_most: int = 7) -> list[tuple[float, float]]:
+    """(percent, milliseconds) of round instants on the axis, the first at 0."""
+    step = nice_step(extent.length_ms, at_most)
+    found, at = [], 0.0
+    while at <= extent.length_ms * 0.97 and len(found) < at_most + 2:
+        found.append((at / extent.length_ms * 100, at))
+        at += step
+    return found
+
+
+def nice_step(length_ms: float, at_most: int) -> float:
+    """The smallest of 1, 2, 5 × 10ⁿ milliseconds (and round minutes and hours) that gives at most `at_most` steps."""
+    raw = length_ms / at_most
+    if raw > 30_000:
+        for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440):
+            if minutes * 60_000 >= raw:
+                return minutes * 60_000.0
+    magnitude = 1.0
+    while magnitude * 10 <= raw:
+        magnitude *= 10
+    while magnitude > raw:
+        magnitude /= 10
+    return next(magnitude * factor for factor in (1, 2, 5, 10) if magnitude * factor >= raw)
