@@ -20,6 +20,7 @@ from google.rpc.status_pb2 import Status
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from config import children
 from config.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,12 @@ class Server:
         self.port = free_port()
         command = [sys.executable, "-m", "config.server", "tests.fakes.slow_asgi:application"]
         settings = {"PORT": str(self.port), "LLMLAB_INGEST_MAX_BODY": str(LIMIT)}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings | environment)
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | settings | environment,
+            preexec_fn=children.die_with_parent(),  # also when a test fails half-way
+        )
         self.wait_until_serving()
 
     def wait_until_serving(self) -> None:
