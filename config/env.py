@@ -1,6 +1,7 @@
 """Settings from the environment: typed, with `<NAME>_FILE` for secrets, and a bad value stops start-up.
 
-Built on django-environ's parsing of database URLs; the readers here only add the file form and an error that names the variable.
+Built on django-environ's parsing of database URLs; the readers here add the file form and errors that
+name the variable.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Envelope encryption: each organisation has a data key, wrapped by the operator's master keys (LLMLAB_ENCRYPTION_KEYS).
+"""Envelope encryption: each organisation has a data key, wrapped by the operator's LLMLAB_ENCRYPTION_KEYS.
 
 AES-256-GCM (cryptography). The first master key wraps, all of them unwrap, so a rotation adds a key in front and
 re-wraps at leisure. Associated data ties a ciphertext to its row: moved elsewhere it no longer opens.
@@ -37,7 +37,9 @@ def _master(encoded: str) -> AESGCM:
 
 def _masters() -> list[AESGCM]:
     if not settings.LLMLAB_ENCRYPTION_KEYS:
-        raise ImproperlyConfigured("Set LLMLAB_ENCRYPTION_KEYS (32 bytes in base64, comma-separated, newest first).")
+        raise ImproperlyConfigured(
+            "Set LLMLAB_ENCRYPTION_KEYS (32 bytes in base64, comma-separated, newest first)."
+        )
     return [_master(encoded) for encoded in settings.LLMLAB_ENCRYPTION_KEYS]
 
 
@@ -75,4 +77,6 @@ def unseal(cipher: AESGCM, sealed: bytes | memoryview, context: bytes) -> bytes:
     try:
         return cipher.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], context)
     except InvalidTag:
-        raise DecryptionError("This content cannot be decrypted with the configured keys.") from None
+        raise DecryptionError(
+            "This content cannot be decrypted with the configured keys."
+        ) from None

@@ -1,4 +1,4 @@
-"""The base of every anticipated failure. The edge maps it to a form error or a JSON body; everything else propagates."""
+"""The base of every anticipated failure. The edge maps it to a form error or a JSON body; the rest propagates."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""UUID version 7 (RFC 9562 §5.7): time-ordered ids made in Python, so `bulk_create` and COPY know them before the write."""
+"""UUID version 7 (RFC 9562 §5.7): time-ordered ids made in Python, so COPY knows them before the write."""
 
 import os
 import time

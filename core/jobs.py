@@ -31,7 +31,9 @@ def create_job(
 
 def advance(job_id: UUID, *, by: int, message: str = "") -> None:
     """Count `by` more units done."""
-    Job.objects.filter(pk=job_id).update(done=F("done") + by, state=Job.State.RUNNING, message=message)
+    Job.objects.filter(pk=job_id).update(
+        done=F("done") + by, state=Job.State.RUNNING, message=message
+    )
 
 
 def finish(job_id: UUID, *, state: str = Job.State.DONE, message: str = "") -> None:

@@ -73,7 +73,7 @@ _sender_lock = threading.Lock()
 
 
 def notify(group: str, message: dict[str, Any]) -> None:
-    """Tell the pages of `group`; the newest message of a group replaces one not sent yet. Never blocks, never raises."""
+    """Tell the pages of `group`; the newest message replaces one not sent yet. Never blocks, never raises."""
     global _sender
     if _sender is None or _sender.pid != os.getpid():
         with _sender_lock:

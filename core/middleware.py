@@ -40,7 +40,11 @@ class DomainErrorMiddleware:
         if not isinstance(exception, DomainError):
             return None
         if request.path.startswith(("/api/", "/v1/")):
-            body = {"detail": exception.detail, "code": exception.code, "fields": list(exception.fields)}
+            body = {
+                "detail": exception.detail,
+                "code": exception.code,
+                "fields": list(exception.fields),
+            }
             return JsonResponse(body, status=exception.status)
         template = f"{exception.status}.html" if exception.status in (403, 404) else "400.html"
         return render(request, template, {"detail": exception.detail}, status=exception.status)

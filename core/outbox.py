@@ -30,14 +30,6 @@ class Handler(Protocol):
 _HANDLERS: dict[str, Handler] = {}
 
 
-class RetryLaterError(Exception):
-    """Raised by a handler to run again after `seconds` without using up an attempt (progress was made)."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"again in {seconds:g} s")
-        self.seconds = seconds
-
-
 def handler(topic: str) -> Callable[[Handler], Handler]:
     """Register the function that does the work of `topic` (call it from the app's `ready`)."""
 
@@ -49,7 +41,12 @@ def handler(topic: str) -> Callable[[Handler], Handler]:
 
 
 def enqueue(
-    *, topic: str, key: str, payload: dict[str, Any], now: dt.datetime, available_at: dt.datetime | None = None
+    *,
+    topic: str,
+    key: str,
+    payload: dict[str, Any],
+    now: dt.datetime,
+    available_at: dt.datetime | None = None,
 ) -> bool:
     """Write one outbox row; False when `key` was there already. Rings the doorbell on commit."""
     created = OutboxItem.objects.bulk_create(
@@ -65,7 +62,9 @@ def _ring() -> None:
     from celery import current_app  # the broker client is only needed once work is waiting
 
     try:
-        current_app.send_task("core.tasks.drain_outbox", queue="ingest", retry=False, ignore_result=True)
+        current_app.send_task(
+            "core.tasks.drain_outbox", queue="ingest", retry=False, ignore_result=True
+        )
     except OperationalError as error:
         logger.warning("core.outbox.bell_lost: %s", type(error).__name__)
 
@@ -95,15 +94,12 @@ def run(item_id: UUID, *, now: dt.datetime) -> bool:
     """Do one claimed row; True when it is done. A failing handler leaves the row for later or for the operator."""
     try:
         with transaction.atomic():
-            item = OutboxItem.objects.select_for_update().get(pk=item_id, done_at=None, dead_at=None)
+            item = OutboxItem.objects.select_for_update().get(
+                pk=item_id, done_at=None, dead_at=None
+            )
             _HANDLERS[item.topic](payload=item.payload, now=now)
             OutboxItem.objects.filter(pk=item_id).update(done_at=now, locked_until=None, error="")
     except OutboxItem.DoesNotExist:
-        return False
-    except RetryLaterError as again:
-        OutboxItem.objects.filter(pk=item_id).update(
-            locked_until=None, attempts=0, available_at=now + dt.timedelta(seconds=again.seconds)
-        )
         return False
     except Exception as error:  # process edge: the row records what went wrong
         logger.exception("core.outbox.failed", extra={"outbox_id": str(item_id)})
@@ -119,7 +115,9 @@ def _record_failure(item_id: UUID, error: Exception, now: dt.datetime) -> None:
         OutboxItem.objects.filter(pk=item_id).update(dead_at=now, error=text, locked_until=None)
     else:
         wait = dt.timedelta(seconds=5 * 4**item.attempts)
-        OutboxItem.objects.filter(pk=item_id).update(available_at=now + wait, error=text, locked_until=None)
+        OutboxItem.objects.filter(pk=item_id).update(
+            available_at=now + wait, error=text, locked_until=None
+        )
 
 
 def drain(*, now: Callable[[], dt.datetime], limit: int = 20, rounds: int = 50) -> int:

@@ -44,9 +44,15 @@ class CreateKeyedModel(migrations.CreateModel):
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         name, args, kwargs = super().deconstruct()
-        return name, args, {**kwargs, "primary_key": self.primary_key, "partition_by": self.partition_by}
+        return (
+            name,
+            args,
+            {**kwargs, "primary_key": self.primary_key, "partition_by": self.partition_by},
+        )
 
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
         model = to_state.apps.get_model(app_label, self.name)
         original = schema_editor.execute
 

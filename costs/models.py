@@ -1,11 +1,16 @@
 """The recorded ledger: one row per call, hourly sums per dimension, and each project's usage version."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from core.ids import uuid7
 
-USD = {"max_digits": 20, "decimal_places": 12}
+
+def usd_field(*, max_digits: int = 20, **options: Any) -> "models.DecimalField[Any, Any]":
+    """An exact amount in US dollars: twelve decimals, never a float."""
+    return models.DecimalField(max_digits=max_digits, decimal_places=12, **options)
 
 
 class PriceStatus(models.TextChoices):
@@ -23,7 +28,11 @@ class TenantModel(models.Model):
     """A growing table: `project` leads every key and every query; no constraint, so it can shard."""
 
     project = models.ForeignKey(
-        "projects.Project", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        "projects.Project",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
 
     class Meta:
@@ -61,8 +70,8 @@ class CostRecord(TenantModel):
     reasoning_output_tokens = models.BigIntegerField(default=0)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices)
     unpriced_reason = models.CharField(max_length=40, blank=True)
-    cost_usd = models.DecimalField(**USD, null=True)
-    client_cost_usd = models.DecimalField(**USD, null=True)
+    cost_usd = usd_field(null=True)
+    client_cost_usd = usd_field(null=True)
     # [{"class", "quantity", "unit_price_usd", "cost_usd"}] as decimal strings, frozen at record time.
     breakdown = models.JSONField(default=list)
     price_source = models.CharField(max_length=80, blank=True)
@@ -117,13 +126,15 @@ class CostAggregate(TenantModel):
     cache_read_input_tokens = models.BigIntegerField(default=0)
     cache_write_input_tokens = models.BigIntegerField(default=0)
     reasoning_output_tokens = models.BigIntegerField(default=0)
-    cost_usd = models.DecimalField(max_digits=26, decimal_places=12, default=0)
+    cost_usd = usd_field(max_digits=26, default=0)
     latency_calls = models.BigIntegerField(default=0)
     latency_ms = models.FloatField(default=0)
     latency_histogram = ArrayField(models.BigIntegerField(), default=list)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "dimension", "hour"], name="costs_aggregate_read")]
+        indexes = [
+            models.Index(fields=["project", "dimension", "hour"], name="costs_aggregate_read")
+        ]
 
     def __str__(self) -> str:
         return f"{self.hour} {self.dimension} {self.value}"

@@ -1,7 +1,8 @@
 """Every URL × method × actor. A route that is not declared here fails the build; so does a declared one that is gone.
 
-For each declared method every actor is asked: those who may get through are never refused, those who may not are refused
-in the one way that tells them nothing, and nothing in the database changes. Undeclared methods are refused to everybody.
+For each declared method every actor is asked: those who may get through are never refused, those who may
+not are refused in the one way that tells them nothing, and nothing in the database changes. Undeclared
+methods are refused to everybody.
 """
 
 from collections.abc import Iterator
@@ -233,7 +234,7 @@ def _path(route: str, entry: URLPattern, world: World) -> str:
             text = text.replace(marker, value)
     if text.startswith("^"):
         path = {"traces": "traces", "costs": "costs"}
-        if "v1/traces/?$" == text.removeprefix("^"):
+        if text == "^v1/traces/?$":
             return "/v1/traces"
         for name in path:
             if text.endswith(f"/{name}/?$"):

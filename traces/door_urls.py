@@ -27,7 +27,13 @@ _PROJECT = r"^api/v1/projects/(?P<project>[\w.~-]{1,80})"
 urlpatterns = [
     re_path(r"^v1/traces/?$", doors.otlp_traces, name="otlp_traces"),
     re_path(
-        _PROJECT + r"/traces/?$", _by_method(post=doors.json_traces, other=trace_list_api), name="json_traces"
+        _PROJECT + r"/traces/?$",
+        _by_method(post=doors.json_traces, other=trace_list_api),
+        name="json_traces",
     ),
-    re_path(_PROJECT + r"/costs/?$", _by_method(post=doors.json_costs, other=cost_list_api), name="json_costs"),
+    re_path(
+        _PROJECT + r"/costs/?$",
+        _by_method(post=doors.json_costs, other=cost_list_api),
+        name="json_costs",
+    ),
 ]

@@ -42,7 +42,9 @@ PROTOBUF = "application/x-protobuf"
 class DoorError(DomainError):
     """A refusal at the door; `retry_after` in seconds for those that pass."""
 
-    def __init__(self, detail: str, *, code: str, status: int, retry_after: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, code: str, status: int, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail, code=code, status=status)
         self.retry_after = retry_after
 
@@ -67,10 +69,12 @@ def _enter(request: HttpRequest, project: str | None, now: dt.datetime) -> KeyAu
             code="project_archived",
             status=403,
         )
-    wait = throttling.take(f"ingest:{auth.key_id}", cost=1, per_minute=settings.LLMLAB_INGEST_RATE_PER_MINUTE)
+    wait = throttling.take(
+        f"ingest:{auth.key_id}", cost=1, per_minute=settings.LLMLAB_INGEST_RATE_PER_MINUTE
+    )
     if wait is not None:
         raise DoorError(
-            f"This API key may send {settings.LLMLAB_INGEST_RATE_PER_MINUTE} requests a minute; batch more per request.",
+            f"This API key may send {settings.LLMLAB_INGEST_RATE_PER_MINUTE} requests a minute; send larger batches.",
             code="rate_limited",
             status=429,
             retry_after=wait,
@@ -101,7 +105,9 @@ def _window(now: dt.datetime) -> Window:
 
 def _context(auth: KeyAuth) -> IngestContext:
     return IngestContext(
-        project_id=auth.project_id, cipher=crypto.data_cipher(auth.data_key), api_key_id=str(auth.key_id)
+        project_id=auth.project_id,
+        cipher=crypto.data_cipher(auth.data_key),
+        api_key_id=str(auth.key_id),
     )
 
 
@@ -154,7 +160,11 @@ def _refuse_json(error: DomainError, retry_after: float | None) -> HttpResponse:
 
 def _method_error(request: HttpRequest, allow: str) -> HttpResponse:
     response = _json(
-        {"detail": f"{request.method} is not allowed here; use {allow}.", "code": "method_not_allowed", "fields": []},
+        {
+            "detail": f"{request.method} is not allowed here; use {allow}.",
+            "code": "method_not_allowed",
+            "fields": [],
+        },
         405,
     )
     response["Allow"] = allow
@@ -173,7 +183,9 @@ def otlp_traces(request: HttpRequest) -> HttpResponse:
         now = timezone.now()
         auth = _enter(request, None, now)
         _content_type(request, (PROTOBUF, JSON))
-        decoded = decode_otlp(_body(request), content_type=encoding, now=now, limits=_limits(), window=_window(now))
+        decoded = decode_otlp(
+            _body(request), content_type=encoding, now=now, limits=_limits(), window=_window(now)
+        )
         written = write_spans(_context(auth), decoded.spans, now=now)
         refused = [*decoded.rejections, *written.rejections]
         return HttpResponse(otlp_success(refused, encoding), content_type=media)
@@ -217,11 +229,15 @@ def _trace_results(items: list[JsonTraceResult], written: Written) -> list[dict[
 
 
 def _trace_result(
-    index: int, item: JsonTraceResult, outcome: dict[SpanKey, str], unstorable: dict[SpanKey, Rejection]
+    index: int,
+    item: JsonTraceResult,
+    outcome: dict[SpanKey, str],
+    unstorable: dict[SpanKey, Rejection],
 ) -> dict[str, Any]:
     keys = {key_of(span) for span in item.spans}
     counts = {
-        name: sum(outcome.get(key) == name for key in keys) for name in ("stored", "updated", "duplicate")
+        name: sum(outcome.get(key) == name for key in keys)
+        for name in ("stored", "updated", "duplicate")
     }
     refused = [*item.rejections, *(unstorable[key] for key in keys if key in unstorable)]
     if item.error is not None:
@@ -255,7 +271,9 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
         now = timezone.now()
         auth = _enter(request, project, now)
         _content_type(request, (JSON,))
-        calls, rejections = decode_costs(_body(request), now=now, limits=_limits(), window=_window(now))
+        calls, rejections = decode_costs(
+            _body(request), now=now, limits=_limits(), window=_window(now)
+        )
         for call in calls:
             call.api_key_id = str(auth.key_id)
         recorded = record_costs(project_id=auth.project_id, calls=calls, now=now)
@@ -267,7 +285,10 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
                 "status": 200 if call.record_id in seen else 201,
                 "result": "duplicate" if call.record_id in seen else "stored",
                 **(
-                    {"cost_usd": _amount(rows[call.record_id].cost_usd), "price_status": rows[call.record_id].price_status}
+                    {
+                        "cost_usd": _amount(rows[call.record_id].cost_usd),
+                        "price_status": rows[call.record_id].price_status,
+                    }
                     if call.record_id in rows
                     else {}
                 ),
@@ -275,7 +296,14 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
             for call in calls
         ]
         results += [
-            {"index": r.index, "id": r.span_id, "status": 400, "result": "rejected", "code": r.code, "detail": r.detail}
+            {
+                "index": r.index,
+                "id": r.span_id,
+                "status": 400,
+                "result": "rejected",
+                "code": r.code,
+                "detail": r.detail,
+            }
             for r in rejections
         ]
         return _json({"results": results}, 207)

@@ -5,7 +5,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
-from costs.models import USD, PriceStatus, TenantModel
+from costs.models import PriceStatus, TenantModel, usd_field
 
 
 class SpanStatus(models.TextChoices):
@@ -47,7 +47,7 @@ class Trace(TenantModel):
     running_count = models.IntegerField(default=0)
     call_count = models.IntegerField(default=0)
     unpriced_calls = models.IntegerField(default=0)
-    cost_usd = models.DecimalField(max_digits=26, decimal_places=12, default=0)
+    cost_usd = usd_field(max_digits=26, default=0)
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     providers = ArrayField(models.CharField(max_length=64), default=list)
@@ -78,12 +78,18 @@ class Trace(TenantModel):
         indexes = [
             models.Index(fields=["project", "-started_at", "-trace_id"], name="traces_trace_time"),
             models.Index(fields=["project", "-cost_usd", "-trace_id"], name="traces_trace_cost"),
-            models.Index(fields=["project", "-duration_ms", "-trace_id"], name="traces_trace_duration"),
+            models.Index(
+                fields=["project", "-duration_ms", "-trace_id"], name="traces_trace_duration"
+            ),
             models.Index(fields=["project", "-created_at"], name="traces_trace_created"),
             models.Index(
-                fields=["project", "session_id"], name="traces_trace_session", condition=~Q(session_id="")
+                fields=["project", "session_id"],
+                name="traces_trace_session",
+                condition=~Q(session_id=""),
             ),
-            models.Index(fields=["project", "user_id"], name="traces_trace_user", condition=~Q(user_id="")),
+            models.Index(
+                fields=["project", "user_id"], name="traces_trace_user", condition=~Q(user_id="")
+            ),
             GinIndex(fields=["tags"], name="traces_trace_tags"),
         ]
 
@@ -118,7 +124,7 @@ class Span(TenantModel):
     cache_read_input_tokens = models.BigIntegerField(default=0)
     cache_write_input_tokens = models.BigIntegerField(default=0)
     reasoning_output_tokens = models.BigIntegerField(default=0)
-    cost_usd = models.DecimalField(**USD, null=True)
+    cost_usd = usd_field(null=True)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices, blank=True)
     # Whether this step has a cost record, and whether a step below it has one that counts tokens (leaf costs only).
     has_cost_record = models.BooleanField(default=False)
@@ -134,7 +140,9 @@ class Span(TenantModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["project", "trace_id", "parent_span_id"], name="traces_span_parent"),
+            models.Index(
+                fields=["project", "trace_id", "parent_span_id"], name="traces_span_parent"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -103,7 +103,7 @@ ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET
   cost_usd = a.cost_usd + excluded.cost_usd,
   latency_ms = a.latency_ms + excluded.latency_ms,
   latency_histogram = llmlab_add_counts(a.latency_histogram, excluded.latency_histogram)
-"""
+"""  # noqa: S608
 
 
 def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
@@ -111,7 +111,9 @@ def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
     if not deltas:
         return
     items = sorted(deltas.items(), key=lambda item: item[0])
-    columns: list[list[Any]] = [[key[index] for key, _ in items] for index in range(len(_KEY_COLUMNS))]
+    columns: list[list[Any]] = [
+        [key[index] for key, _ in items] for index in range(len(_KEY_COLUMNS))
+    ]
     columns += [[sums.counts[index] for _, sums in items] for index in range(len(_COUNTS))]
     columns.append([sums.cost_usd for _, sums in items])
     columns.append([sums.latency_ms for _, sums in items])

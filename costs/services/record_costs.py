@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from core import partitions
+from core import live, partitions
 from costs import signals
 from costs.pricing import price_call
 from costs.services import aggregates
@@ -41,7 +41,9 @@ def price_calls(calls: Sequence[ChargeableCall], *, now: dt.datetime) -> list[Co
     return [cost_row(call, price_call(call), now=now) for call in calls]
 
 
-def write_rows(cursor: Any, *, project_id: UUID, rows: Sequence[CostRow], deltas: aggregates.Deltas) -> None:
+def write_rows(
+    cursor: Any, *, project_id: UUID, rows: Sequence[CostRow], deltas: aggregates.Deltas
+) -> None:
     """COPY `rows`, which must be new, and add them to `deltas`."""
     if not rows:
         return
@@ -55,11 +57,15 @@ _REMOVE = f"""
 DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
 WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
 RETURNING {", ".join("c." + name if name != "breakdown" else "c.breakdown::text" for name in COLUMNS)}
-"""
+"""  # noqa: S608
 
 
 def remove_rows(
-    cursor: Any, *, project_id: UUID, keys: Sequence[tuple[str, dt.datetime]], deltas: aggregates.Deltas
+    cursor: Any,
+    *,
+    project_id: UUID,
+    keys: Sequence[tuple[str, dt.datetime]],
+    deltas: aggregates.Deltas,
 ) -> list[CostRow]:
     """Delete the records of wrapper calls whose children turned out to carry the cost, and take them from `deltas`."""
     if not keys:
@@ -86,8 +92,12 @@ def finish(
     aggregates.apply(cursor, project_id=project_id, deltas=deltas)
     cursor.execute(_TOUCH, [project_id, now])
     version: int = cursor.fetchone()[0]
+    hint = {"type": "project.changed", "version": version}
+    transaction.on_commit(lambda: live.notify(live.project_group(project_id), hint))
     if recorded:
-        signals.usage_recorded.send(sender=CostRow, project_id=project_id, recorded=recorded, now=now)
+        signals.usage_recorded.send(
+            sender=CostRow, project_id=project_id, recorded=recorded, now=now
+        )
     return version
 
 
@@ -99,7 +109,9 @@ class Recorded(msgspec.Struct, frozen=True):
     rows: tuple[CostRow, ...]
 
 
-def record_costs(*, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.datetime) -> Recorded:
+def record_costs(
+    *, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.datetime
+) -> Recorded:
     """Store bare cost records (no span behind them) exactly once by `record_id`, in one transaction.
 
     An id that was seen before, also under another time, changes nothing. A project's bare records are written one
@@ -109,9 +121,11 @@ def record_costs(*, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.d
     rows = price_calls(list(by_id.values()), now=now)
     ensure_partitions({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"costs:{project_id}"])
         cursor.execute(
-            f"SELECT record_id FROM {TABLE} WHERE project_id = %s AND record_id = ANY(%s)",
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"costs:{project_id}"]
+        )
+        cursor.execute(
+            f"SELECT record_id FROM {TABLE} WHERE project_id = %s AND record_id = ANY(%s)",  # noqa: S608
             [project_id, list(by_id)],
         )
         seen = {record_id for (record_id,) in cursor.fetchall()}
@@ -121,5 +135,7 @@ def record_costs(*, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.d
         if fresh:
             finish(cursor, project_id=project_id, deltas=deltas, recorded=len(fresh), now=now)
     return Recorded(
-        stored=tuple(row.record_id for row in fresh), duplicates=tuple(sorted(seen)), rows=tuple(fresh)
+        stored=tuple(row.record_id for row in fresh),
+        duplicates=tuple(sorted(seen)),
+        rows=tuple(fresh),
     )

@@ -15,6 +15,7 @@ from projects.models import ApiKey, Project
 from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory, raw_key
 
+NOWHERE = uuid.UUID("01a1fd0d-0000-7000-8000-000000000000")
 pytestmark = pytest.mark.django_db
 API = "/api/v1/projects"
 ALL = ["ingest", "read", "gateway", "admin"]
@@ -136,8 +137,8 @@ def test_key_of_another_project_is_404(bot: Project, theirs: Project) -> None:
         ("delete", "/bot", "admin"),
         ("get", "/bot/keys", "admin"),
         ("post", "/bot/keys", "admin"),
-        ("delete", f"/bot/keys/{uuid.uuid4()}", "admin"),
-        ("post", f"/bot/keys/{uuid.uuid4()}/rotation", "admin"),
+        ("delete", f"/bot/keys/{NOWHERE}", "admin"),
+        ("post", f"/bot/keys/{NOWHERE}/rotation", "admin"),
     ],
 )
 def test_missing_scope_is_403(bot: Project, method: str, path: str, scope: str) -> None:

@@ -94,7 +94,9 @@ def assert_ledger_is_exact(project: Project) -> None:
     spans = Span.objects.filter(project=project)
     assert spans.filter(has_cost_record=True).count() == raw["calls"]
     assert spans.aggregate(cost=Sum("cost_usd", default=Decimal(0)))["cost"] == raw["cost"]
-    for user in CostRecord.objects.filter(project=project).exclude(user_id="").values_list("user_id"):
+    for user in (
+        CostRecord.objects.filter(project=project).exclude(user_id="").values_list("user_id")
+    ):
         own = CostRecord.objects.filter(project=project, user_id=user[0]).aggregate(
             calls=Count("id"), cost=Sum("cost_usd", default=Decimal(0))
         )
@@ -102,5 +104,7 @@ def assert_ledger_is_exact(project: Project) -> None:
         assert (sums["calls"], sums["cost"]) == (own["calls"], own["cost"])
     for trace in Trace.objects.filter(project=project):
         assert trace.span_count == spans.filter(trace_id=trace.trace_id).count()
-        assert trace.running_count == spans.filter(trace_id=trace.trace_id, status="running").count()
+        assert (
+            trace.running_count == spans.filter(trace_id=trace.trace_id, status="running").count()
+        )
         assert trace.error_count == spans.filter(trace_id=trace.trace_id, status="error").count()

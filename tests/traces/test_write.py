@@ -36,7 +36,14 @@ def project() -> Project:
 def test_a_batch_is_stored_priced_and_summed(project: Project) -> None:
     spans = [
         llm("b", parent_span_id="a", user_id="u1", tags=("gold",), environment="production"),
-        span("a", kind="agent", name="refund-agent", agent="refund-agent", user_id="u1", environment="production"),
+        span(
+            "a",
+            kind="agent",
+            name="refund-agent",
+            agent="refund-agent",
+            user_id="u1",
+            environment="production",
+        ),
     ]
 
     written = write_spans(context_for(project), spans, now=NOW)
@@ -46,7 +53,12 @@ def test_a_batch_is_stored_priced_and_summed(project: Project) -> None:
     assert record.cost_usd == Decimal("0.000450000000")
     assert record.price_status == "priced"
     trace = Trace.objects.get(project=project)
-    assert (trace.name, trace.status, trace.span_count, trace.call_count) == ("refund-agent", "ok", 2, 1)
+    assert (trace.name, trace.status, trace.span_count, trace.call_count) == (
+        "refund-agent",
+        "ok",
+        2,
+        1,
+    )
     assert trace.cost_usd == Decimal("0.00045")
     assert (trace.input_tokens, trace.output_tokens, trace.duration_ms) == (1000, 100, 1000.0)
     assert (trace.model_names, trace.tags, trace.user_id) == (["gpt-5-mini"], ["gold"], "u1")
@@ -81,7 +93,9 @@ def test_an_ended_step_with_other_content_stays_as_it_was(project: Project) -> N
 def test_a_running_step_is_counted_once_when_it_ends(project: Project) -> None:
     context = context_for(project)
     asked = [{"role": "user", "content": "Refund order 55180"}]
-    write_spans(context, [llm("a", status="running", ended_at=None, usage=None, input=asked)], now=NOW)
+    write_spans(
+        context, [llm("a", status="running", ended_at=None, usage=None, input=asked)], now=NOW
+    )
     trace = Trace.objects.get(project=project)
     assert (trace.status, trace.duration_ms, trace.seq) == ("running", None, 1)
     assert aggregate_sums(project)["calls"] == 0
@@ -111,7 +125,9 @@ def test_start_and_end_in_one_batch_are_one_step(project: Project) -> None:
     assert aggregate_sums(project)["calls"] == 1
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)]
+)
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_a_wrapper_never_doubles_the_cost_of_its_call(
     project: Project, order: tuple[int, ...], together: int
@@ -176,12 +192,18 @@ def test_late_data_for_a_past_day_lands_in_its_day(project: Project) -> None:
 
 
 def test_payload_and_preview_are_ciphertext_at_rest(project: Project) -> None:
-    asked = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "My card is 4242"}]
+    asked = [
+        {"role": "system", "content": "Be kind"},
+        {"role": "user", "content": "My card is 4242"},
+    ]
     write_spans(context_for(project), [llm("a", input=asked)], now=NOW)
     payload, trace = SpanPayload.objects.get(project=project), Trace.objects.get(project=project)
     assert b"4242" not in bytes(payload.data) + bytes(trace.preview)
     cipher = context_for(project).cipher
-    assert open_text(cipher, trace.preview, payload_context(project.pk, "t1", "preview")) == "My card is 4242"
+    assert (
+        open_text(cipher, trace.preview, payload_context(project.pk, "t1", "preview"))
+        == "My card is 4242"
+    )
 
 
 def test_first_data_of_a_project_leaves_one_outbox_row(project: Project) -> None:

@@ -21,7 +21,7 @@ JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)
   ON s.trace_id = k.trace_id AND s.parent_span_id = k.span_id
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s
   AND (s.has_cost_below OR (s.has_cost_record AND {_COUNTS}))
-"""
+"""  # noqa: S608
 _ANCESTORS = """
 WITH RECURSIVE up AS (
   SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below
@@ -79,7 +79,9 @@ class Family:
         return list(exits)
 
 
-def settle(cursor: Any, *, project_id: UUID, family: Family, known_traces: set[str], window: Window | None) -> None:
+def settle(
+    cursor: Any, *, project_id: UUID, family: Family, known_traces: set[str], window: Window | None
+) -> None:
     """Fill `family.below` and `family.stored` (ancestors in the database to mark).
 
     Traces that are new with this batch need no query; for the others: one query down and, where a charged step has a
@@ -92,13 +94,22 @@ def settle(cursor: Any, *, project_id: UUID, family: Family, known_traces: set[s
     while window is not None and (wanted := [key for key in exits if key[0] in known_traces]):
         cursor.execute(
             _ANCESTORS,
-            [[k[0] for k in wanted], [k[1] for k in wanted], project_id, *window, project_id, *window],
+            [
+                [k[0] for k in wanted],
+                [k[1] for k in wanted],
+                project_id,
+                *window,
+                project_id,
+                *window,
+            ],
         )
         found = [Ancestor(*row) for row in cursor.fetchall()]
         inner: list[SpanKey] = []
         for ancestor in found:
             key = (ancestor.trace_id, ancestor.span_id)
-            if key in family.parents:  # a running step that this batch ends: the batch's copy is the one written
+            if (
+                key in family.parents
+            ):  # a running step that this batch ends: the batch's copy is the one written
                 if key not in family.below:
                     family.below.add(key)
                     inner.append(key)

@@ -128,7 +128,11 @@ def _take_facts(trace: TraceRow, span: NormalSpan, *, wins: bool) -> None:
 def _add_to_strip(trace: TraceRow, row: SpanRow, previous: SpanRow | None) -> None:
     """Keep the first 24 steps by start (wrappers left out), offsets relative to the trace's start."""
     earlier = (trace.started_at - row.started_at).total_seconds() * 1000
-    strip = [[entry[0] + earlier, *entry[1:]] for entry in trace.strip] if earlier > 0 else list(trace.strip)
+    strip = (
+        [[entry[0] + earlier, *entry[1:]] for entry in trace.strip]
+        if earlier > 0
+        else list(trace.strip)
+    )
     if row.kind in ("agent", "chain") or not row.parent_span_id:
         trace.strip = strip
         return
@@ -173,7 +177,16 @@ def preview_text(value: Any) -> str:
         users = [m for m in value if isinstance(m, dict) and m.get("role") == "user"]
         value = users[-1] if users else (value[-1] if value else "")
     if isinstance(value, dict):
-        for name in ("content", "parts", "text", "input", "question", "query", "prompt", "messages"):
+        for name in (
+            "content",
+            "parts",
+            "text",
+            "input",
+            "question",
+            "query",
+            "prompt",
+            "messages",
+        ):
             if value.get(name):
                 return preview_text(_parts_text(value[name]))
         value = msgspec.json.encode(value).decode()
@@ -221,7 +234,7 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> set[
     for trace in ordered:
         trace.created_xid = xid
     cursor.execute(
-        f"INSERT INTO traces_trace (project_id, {', '.join(COLUMNS)}) VALUES {', '.join([_ROW] * len(ordered))}"
+        f"INSERT INTO traces_trace (project_id, {', '.join(COLUMNS)}) VALUES {', '.join([_ROW] * len(ordered))}"  # noqa: S608
         " ON CONFLICT (project_id, trace_id) DO NOTHING RETURNING trace_id",
         [value for trace in ordered for value in (project_id, *_values(trace))],
     )
@@ -229,12 +242,14 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> set[
 
 
 _LOCK = (
-    f"SELECT {', '.join(COLUMNS)} FROM traces_trace WHERE project_id = %s AND trace_id = ANY(%s)"
+    f"SELECT {', '.join(COLUMNS)} FROM traces_trace WHERE project_id = %s AND trace_id = ANY(%s)"  # noqa: S608
     " ORDER BY trace_id FOR UPDATE"
 )
 
 
-def lock_existing(cursor: Any, *, project_id: UUID, trace_ids: Iterable[str]) -> dict[str, TraceRow]:
+def lock_existing(
+    cursor: Any, *, project_id: UUID, trace_ids: Iterable[str]
+) -> dict[str, TraceRow]:
     """The stored traces, locked until commit: one writer per trace at a time."""
     cursor.execute(_LOCK, [project_id, sorted(trace_ids)])
     return {
@@ -260,7 +275,7 @@ def update_existing(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) ->
     if not traces:
         return
     cursor.execute(
-        f"UPDATE traces_trace t SET {', '.join(f'{name} = v.{name}' for name in _UPDATED)}"
+        f"UPDATE traces_trace t SET {', '.join(f'{name} = v.{name}' for name in _UPDATED)}"  # noqa: S608
         f" FROM (VALUES {', '.join([_ROW] * len(traces))}) AS v(project_id, {', '.join(COLUMNS)})"
         " WHERE t.project_id = %s AND t.trace_id = v.trace_id",
         [value for trace in traces for value in (project_id, *_values(trace))] + [project_id],

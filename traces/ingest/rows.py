@@ -104,7 +104,9 @@ def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
 
 def payload_content(span: NormalSpan) -> dict[str, Any]:
     """What is sealed: only what the step has."""
-    content = {name: value for name in PAYLOAD_FIELDS if (value := getattr(span, name)) not in _EMPTY}
+    content = {
+        name: value for name in PAYLOAD_FIELDS if (value := getattr(span, name)) not in _EMPTY
+    }
     for name in ("scope_name", "scope_version", "response_id"):
         if value := getattr(span, name):
             content[name] = value
@@ -130,7 +132,11 @@ def copy_spans(cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow]) -> Non
 
 
 def copy_payloads(
-    cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow], sealed: dict[SpanKey, tuple[bytes, int]]
+    cursor: Any,
+    *,
+    project_id: UUID,
+    rows: Sequence[SpanRow],
+    sealed: dict[SpanKey, tuple[bytes, int]],
 ) -> None:
     having = [row for row in rows if (row.trace_id, row.span_id) in sealed]
     if not having:

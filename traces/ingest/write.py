@@ -73,7 +73,9 @@ class _TraceVanishedError(Exception):
     """A trace was deleted between insert and lock; the batch is tried again."""
 
 
-def write_spans(context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime) -> Written:
+def write_spans(
+    context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime
+) -> Written:
     """Store a batch. Raises OperationalError when PostgreSQL is away or too busy: nothing was stored, try again later.
 
     A span PostgreSQL will not take (DataError: a hole in the sanitiser) is refused alone; its neighbours are stored.
@@ -100,9 +102,13 @@ def write_spans(context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.
     return result
 
 
-def _write_with_retry(context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime) -> Written:
+def _write_with_retry(
+    context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime
+) -> Written:
     batch = {key_of(span): span for span in without_duplicates(spans)}
-    sealed = sealed_payloads(list(batch.values()), cipher=context.cipher, project_id=context.project_id)
+    sealed = sealed_payloads(
+        list(batch.values()), cipher=context.cipher, project_id=context.project_id
+    )
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
     for attempt in range(1, MAX_TRIES + 1):
         ledger.ensure_partitions(days, tables=TABLES)
@@ -153,7 +159,10 @@ class _Batch:
             known = rollup.lock_existing(cursor, project_id=self.project_id, trace_ids=known_ids)
             if set(known) != known_ids:
                 raise _TraceVanishedError
-            window = (min(t.first_span_at for t in known.values()), max(t.last_span_at for t in known.values()))
+            window = (
+                min(t.first_span_at for t in known.values()),
+                max(t.last_span_at for t in known.values()),
+            )
             self._drop_duplicates(cursor, known_ids, window)
             traces |= {key[0]: known[key[0]] for key in self.spans if key[0] in known_ids}
         if not self.spans:
@@ -164,7 +173,11 @@ class _Batch:
     def _rolled_up_as_new(self) -> dict[str, rollup.TraceRow]:
         """Every trace of the batch as if it were new, ready to insert complete: no second write for new traces."""
         self.rows = {key: span_row(span, now=self.now) for key, span in self.spans.items()}
-        calls = [self._call(span) for span in self.spans.values() if span.is_call and span.ended_at is not None]
+        calls = [
+            self._call(span)
+            for span in self.spans.values()
+            if span.is_call and span.ended_at is not None
+        ]
         self.costs: dict[SpanKey, CostRow] = {
             (row.trace_id, row.span_id): row for row in ledger.price_calls(calls, now=self.now)
         }
@@ -183,12 +196,18 @@ class _Batch:
         for key, span in spans.items():
             trace = traces.get(key[0])
             if trace is None:
-                trace = traces[key[0]] = rollup.new_trace(key[0], started_at=span.started_at, now=self.now)
+                trace = traces[key[0]] = rollup.new_trace(
+                    key[0], started_at=span.started_at, now=self.now
+                )
             self._add(trace, span, self.rows[key], previous=None)
         return traces
 
-    def _add(self, trace: rollup.TraceRow, span: NormalSpan, row: SpanRow, *, previous: SpanRow | None) -> None:
-        if rollup.add_span(trace, span, row, previous=previous) and (text := rollup.preview_text(span.input)):
+    def _add(
+        self, trace: rollup.TraceRow, span: NormalSpan, row: SpanRow, *, previous: SpanRow | None
+    ) -> None:
+        if rollup.add_span(trace, span, row, previous=previous) and (
+            text := rollup.preview_text(span.input)
+        ):
             context = payload_context(self.project_id, trace.trace_id, "preview")
             trace.preview = seal_text(self.context.cipher, text, context)
 
@@ -231,7 +250,11 @@ class _Batch:
             key
             for key in spans
             if (row := self.costs.get(key))
-            and (row.input_tokens is not None or row.output_tokens is not None or row.price_status == "client")
+            and (
+                row.input_tokens is not None
+                or row.output_tokens is not None
+                or row.price_status == "client"
+            )
         ]
         return leaf.Family(parents, charged)
 
@@ -239,7 +262,7 @@ class _Batch:
         """Ended steps stay as they are; running ones are completed from this batch."""
         keys = [key for key in self.spans if key[0] in known_ids]
         cursor.execute(
-            f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"
+            f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"  # noqa: S608
             " JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)"
             " ON s.trace_id = k.trace_id AND s.span_id = k.span_id"
             " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s",
@@ -263,7 +286,12 @@ class _Batch:
             "SELECT p.trace_id, p.span_id, p.data FROM traces_spanpayload p"
             " JOIN unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(trace_id, span_id, started_at)"
             " USING (trace_id, span_id, started_at) WHERE p.project_id = %s",
-            [[s.trace_id for s in stored], [s.span_id for s in stored], [s.started_at for s in stored], self.project_id],
+            [
+                [s.trace_id for s in stored],
+                [s.span_id for s in stored],
+                [s.started_at for s in stored],
+                self.project_id,
+            ],
         )
         contents = {
             (trace_id, span_id): open_payload(
@@ -279,12 +307,20 @@ class _Batch:
             span = merged(_as_span(row, contents.get(key, {})), news)
             if span.ended_at is not None and span.ended_at < row.started_at:
                 span = msgspec.structs.replace(span, ended_at=row.started_at)
-            changed[key] = self.spans[key] = msgspec.structs.replace(span, started_at=row.started_at)
+            changed[key] = self.spans[key] = msgspec.structs.replace(
+                span, started_at=row.started_at
+            )
             self.rows[key] = span_row(self.spans[key], now=self.now)
-        calls = [self._call(span) for span in changed.values() if span.is_call and span.ended_at is not None]
+        calls = [
+            self._call(span)
+            for span in changed.values()
+            if span.is_call and span.ended_at is not None
+        ]
         for cost in ledger.price_calls(calls, now=self.now):
             self.costs[cost.trace_id, cost.span_id] = cost
-        self.sealed |= sealed_payloads(list(changed.values()), cipher=self.context.cipher, project_id=self.project_id)
+        self.sealed |= sealed_payloads(
+            list(changed.values()), cipher=self.context.cipher, project_id=self.project_id
+        )
 
     def _store(
         self,
@@ -296,18 +332,28 @@ class _Batch:
     ) -> None:
         self.costs = {key: row for key, row in self.costs.items() if key in self.spans}
         family = self._family(self.spans)
-        leaf.settle(cursor, project_id=self.project_id, family=family, known_traces=known_ids, window=window)
+        leaf.settle(
+            cursor, project_id=self.project_id, family=family, known_traces=known_ids, window=window
+        )
         self.costs = {key: row for key, row in self.costs.items() if key not in family.below}
-        seq_of = {trace_id: trace.seq + (trace_id not in mine) for trace_id, trace in traces.items()}
+        seq_of = {
+            trace_id: trace.seq + (trace_id not in mine) for trace_id, trace in traces.items()
+        }
         deltas: Deltas = {}
         removed = self._remove_wrappers(cursor, family, seq_of, deltas)
         self._roll_up_known(traces, known_ids, removed)
         self._write_rows(cursor, family, seq_of)
-        ledger.write_rows(cursor, project_id=self.project_id, rows=list(self.costs.values()), deltas=deltas)
+        ledger.write_rows(
+            cursor, project_id=self.project_id, rows=list(self.costs.values()), deltas=deltas
+        )
         changed = [trace for trace_id, trace in traces.items() if trace_id in known_ids]
         rollup.update_existing(cursor, project_id=self.project_id, traces=changed)
         version = ledger.finish(
-            cursor, project_id=self.project_id, deltas=deltas, recorded=len(self.costs), now=self.now
+            cursor,
+            project_id=self.project_id,
+            deltas=deltas,
+            recorded=len(self.costs),
+            now=self.now,
         )
         self._announce(version, seq_of)
 
@@ -331,16 +377,22 @@ class _Batch:
             by_trace[row.trace_id].append(row)
         for trace_id in known_ids & set(traces):
             rollup.add_costs(traces[trace_id], by_trace[trace_id])
-            rollup.add_costs(traces[trace_id], [row for row in removed if row.trace_id == trace_id], sign=-1)
+            rollup.add_costs(
+                traces[trace_id], [row for row in removed if row.trace_id == trace_id], sign=-1
+            )
             rollup.conclude(traces[trace_id], now=self.now)
 
     def _write_rows(self, cursor: Any, family: leaf.Family, seq_of: dict[str, int]) -> None:
         if self.previous:
             stored = list(self.previous.values())
-            keys = [[s.trace_id for s in stored], [s.span_id for s in stored], [s.started_at for s in stored]]
+            keys = [
+                [s.trace_id for s in stored],
+                [s.span_id for s in stored],
+                [s.started_at for s in stored],
+            ]
             for table in ("traces_span", "traces_spanpayload"):
                 cursor.execute(
-                    f"DELETE FROM {table} s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"
+                    f"DELETE FROM {table} s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"  # noqa: S608
                     " AS k(trace_id, span_id, started_at) WHERE s.project_id = %s AND s.trace_id = k.trace_id"
                     " AND s.span_id = k.span_id AND s.started_at = k.started_at",
                     [*keys, self.project_id],
@@ -370,16 +422,15 @@ class _Batch:
         signals.spans_recorded.send(
             sender=Written, project_id=self.project_id, trace_ids=list(seq_of), now=self.now
         )
-        transaction.on_commit(lambda: _hint(self.project_id, seq_of, version))
+        transaction.on_commit(lambda: _hint(self.project_id, seq_of))
 
 
-def _hint(project_id: UUID, seq_of: dict[str, int], version: int) -> None:
+def _hint(project_id: UUID, seq_of: dict[str, int]) -> None:
     for trace_id, seq in seq_of.items():
         live.notify(
             live.trace_group(project_id, trace_id),
             {"type": "trace.changed", "trace_id": trace_id, "seq": seq},
         )
-    live.notify(live.project_group(project_id), {"type": "project.changed", "version": version})
 
 
 def _as_span(row: SpanRow, content: dict[str, Any]) -> NormalSpan:
