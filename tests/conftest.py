@@ -75,3 +75,13 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
 
         with Redis.from_url(settings.REDIS_URL) as client:
             client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def tenant_guard() -> Iterator[Any]:
+    """No query on a tenant table without its tenant, in any test (tests/tenant_guard.py)."""
+    from tests.tenant_guard import guarding
+
+    with guarding() as guard:
+        yield guard
+    assert not guard.found, "Queries without their tenant:\n" + "\n".join(map(str, guard.found))
