@@ -119,6 +119,7 @@ class Span(TenantModel):
     request_model = models.CharField(max_length=200, blank=True)
     response_model = models.CharField(max_length=200, blank=True)
     operation = models.CharField(max_length=64, blank=True)
+    response_id = models.CharField(max_length=200, blank=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     cache_read_input_tokens = models.BigIntegerField(default=0)
@@ -126,7 +127,8 @@ class Span(TenantModel):
     reasoning_output_tokens = models.BigIntegerField(default=0)
     cost_usd = usd_field(null=True)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices, blank=True)
-    # Whether this step has a cost record, and whether a step below it has one that counts tokens (leaf costs only).
+    # Whether this step has a cost record, and whether another step carries its cost: one below it that counts
+    # tokens (traces.ingest.leaf), or its twin of the same provider response (traces.ingest.twins).
     has_cost_record = models.BooleanField(default=False)
     has_cost_below = models.BooleanField(default=False)
     is_cache_hit = models.BooleanField(default=False)
@@ -142,6 +144,11 @@ class Span(TenantModel):
         indexes = [
             models.Index(
                 fields=["project", "trace_id", "parent_span_id"], name="traces_span_parent"
+            ),
+            models.Index(
+                fields=["project", "trace_id", "response_id"],
+                name="traces_span_response",
+                condition=~Q(response_id=""),
             ),
         ]
 

@@ -196,12 +196,7 @@ def test_anthropic_instrumentations_cost_the_same_to_the_last_digit(
     "scenario",
     [
         "whole",
-        pytest.param(
-            "stream",
-            marks=pytest.mark.xfail(
-                reason="Streamed, the two spans are siblings with one response id; the leaf rule only sees ancestors."
-            ),
-        ),
+        "stream",
     ],
 )
 def test_two_instrumentations_of_one_call_are_charged_once(

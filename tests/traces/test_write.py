@@ -148,6 +148,29 @@ def test_a_wrapper_never_doubles_the_cost_of_its_call(
     assert_ledger_is_exact(project)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("together", [1, 2])
+def test_two_instrumentations_of_one_response_are_charged_once(
+    project: Project, order: tuple[int, int], together: int
+) -> None:
+    """Siblings with one response id: the one that tells cached tokens apart keeps the record."""
+    detailed = Usage(input_tokens=1000, output_tokens=100, cache_read_input_tokens=400)
+    pair = [llm("a", response_id="resp_1"), llm("b", response_id="resp_1", usage=detailed)]
+    arriving = [pair[index] for index in order]
+    for index in range(0, 2, together):
+        write_spans(context_for(project), arriving[index : index + together], now=NOW)
+
+    assert [r.span_id for r in CostRecord.objects.filter(project=project)] == ["b"]
+    assert aggregate_sums(project)["calls"] == 1
+    assert_ledger_is_exact(project)
+
+
+def test_one_response_id_in_two_traces_is_two_calls(project: Project) -> None:
+    pair = [llm("a", response_id="r"), llm("b", response_id="r", trace_id="t2")]
+    write_spans(context_for(project), pair, now=NOW)
+    assert aggregate_sums(project)["calls"] == 2
+
+
 def test_two_calls_side_by_side_are_both_charged(project: Project) -> None:
     spans = [span("a", kind="agent"), llm("b", parent_span_id="a"), llm("c", parent_span_id="a")]
     write_spans(context_for(project), spans, now=NOW)

@@ -42,6 +42,7 @@ def messages(draw: st.DrawFn) -> list[NormalSpan]:
         kind = draw(st.sampled_from(KINDS))
         if kind in ("llm", "unpriced"):
             model = "acme-llama-70b" if kind == "unpriced" else "gpt-5-mini"
+            fields["response_id"] = draw(st.sampled_from(["", "", "r1", "r2"]))
             step = llm(f"s{number}", tokens=draw(st.integers(0, 5000)), model=model, **fields)
         else:
             step = span(f"s{number}", kind=kind, **fields)

@@ -34,6 +34,7 @@ class SpanRow(msgspec.Struct, kw_only=True):
     request_model: str
     response_model: str
     operation: str
+    response_id: str
     input_tokens: int | None
     output_tokens: int | None
     cache_read_input_tokens: int
@@ -82,6 +83,7 @@ def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
         request_model=span.request_model,
         response_model=span.response_model,
         operation=span.operation,
+        response_id=span.response_id[:200],
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         cache_read_input_tokens=usage.cache_read_input_tokens if usage else 0,

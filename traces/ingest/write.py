@@ -23,7 +23,7 @@ from costs.services.rows import CostRow
 from costs.usage import ChargeableCall
 from projects.models import Project
 from traces import signals
-from traces.ingest import leaf, rollup
+from traces.ingest import leaf, rollup, twins
 from traces.ingest.duplicates import merged, without_duplicates
 from traces.ingest.json_steps import DURATION_UNKNOWN
 from traces.ingest.json_traces import STATUS_INFERRED
@@ -184,8 +184,10 @@ class _Batch:
         self._new_family = self._family(self.spans)
         leaf.Family.climb(self._new_family, self._new_family.charged)
         traces = self._fresh_traces(self.spans)
-        for key, row in self.costs.items():
-            if key not in self._new_family.below:
+        charged = {k: row for k, row in self.costs.items() if k not in self._new_family.below}
+        lesser = twins.lesser(self._ranked(charged))
+        for key, row in charged.items():
+            if key not in lesser:
                 rollup.add_costs(traces[key[0]], [row])
         for trace in traces.values():
             rollup.conclude(trace, now=self.now)
@@ -336,6 +338,7 @@ class _Batch:
             cursor, project_id=self.project_id, family=family, known_traces=known_ids, window=window
         )
         self.costs = {key: row for key, row in self.costs.items() if key not in family.below}
+        self._settle_twins(cursor, family, known_ids, window)
         seq_of = {
             trace_id: trace.seq + (trace_id not in mine) for trace_id, trace in traces.items()
         }
@@ -356,6 +359,46 @@ class _Batch:
             now=self.now,
         )
         self._announce(version, seq_of)
+
+    def _ranked(
+        self, costs: dict[SpanKey, CostRow]
+    ) -> dict[SpanKey, tuple[twins.ResponseKey, twins.Rank]]:
+        return {
+            key: (
+                (key[0], self.rows[key].response_id),
+                twins.rank(
+                    key[1],
+                    is_unpriced=row.cost_usd is None,
+                    cache_read=row.cache_read_input_tokens,
+                    cache_write=row.cache_write_input_tokens,
+                    reasoning=row.reasoning_output_tokens,
+                ),
+            )
+            for key, row in costs.items()
+            if self.rows[key].response_id
+        }
+
+    def _settle_twins(
+        self, cursor: Any, family: leaf.Family, known_ids: set[str], window: leaf.Window | None
+    ) -> None:
+        """Of the steps that report one provider response, only the best keeps its record."""
+        ranked = self._ranked(self.costs)
+        lesser = twins.lesser(ranked)
+        if window is not None:
+            known = {response for key, (response, _) in ranked.items() if key[0] in known_ids}
+            stored = twins.stored(
+                cursor, project_id=self.project_id, responses=known, window=window
+            )
+            for key, (response, own) in ranked.items():
+                if key in lesser or response not in stored:
+                    continue
+                twin, theirs = stored[response]
+                if theirs < own:
+                    lesser.add(key)
+                else:
+                    family.stored[twin.trace_id, twin.span_id] = twin
+        family.below |= lesser
+        self.costs = {key: row for key, row in self.costs.items() if key not in lesser}
 
     def _remove_wrappers(
         self, cursor: Any, family: leaf.Family, seq_of: dict[str, int], deltas: Deltas
