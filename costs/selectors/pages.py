@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, Sum
+from django.db.models import Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Trunc
 
 from core.ranges import Bin, TimeRange
 from costs.filters import SpendFilters
-from costs.models import CostRecord
+from costs.models import CostAggregate, CostRecord
 from costs.selectors.spend import Group, aggregate_rows, column_of, within
 from costs.selectors.sums import FIELDS, SUM_EXPRESSIONS, Sums, sums_from
 from projects.access import parse_uuid
@@ -93,6 +93,8 @@ def spend_page(
         within(period)
     )
     names = [column_of(group_by)] if group_by else []
+    if not size and not names:
+        return _one_line(rows, after)
     if size:
         rows = rows.annotate(bin=Trunc("hour", size, tzinfo=dt.UTC))
     found = (
@@ -107,6 +109,12 @@ def spend_page(
         SpendLine(row["bin"] if size else None, row[names[0]] if names else None, sums_from(row))
         for row in found
     ]
+
+
+def _one_line(rows: QuerySet[CostAggregate], after: tuple[str, str] | None) -> list[SpendLine]:
+    """The whole range as one line, and nothing after it: without a column to group by, Django would group by row."""
+    sums = sums_from(rows.aggregate(**SUM_EXPRESSIONS))
+    return [SpendLine(None, None, sums)] if sums.calls and after is None else []
 
 
 def _after(after: tuple[str, str], size: Bin | None, names: list[str]) -> Q:

@@ -112,6 +112,16 @@ def test_pages_hold_every_line_once(reader: Client, project: Project, granularit
     assert sorted(seen) == [f"m{number}" for number in range(7)]
 
 
+def test_the_whole_range_without_a_group_is_one_line(reader: Client, project: Project) -> None:
+    for number in range(3):
+        add_hour(project.pk, HOUR, model=f"m{number}", calls=2, cost_usd=Decimal("0.5"))
+    body = reader.get(f"{COSTS}?{DAYS}&granularity=total&limit=1").json()
+    assert [(row["group"], row["calls"], row["cost_usd"]) for row in body["results"]] == [
+        (None, 6, "1.5")
+    ]
+    assert body["next"] is None
+
+
 @pytest.mark.parametrize(
     ("query", "field", "words"),
     [
