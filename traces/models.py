@@ -127,10 +127,11 @@ class Span(TenantModel):
     reasoning_output_tokens = models.BigIntegerField(default=0)
     cost_usd = usd_field(null=True)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices, blank=True)
-    # Whether this step has a cost record, and whether another step carries its cost: one below it that counts
-    # tokens (traces.ingest.leaf), or its twin of the same provider response (traces.ingest.twins).
+    # Whether this step has a cost record, whether a step below it is a call that counts tokens (traces.ingest.leaf),
+    # and whether another step of the same provider response carries its cost (traces.ingest.twins).
     has_cost_record = models.BooleanField(default=False)
     has_cost_below = models.BooleanField(default=False)
+    is_twin = models.BooleanField(default=False)
     is_cache_hit = models.BooleanField(default=False)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.CharField(max_length=2000, blank=True)

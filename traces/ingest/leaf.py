@@ -1,7 +1,7 @@
 """Leaf costs only: a call that wraps another call repeats its usage, so only the innermost one is charged.
 
 Spans arrive in any order (children usually first), so the rule is kept incrementally. Invariant: a stored span has
-`has_cost_below` exactly when some step below it, connected through stored spans, has a cost record that counts tokens.
+`has_cost_below` exactly when some step below it, connected through stored spans, is a call that counts tokens.
 When such a leaf or a missing link arrives, its ancestors are marked and lose their own record.
 """
 
@@ -14,32 +14,35 @@ import msgspec
 
 from traces.ingest.rows import SpanKey
 
+# Every query below says `trace_id = ANY(…)` beside its join: without statistics, as on the first day of a partition,
+# PostgreSQL otherwise hashes all of the project's spans in the window to find a dozen.
 _COUNTS = "(s.input_tokens IS NOT NULL OR s.output_tokens IS NOT NULL OR s.price_status = 'client')"
 _CHILDREN = f"""
 SELECT DISTINCT s.trace_id, s.parent_span_id FROM traces_span s
 JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)
   ON s.trace_id = k.trace_id AND s.parent_span_id = k.span_id
-WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s
-  AND (s.has_cost_below OR (s.has_cost_record AND {_COUNTS}))
+WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
+  AND (s.has_cost_below OR ((s.has_cost_record OR s.is_twin) AND {_COUNTS}))
 """  # noqa: S608
 _ANCESTORS = """
 WITH RECURSIVE up AS (
-  SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below
+  SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id
   FROM traces_span s JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)
     ON s.trace_id = k.trace_id AND s.span_id = k.span_id
-  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s
+  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
   UNION
-  SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below
+  SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id
   FROM traces_span s JOIN up ON s.trace_id = up.trace_id AND s.span_id = up.parent_span_id
-  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND NOT up.has_cost_below
+  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s) AND NOT up.has_cost_below
 )
 SELECT * FROM up
 """
 _MARK = """
-UPDATE traces_span s SET has_cost_below = true, has_cost_record = false, cost_usd = NULL, price_status = '',
+UPDATE traces_span s SET has_cost_below = true, is_twin = false, has_cost_record = false, cost_usd = NULL, price_status = '',
   seq = k.seq
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[]) AS k(trace_id, span_id, started_at, seq)
 WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
+  AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)
 """
 Window = tuple[dt.datetime, dt.datetime]
 
@@ -53,6 +56,7 @@ class Ancestor(msgspec.Struct, frozen=True):
     parent_span_id: str
     has_cost_record: bool
     has_cost_below: bool
+    response_id: str
 
 
 class Family:
@@ -92,17 +96,9 @@ def settle(
         starts += _charged_below(cursor, project_id, family, known_traces, window)
     exits = family.climb(starts)
     while window is not None and (wanted := [key for key in exits if key[0] in known_traces]):
-        cursor.execute(
-            _ANCESTORS,
-            [
-                [k[0] for k in wanted],
-                [k[1] for k in wanted],
-                project_id,
-                *window,
-                project_id,
-                *window,
-            ],
-        )
+        trace_ids = [k[0] for k in wanted]
+        bounds = [project_id, *window, trace_ids]
+        cursor.execute(_ANCESTORS, [trace_ids, [k[1] for k in wanted], *bounds, *bounds])
         found = [Ancestor(*row) for row in cursor.fetchall()]
         inner: list[SpanKey] = []
         for ancestor in found:
@@ -129,7 +125,10 @@ def _charged_below(
     keys = [key for key in family.parents if key[0] in known_traces]
     if not keys:
         return []
-    cursor.execute(_CHILDREN, [[k[0] for k in keys], [k[1] for k in keys], project_id, *window])
+    trace_ids = [k[0] for k in keys]
+    cursor.execute(
+        _CHILDREN, [trace_ids, [k[1] for k in keys], project_id, *window, list(set(trace_ids))]
+    )
     having = [(trace_id, span_id) for trace_id, span_id in cursor.fetchall()]
     family.below.update(having)
     return having
@@ -141,14 +140,11 @@ def mark_ancestors(
     """Store the mark on ancestors that lack it; returns those that had a record of their own, now to be removed."""
     fresh = [ancestor for ancestor in ancestors if not ancestor.has_cost_below]
     if fresh:
+        trace_ids, moments = [a.trace_id for a in fresh], [a.started_at for a in fresh]
+        sequences = [seq_of[trace_id] for trace_id in trace_ids]
         cursor.execute(
             _MARK,
-            [
-                [a.trace_id for a in fresh],
-                [a.span_id for a in fresh],
-                [a.started_at for a in fresh],
-                [seq_of[a.trace_id] for a in fresh],
-                project_id,
-            ],
+            [trace_ids, [a.span_id for a in fresh], moments, sequences, project_id]
+            + [trace_ids, moments],
         )
     return [ancestor for ancestor in fresh if ancestor.has_cost_record]

@@ -44,6 +44,7 @@ class SpanRow(msgspec.Struct, kw_only=True):
     price_status: str
     has_cost_record: bool
     has_cost_below: bool
+    is_twin: bool
     is_cache_hit: bool
     error_type: str
     error_message: str
@@ -93,6 +94,7 @@ def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
         price_status="",
         has_cost_record=False,
         has_cost_below=False,
+        is_twin=False,
         is_cache_hit=span.is_cache_hit,
         error_type=span.error_type,
         error_message=span.error_message,

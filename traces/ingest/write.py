@@ -185,7 +185,9 @@ class _Batch:
         leaf.Family.climb(self._new_family, self._new_family.charged)
         traces = self._fresh_traces(self.spans)
         charged = {k: row for k, row in self.costs.items() if k not in self._new_family.below}
-        lesser = twins.lesser(self._ranked(charged))
+        lesser, _ = twins.settle(
+            self._ranked(charged), dead=self._dead(self._new_family), stored=twins.Stored()
+        )
         for key, row in charged.items():
             if key not in lesser:
                 rollup.add_costs(traces[key[0]], [row])
@@ -267,8 +269,8 @@ class _Batch:
             f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"  # noqa: S608
             " JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)"
             " ON s.trace_id = k.trace_id AND s.span_id = k.span_id"
-            " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s",
-            [[k[0] for k in keys], [k[1] for k in keys], self.project_id, *window],
+            " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)",
+            [[k[0] for k in keys], [k[1] for k in keys], self.project_id, *window, list(known_ids)],
         )
         for values in cursor.fetchall():
             stored = SpanRow(**dict(zip(SPAN_COLUMNS, values, strict=True)))
@@ -287,13 +289,9 @@ class _Batch:
         cursor.execute(
             "SELECT p.trace_id, p.span_id, p.data FROM traces_spanpayload p"
             " JOIN unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(trace_id, span_id, started_at)"
-            " USING (trace_id, span_id, started_at) WHERE p.project_id = %s",
-            [
-                [s.trace_id for s in stored],
-                [s.span_id for s in stored],
-                [s.started_at for s in stored],
-                self.project_id,
-            ],
+            " USING (trace_id, span_id, started_at)"
+            " WHERE p.project_id = %s AND p.trace_id = ANY(%s) AND p.started_at = ANY(%s)",
+            [*(keys := _key_columns(stored)), self.project_id, keys[0], keys[2]],
         )
         contents = {
             (trace_id, span_id): open_payload(
@@ -338,12 +336,12 @@ class _Batch:
             cursor, project_id=self.project_id, family=family, known_traces=known_ids, window=window
         )
         self.costs = {key: row for key, row in self.costs.items() if key not in family.below}
-        self._settle_twins(cursor, family, known_ids, window)
+        displaced = self._settle_twins(cursor, family, known_ids, window)
         seq_of = {
             trace_id: trace.seq + (trace_id not in mine) for trace_id, trace in traces.items()
         }
         deltas: Deltas = {}
-        removed = self._remove_wrappers(cursor, family, seq_of, deltas)
+        removed = self._remove_wrappers(cursor, family, displaced, seq_of, deltas)
         self._roll_up_known(traces, known_ids, removed)
         self._write_rows(cursor, family, seq_of)
         ledger.write_rows(
@@ -378,35 +376,47 @@ class _Batch:
             if self.rows[key].response_id
         }
 
+    def _dead(self, family: leaf.Family) -> set[twins.ResponseKey]:
+        """Responses of the batch's and the newly marked steps that have a call below them."""
+        dead = {(key[0], self.rows[key].response_id) for key in family.below if key in self.rows}
+        dead |= {(step.trace_id, step.response_id) for step in family.stored.values()}
+        return {response for response in dead if response[1]}
+
     def _settle_twins(
         self, cursor: Any, family: leaf.Family, known_ids: set[str], window: leaf.Window | None
-    ) -> None:
-        """Of the steps that report one provider response, only the best keeps its record."""
-        ranked = self._ranked(self.costs)
-        lesser = twins.lesser(ranked)
+    ) -> list[leaf.Ancestor]:
+        """Of the steps that report one provider response at most one keeps its record; returns stored ones that lose it."""
+        ranked, dead = self._ranked(self.costs), self._dead(family)
+        stored = twins.Stored()
         if window is not None:
-            known = {response for key, (response, _) in ranked.items() if key[0] in known_ids}
-            stored = twins.stored(
+            ours = {(key[0], self.rows[key].response_id) for key in self.spans} | dead
+            known = {key for key in ours if key[0] in known_ids and key[1]}
+            stored = twins.stored_twins(
                 cursor, project_id=self.project_id, responses=known, window=window
             )
-            for key, (response, own) in ranked.items():
-                if key in lesser or response not in stored:
-                    continue
-                twin, theirs = stored[response]
-                if theirs < own:
-                    lesser.add(key)
-                else:
-                    family.stored[twin.trace_id, twin.span_id] = twin
-        family.below |= lesser
+            for step in family.stored.values():  # about to be marked; not charged any more
+                if (found := stored.charged.get((step.trace_id, step.response_id))) and (
+                    found[0].span_id == step.span_id
+                ):
+                    del stored.charged[step.trace_id, step.response_id]
+        lesser, displaced = twins.settle(ranked, dead=dead, stored=stored)
+        self.twins = lesser
         self.costs = {key: row for key, row in self.costs.items() if key not in lesser}
+        return displaced
 
     def _remove_wrappers(
-        self, cursor: Any, family: leaf.Family, seq_of: dict[str, int], deltas: Deltas
+        self,
+        cursor: Any,
+        family: leaf.Family,
+        displaced: list[leaf.Ancestor],
+        seq_of: dict[str, int],
+        deltas: Deltas,
     ) -> list[CostRow]:
+        twins.mark_twins(cursor, project_id=self.project_id, twins=displaced, seq_of=seq_of)
         charged = leaf.mark_ancestors(
             cursor, project_id=self.project_id, ancestors=family.stored.values(), seq_of=seq_of
         )
-        keys = [(f"{a.trace_id}/{a.span_id}", a.started_at) for a in charged]
+        keys = [(f"{a.trace_id}/{a.span_id}", a.started_at) for a in [*charged, *displaced]]
         return ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
 
     def _roll_up_known(
@@ -428,22 +438,20 @@ class _Batch:
     def _write_rows(self, cursor: Any, family: leaf.Family, seq_of: dict[str, int]) -> None:
         if self.previous:
             stored = list(self.previous.values())
-            keys = [
-                [s.trace_id for s in stored],
-                [s.span_id for s in stored],
-                [s.started_at for s in stored],
-            ]
+            keys = _key_columns(stored)
             for table in ("traces_span", "traces_spanpayload"):
                 cursor.execute(
                     f"DELETE FROM {table} s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"  # noqa: S608
                     " AS k(trace_id, span_id, started_at) WHERE s.project_id = %s AND s.trace_id = k.trace_id"
-                    " AND s.span_id = k.span_id AND s.started_at = k.started_at",
-                    [*keys, self.project_id],
+                    " AND s.span_id = k.span_id AND s.started_at = k.started_at"
+                    " AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)",
+                    [*keys, self.project_id, keys[0], keys[2]],
                 )
         rows = [self.rows[key] for key in self.spans]
         for key, row in zip(self.spans, rows, strict=True):
             row.seq = seq_of[row.trace_id]
             row.has_cost_below = key in family.below
+            row.is_twin = key in self.twins
             if cost := self.costs.get(key):
                 row.has_cost_record = True
                 row.cost_usd, row.price_status = cost.cost_usd, cost.price_status
@@ -466,6 +474,15 @@ class _Batch:
             sender=Written, project_id=self.project_id, trace_ids=list(seq_of), now=self.now
         )
         transaction.on_commit(lambda: _hint(self.project_id, seq_of))
+
+
+def _key_columns(rows: Sequence[SpanRow]) -> tuple[list[str], list[str], list[dt.datetime]]:
+    """The rows' keys, column by column, for unnest."""
+    return (
+        [row.trace_id for row in rows],
+        [row.span_id for row in rows],
+        [row.started_at for row in rows],
+    )
 
 
 def _hint(project_id: UUID, seq_of: dict[str, int]) -> None:

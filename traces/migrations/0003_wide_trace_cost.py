@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('traces', '0002_root_facts'),
+        ("traces", "0002_root_facts"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='trace',
-            name='cost_usd',
+            model_name="trace",
+            name="cost_usd",
             field=models.DecimalField(decimal_places=12, default=0, max_digits=26),
         ),
     ]

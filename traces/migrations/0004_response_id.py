@@ -4,20 +4,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projects', '0001_initial'),
-        ('traces', '0003_wide_trace_cost'),
+        ("projects", "0001_initial"),
+        ("traces", "0003_wide_trace_cost"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='span',
-            name='response_id',
+            model_name="span",
+            name="response_id",
             field=models.CharField(blank=True, max_length=200),
         ),
         migrations.AddIndex(
-            model_name='span',
-            index=models.Index(condition=models.Q(('response_id', ''), _negated=True), fields=['project', 'trace_id', 'response_id'], name='traces_span_response'),
+            model_name="span",
+            index=models.Index(
+                condition=models.Q(("response_id", ""), _negated=True),
+                fields=["project", "trace_id", "response_id"],
+                name="traces_span_response",
+            ),
         ),
     ]
