@@ -119,7 +119,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env_secret("REDIS_URL", "") or embedded.redis_url(LLMLAB_DATA_DIR)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "core.cache.FallbackCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "cache",
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
@@ -168,7 +168,11 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SYNC_EVERY = 1  # last runs reach the database at once, so that `doctor` sees beat live
 CELERY_BEAT_SCHEDULE = {
-    "sweep-outbox": {"task": "core.tasks.sweep_outbox", "schedule": 10.0},
+    "sweep-outbox": {
+        "task": "core.tasks.sweep_outbox",
+        "schedule": 10.0,
+        "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
+    },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
 }
 

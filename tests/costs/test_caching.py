@@ -1,7 +1,6 @@
-"""Cached cost answers: kept while nothing changes, never stale after a call, harmless when Redis is away."""
+"""Cached cost answers: kept while nothing changes, never stale after a call (without Redis: tests/core/test_cache.py)."""
 
 import datetime as dt
-import time
 from decimal import Decimal
 
 import pytest
@@ -16,13 +15,6 @@ from costs.usage import ChargeableCall
 from tests.factories.projects import ProjectFactory
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _redis_believed_present():
-    caching._away_until = 0.0
-    yield
-    caching._away_until = 0.0
 
 
 def test_an_answer_is_computed_once_per_version_and_question() -> None:
@@ -67,16 +59,3 @@ def test_a_recorded_call_is_in_the_next_answer() -> None:
         record_costs(project_id=project.pk, calls=[call], now=now)
         assert spent() == Decimal("0.5") * number
         assert spent() == Decimal("0.5") * number
-
-
-def test_redis_away_answers_from_the_database_without_waiting(settings) -> None:
-    project = ProjectFactory.create()
-    # pytest-django resets Django's cache connections when CACHES changes.
-    settings.CACHES = {
-        "default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
-    }
-    began = time.monotonic()
-    answers = [caching.cached(project.pk, UsageMark(1), (n,), lambda n=n: n) for n in range(50)]
-    assert answers == list(range(50))
-    assert time.monotonic() - began < 3
-    assert caching._away_until > time.monotonic()
