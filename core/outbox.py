@@ -1,7 +1,8 @@
 """Work that must happen: written in the transaction that decided it, run by a worker, swept up if the broker lost it.
 
 Effect and "done" mark are one transaction; attempts are counted before the work, so a row that kills its worker is
-quarantined after three tries instead of looping (reliability-cases §4.1, F3–F5).
+quarantined after three tries instead of looping (reliability-cases §4.1, F3–F5). Rows are claimed one at a time: a
+killed worker costs no other row an attempt.
 """
 
 import datetime as dt
@@ -19,7 +20,9 @@ from core.models import OutboxItem
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-LEASE = dt.timedelta(minutes=6)  # longer than a task's time limit
+# Only bridges the moment between claim and work, which holds the row's lock: a killed worker's row is free soon after.
+LEASE = dt.timedelta(seconds=30)
+DRAIN_FOR = dt.timedelta(minutes=4)  # ends before the task's time limit; the sweeper goes on
 KEEP_DONE = dt.timedelta(days=7)
 
 
@@ -69,32 +72,32 @@ def _ring() -> None:
         logger.warning("core.outbox.bell_lost: %s", type(error).__name__)
 
 
-def claim(*, limit: int, now: dt.datetime) -> list[OutboxItem]:
-    """Lease up to `limit` due rows for this worker and count the attempt, in one transaction."""
-    with transaction.atomic():
-        due = list(
-            OutboxItem.objects.select_for_update(skip_locked=True)
-            .filter(done_at=None, dead_at=None, available_at__lte=now)
-            .filter(Q(locked_until=None) | Q(locked_until__lt=now))
-            .order_by("available_at")[:limit]
-        )
-        poisoned = [item.pk for item in due if item.attempts >= MAX_ATTEMPTS]
-        if poisoned:
-            OutboxItem.objects.filter(pk__in=poisoned).update(
-                dead_at=now, error="The worker died three times while doing this."
+def claim(*, now: dt.datetime) -> OutboxItem | None:
+    """Lease the row that is due longest and count the attempt, in one transaction; None when nothing is due."""
+    while True:
+        with transaction.atomic():
+            item = (
+                OutboxItem.objects.select_for_update(skip_locked=True)
+                .filter(done_at=None, dead_at=None, available_at__lte=now)
+                .filter(Q(locked_until=None) | Q(locked_until__lt=now))
+                .order_by("available_at")
+                .first()
             )
-        live = [item for item in due if item.attempts < MAX_ATTEMPTS]
-        OutboxItem.objects.filter(pk__in=[item.pk for item in live]).update(
-            locked_until=now + LEASE, attempts=F("attempts") + 1
-        )
-    return live
+            if item is None:
+                return None
+            row = OutboxItem.objects.filter(pk=item.pk)
+            if item.attempts < MAX_ATTEMPTS:
+                row.update(locked_until=now + LEASE, attempts=F("attempts") + 1)
+                return item
+            row.update(dead_at=now, error="The worker died three times while doing this.")
 
 
 def run(item_id: UUID, *, now: dt.datetime) -> bool:
     """Do one claimed row; True when it is done. A failing handler leaves the row for later or for the operator."""
     try:
         with transaction.atomic():
-            item = OutboxItem.objects.select_for_update().get(
+            # A row somebody else is at is theirs, also when their lease has ended.
+            item = OutboxItem.objects.select_for_update(skip_locked=True).get(
                 pk=item_id, done_at=None, dead_at=None
             )
             _HANDLERS[item.topic](payload=item.payload, now=now)
@@ -109,7 +112,7 @@ def run(item_id: UUID, *, now: dt.datetime) -> bool:
 
 
 def _record_failure(item_id: UUID, error: Exception, now: dt.datetime) -> None:
-    text = f"{type(error).__name__}: {error}"[:2000]
+    text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "\ufffd")
     item = OutboxItem.objects.get(pk=item_id)
     if item.attempts >= MAX_ATTEMPTS:
         OutboxItem.objects.filter(pk=item_id).update(dead_at=now, error=text, locked_until=None)
@@ -120,14 +123,11 @@ def _record_failure(item_id: UUID, error: Exception, now: dt.datetime) -> None:
         )
 
 
-def drain(*, now: Callable[[], dt.datetime], limit: int = 20, rounds: int = 50) -> int:
-    """Claim and run due rows until none is left (or `rounds` claims); returns how many were done."""
-    done = 0
-    for _ in range(rounds):
-        items = claim(limit=limit, now=now())
-        if not items:
-            break
-        done += sum(run(item.pk, now=now()) for item in items)
+def drain(*, now: Callable[[], dt.datetime]) -> int:
+    """Claim and run due rows until none is left (or time is up); returns how many were done."""
+    done, end = 0, now() + DRAIN_FOR
+    while (at := now()) < end and (item := claim(now=at)):
+        done += run(item.pk, now=now())
     return done
 
 
