@@ -20,7 +20,7 @@ KINDS = ("llm", "llm", "agent", "tool", "chain", "unpriced")
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> list[NormalSpan]:
+def messages(draw: st.DrawFn, *, responses: tuple[str, ...] = ("",)) -> list[NormalSpan]:
     """Steps of up to three traces with random parents (missing and cyclic ones too); some announced as running first,
     some sent twice, some days late."""
     out: list[NormalSpan] = []
@@ -42,7 +42,7 @@ def messages(draw: st.DrawFn) -> list[NormalSpan]:
         kind = draw(st.sampled_from(KINDS))
         if kind in ("llm", "unpriced"):
             model = "acme-llama-70b" if kind == "unpriced" else "gpt-5-mini"
-            fields["response_id"] = draw(st.sampled_from(["", "", "r1", "r2"]))
+            fields["response_id"] = draw(st.sampled_from(responses))
             step = llm(f"s{number}", tokens=draw(st.integers(0, 5000)), model=model, **fields)
         else:
             step = span(f"s{number}", kind=kind, **fields)
@@ -116,3 +116,23 @@ def test_sums_equal_raw_rows_after_any_interleaving(
     assert_ledger_is_exact(one)
     assert_ledger_is_exact(other)
     assert _end_state(one)[:3] == _end_state(other)[:3]
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    sent=messages(responses=("", "r1", "r2")),
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+)
+def test_sums_equal_raw_rows_with_twins_of_one_response(
+    sent: list[NormalSpan], sizes: list[int]
+) -> None:
+    project = _send(sent, sizes)
+    assert_ledger_is_exact(project)
+    charged = CostRecord.objects.filter(project=project).values_list("trace_id", "span_id")
+    spans = Span.objects.filter(project=project, has_cost_record=True).exclude(response_id="")
+    assert len(charged) >= len(spans)
+    responses = [(s.trace_id, s.response_id) for s in spans]
+    assert len(responses) == len(set(responses))

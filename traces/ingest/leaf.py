@@ -38,8 +38,8 @@ WITH RECURSIVE up AS (
 SELECT * FROM up
 """
 _MARK = """
-UPDATE traces_span s SET has_cost_below = true, is_twin = false, has_cost_record = false, cost_usd = NULL, price_status = '',
-  seq = k.seq
+UPDATE traces_span s SET has_cost_below = true, is_twin = false, has_cost_record = false, cost_usd = NULL,
+  price_status = '', seq = k.seq
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[]) AS k(trace_id, span_id, started_at, seq)
 WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
   AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)
@@ -144,7 +144,9 @@ def mark_ancestors(
         sequences = [seq_of[trace_id] for trace_id in trace_ids]
         cursor.execute(
             _MARK,
-            [trace_ids, [a.span_id for a in fresh], moments, sequences, project_id]
-            + [trace_ids, moments],
+            [
+                *(trace_ids, [a.span_id for a in fresh], moments, sequences, project_id),
+                *(trace_ids, moments),
+            ],
         )
     return [ancestor for ancestor in fresh if ancestor.has_cost_record]

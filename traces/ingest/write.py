@@ -185,9 +185,7 @@ class _Batch:
         leaf.Family.climb(self._new_family, self._new_family.charged)
         traces = self._fresh_traces(self.spans)
         charged = {k: row for k, row in self.costs.items() if k not in self._new_family.below}
-        lesser, _ = twins.settle(
-            self._ranked(charged), dead=self._dead(self._new_family), stored=twins.Stored()
-        )
+        lesser, _ = twins.settle(self._ranked(charged), stored={})
         for key, row in charged.items():
             if key not in lesser:
                 rollup.add_costs(traces[key[0]], [row])
@@ -376,30 +374,24 @@ class _Batch:
             if self.rows[key].response_id
         }
 
-    def _dead(self, family: leaf.Family) -> set[twins.ResponseKey]:
-        """Responses of the batch's and the newly marked steps that have a call below them."""
-        dead = {(key[0], self.rows[key].response_id) for key in family.below if key in self.rows}
-        dead |= {(step.trace_id, step.response_id) for step in family.stored.values()}
-        return {response for response in dead if response[1]}
-
     def _settle_twins(
         self, cursor: Any, family: leaf.Family, known_ids: set[str], window: leaf.Window | None
     ) -> list[leaf.Ancestor]:
-        """Of the steps that report one provider response at most one keeps its record; returns stored ones that lose it."""
-        ranked, dead = self._ranked(self.costs), self._dead(family)
-        stored = twins.Stored()
+        """Of the steps that report one provider response one keeps its record; returns stored ones that lose it."""
+        ranked = self._ranked(self.costs)
+        stored: twins.Charged = {}
         if window is not None:
-            ours = {(key[0], self.rows[key].response_id) for key in self.spans} | dead
-            known = {key for key in ours if key[0] in known_ids and key[1]}
+            known = {response for key, (response, _) in ranked.items() if key[0] in known_ids}
             stored = twins.stored_twins(
                 cursor, project_id=self.project_id, responses=known, window=window
             )
-            for step in family.stored.values():  # about to be marked; not charged any more
-                if (found := stored.charged.get((step.trace_id, step.response_id))) and (
-                    found[0].span_id == step.span_id
-                ):
-                    del stored.charged[step.trace_id, step.response_id]
-        lesser, displaced = twins.settle(ranked, dead=dead, stored=stored)
+        marked = {(step.trace_id, step.span_id) for step in family.stored.values()}
+        stored = {
+            response: (step, own)
+            for response, (step, own) in stored.items()
+            if (step.trace_id, step.span_id) not in marked  # a call below it was found just now
+        }
+        lesser, displaced = twins.settle(ranked, stored=stored)
         self.twins = lesser
         self.costs = {key: row for key, row in self.costs.items() if key not in lesser}
         return displaced
