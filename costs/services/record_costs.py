@@ -56,6 +56,7 @@ def write_rows(
 _REMOVE = f"""
 DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
 WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
+  AND c.record_id = ANY(%s) AND c.occurred_at = ANY(%s)
 RETURNING {", ".join("c." + name if name != "breakdown" else "c.breakdown::text" for name in COLUMNS)}
 """  # noqa: S608
 
@@ -70,7 +71,8 @@ def remove_rows(
     """Delete the records of wrapper calls whose children turned out to carry the cost, and take them from `deltas`."""
     if not keys:
         return []
-    cursor.execute(_REMOVE, [[key for key, _ in keys], [at for _, at in keys], project_id])
+    ids, moments = [key for key, _ in keys], [at for _, at in keys]
+    cursor.execute(_REMOVE, [ids, moments, project_id, ids, moments])
     rows = [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in cursor.fetchall()]
     aggregates.add(deltas, rows, sign=-1)
     return rows

@@ -192,13 +192,7 @@ def test_anthropic_instrumentations_cost_the_same_to_the_last_digit(
     assert_ledger_is_exact(project)
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        "whole",
-        "stream",
-    ],
-)
+@pytest.mark.parametrize("scenario", ["whole", "stream"])
 def test_two_instrumentations_of_one_call_are_charged_once(
     server: Server, simulator: str, project: Project, scenario: str
 ) -> None:
