@@ -18,3 +18,6 @@ urlpatterns = [
     path("", include("traces.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler404 = "core.middleware.page_not_found"
+handler500 = "core.middleware.server_error"

@@ -19,7 +19,7 @@ _away_until = 0.0  # monotonic; a race between threads costs one more try, nothi
 
 
 class FallbackCache(RedisCache):
-    """get, set, add and delete never fail. After a failure Redis is left alone for a few seconds: nobody waits twice."""
+    """get, set, add, delete never fail. After a failure Redis is left alone for some seconds: nobody waits twice."""
 
     def __init__(self, server: Any, params: dict[str, Any]) -> None:
         super().__init__(server, params)

@@ -39,3 +39,18 @@ class ConflictError(DomainError):
 
     code = "conflict"
     status = 409
+
+
+class StorageAwayError(DomainError):
+    """PostgreSQL does not answer: nothing was stored, the same request may be sent again after `RETRY_SECONDS`."""
+
+    RETRY_SECONDS = 5
+    code = "storage_unavailable"
+    status = 503
+
+
+class ServerError(DomainError):
+    """A bug, as far as the caller may know."""
+
+    code = "server_error"
+    status = 500

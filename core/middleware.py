@@ -1,13 +1,19 @@
-"""Two small translations at the edge of every page."""
+"""Small translations at the edge of every page."""
 
+import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
+from django.template.loader import render_to_string
+from django.views import defaults
 from django_htmx.http import HttpResponseClientRedirect
 
-from core.errors import DomainError
+from core.errors import DomainError, NotFoundError, ServerError, StorageAwayError
+
+logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -28,23 +34,53 @@ class LoginRedirectMiddleware:
 
 
 class DomainErrorMiddleware:
-    """An anticipated refusal that a page view lets through becomes an error page (or JSON where JSON is spoken)."""
+    """An anticipated refusal that a view lets through becomes an error page, or JSON where JSON is spoken.
+
+    So does a database that is away: 503 with Retry-After, never 500. An address with a NUL, which no text column can be
+    asked for, does not exist.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\x00" in request.path_info:
+            return _refusal(request, NotFoundError("There is nothing at this address."))
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, DomainError):
-            return None
-        if request.path.startswith(("/api/", "/v1/")):
-            body = {
-                "detail": exception.detail,
-                "code": exception.code,
-                "fields": list(exception.fields),
-            }
-            return JsonResponse(body, status=exception.status)
-        template = f"{exception.status}.html" if exception.status in (403, 404) else "400.html"
-        return render(request, template, {"detail": exception.detail}, status=exception.status)
+        if isinstance(exception, OperationalError | InterfaceError):
+            logger.warning("core.pages.storage_away: %s", type(exception).__name__)
+            response = _refusal(request, StorageAwayError("The database cannot be reached."))
+            response["Retry-After"] = str(StorageAwayError.RETRY_SECONDS)
+            return response
+        return _refusal(request, exception) if isinstance(exception, DomainError) else None
+
+
+def _refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+    if speaks_json(request):
+        body = {"detail": error.detail, "code": error.code, "fields": list(error.fields)}
+        return JsonResponse(body, status=error.status)
+    if error.status >= 500:  # nothing that asks the database: no context processor
+        return HttpResponse(render_to_string("500.html"), status=error.status)
+    template = f"{error.status}.html" if error.status in (403, 404) else "400.html"
+    return render(request, template, {"detail": error.detail}, status=error.status)
+
+
+def speaks_json(request: HttpRequest) -> bool:
+    """Whether errors at this address are for programs."""
+    return request.path.startswith(("/api/v1/", "/v1/"))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404: the API's error shape under the API, the page elsewhere."""
+    if speaks_json(request):
+        return _refusal(request, NotFoundError("There is nothing at this address."))
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, likewise."""
+    if speaks_json(request):
+        return _refusal(request, ServerError("Something broke on our side; it was recorded."))
+    return defaults.server_error(request)

@@ -6,15 +6,14 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from core.errors import DomainError
+from core.errors import DomainError, StorageAwayError
 
 logger = logging.getLogger(__name__)
 
-STORAGE_RETRY_SECONDS = 5
 _CODES = {
     exceptions.NotAuthenticated: "not_authenticated",
     exceptions.AuthenticationFailed: "authentication_failed",
@@ -46,9 +45,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(exc, OperationalError | InterfaceError):
         logger.warning("core.api.storage_away: %s", type(exc).__name__)
         return Response(
-            error_body("The database cannot be reached; try again shortly.", "storage_unavailable"),
-            status=status.HTTP_503_SERVICE_UNAVAILABLE,
-            headers={"Retry-After": str(STORAGE_RETRY_SECONDS)},
+            error_body("The database cannot be reached; try again shortly.", StorageAwayError.code),
+            status=StorageAwayError.status,
+            headers={"Retry-After": str(StorageAwayError.RETRY_SECONDS)},
         )
     if not isinstance(exc, exceptions.APIException):
         return None
