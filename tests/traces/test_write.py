@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from core.models import OutboxItem
 from costs.models import CostRecord, ProjectUsage
-from costs.usage import Usage
+from costs.services.record_costs import record_costs
+from costs.usage import ChargeableCall, Usage
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import (
@@ -235,6 +236,16 @@ def test_first_data_of_a_project_leaves_one_outbox_row(project: Project) -> None
     project.refresh_from_db()
     assert project.first_trace_at == NOW
     assert [item.topic for item in OutboxItem.objects.all()] == ["traces.first_trace"]
+
+
+def test_first_trace_is_noticed_after_bare_costs(project: Project) -> None:
+    call = ChargeableCall(record_id="c1", occurred_at=START, provider="openai", model="gpt-5-mini")
+    record_costs(project_id=project.pk, calls=[call], now=NOW)
+    project.refresh_from_db()
+    assert project.first_trace_at is None
+    write_spans(context_for(project), [llm("a")], now=NOW)
+    project.refresh_from_db()
+    assert project.first_trace_at == NOW
 
 
 def test_same_ids_in_another_project_are_independent(project: Project) -> None:

@@ -226,11 +226,16 @@ def _values(trace: TraceRow) -> list[Any]:
     ]
 
 
-def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> set[str]:
-    """Insert traces that do not exist yet, sorted by id; returns the ids that were inserted (and are now ours)."""
+def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tuple[set[str], bool]:
+    """Insert traces that do not exist yet, sorted by id; returns the ids that were inserted (and are now ours), and
+    whether the project never had a trace."""
     ordered = sorted(traces, key=lambda trace: trace.trace_id)
-    cursor.execute("SELECT pg_current_xact_id()::text::bigint")
-    xid = cursor.fetchone()[0]
+    cursor.execute(
+        "SELECT pg_current_xact_id()::text::bigint, EXISTS("
+        "SELECT FROM projects_project WHERE id = %s AND first_trace_at IS NULL)",
+        [project_id],
+    )
+    xid, is_first = cursor.fetchone()
     for trace in ordered:
         trace.created_xid = xid
     cursor.execute(
@@ -238,7 +243,7 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> set[
         " ON CONFLICT (project_id, trace_id) DO NOTHING RETURNING trace_id",
         [value for trace in ordered for value in (project_id, *_values(trace))],
     )
-    return {trace_id for (trace_id,) in cursor.fetchall()}
+    return {trace_id for (trace_id,) in cursor.fetchall()}, is_first
 
 
 _LOCK = (

@@ -1,0 +1,284 @@
+"""One transaction of the writer: which spans are new, which are charged, what every row becomes.
+
+Locks are taken in one order (traces by id, then sums by key), so writers never deadlock.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from core import live, outbox
+from costs.services import record_costs as ledger
+from costs.services.aggregates import Deltas
+from costs.services.rows import CostRow
+from projects.models import Project
+from traces import signals
+from traces.ingest import leaf, rollup, running, twins
+from traces.ingest.calls import counts_tokens, priced_calls
+from traces.ingest.context import IngestContext, Written
+from traces.ingest.rows import (
+    SpanKey,
+    SpanRow,
+    copy_payloads,
+    copy_spans,
+    sealed_payloads,
+    span_row,
+)
+from traces.ingest.span import NormalSpan
+from traces.payloads import payload_context, seal_text
+
+
+class TraceVanishedError(Exception):
+    """A trace was deleted between insert and lock; the batch is tried again."""
+
+
+class Batch:
+    """The state of one transaction."""
+
+    def __init__(
+        self,
+        context: IngestContext,
+        spans: dict[SpanKey, NormalSpan],
+        sealed: dict[SpanKey, tuple[bytes, int]],
+        now: dt.datetime,
+    ) -> None:
+        self.context, self.spans, self.sealed, self.now = context, spans, sealed, now
+        self.project_id = context.project_id
+        self.previous: dict[SpanKey, SpanRow] = {}
+        self.written = Written()
+
+    def write(self, cursor: Any) -> Written:
+        fresh = self._rolled_up_as_new()
+        mine, self.is_first = rollup.insert_new(
+            cursor, project_id=self.project_id, traces=list(fresh.values())
+        )
+        known_ids = set(fresh) - mine
+        traces = {trace_id: fresh[trace_id] for trace_id in mine}
+        window = None
+        if known_ids:
+            known = rollup.lock_existing(cursor, project_id=self.project_id, trace_ids=known_ids)
+            if set(known) != known_ids:
+                raise TraceVanishedError
+            window = (
+                min(t.first_span_at for t in known.values()),
+                max(t.last_span_at for t in known.values()),
+            )
+            self._drop_duplicates(cursor, known_ids, window)
+            traces |= {key[0]: known[key[0]] for key in self.spans if key[0] in known_ids}
+        if not self.spans:
+            return self.written
+        self._store(cursor, traces, mine, known_ids, window)
+        return self.written
+
+    def _rolled_up_as_new(self) -> dict[str, rollup.TraceRow]:
+        """Every trace of the batch as if it were new, ready to insert complete: no second write for new traces."""
+        self.rows = {key: span_row(span, now=self.now) for key, span in self.spans.items()}
+        self.costs = self._priced(self.spans)
+        family = self._family(self.spans)
+        family.climb(family.charged)
+        traces = self._fresh_traces(self.spans)
+        charged = {k: row for k, row in self.costs.items() if k not in family.below}
+        lesser, _ = twins.settle(self._ranked(charged), stored={})
+        for key, row in charged.items():
+            if key not in lesser:
+                rollup.add_costs(traces[key[0]], [row])
+        for trace in traces.values():
+            rollup.conclude(trace, now=self.now)
+        return traces
+
+    def _fresh_traces(self, spans: dict[SpanKey, NormalSpan]) -> dict[str, rollup.TraceRow]:
+        traces: dict[str, rollup.TraceRow] = {}
+        for key, span in spans.items():
+            trace = traces.get(key[0])
+            if trace is None:
+                trace = traces[key[0]] = rollup.new_trace(
+                    key[0], started_at=span.started_at, now=self.now
+                )
+            self._add(trace, span, self.rows[key], previous=None)
+        return traces
+
+    def _add(
+        self, trace: rollup.TraceRow, span: NormalSpan, row: SpanRow, *, previous: SpanRow | None
+    ) -> None:
+        if rollup.add_span(trace, span, row, previous=previous) and (
+            text := rollup.preview_text(span.input)
+        ):
+            context = payload_context(self.project_id, trace.trace_id, "preview")
+            trace.preview = seal_text(self.context.cipher, text, context)
+
+    def _family(self, spans: dict[SpanKey, NormalSpan]) -> leaf.Family:
+        parents: dict[SpanKey, SpanKey | None] = {
+            key: (span.trace_id, span.parent_span_id) if span.parent_span_id else None
+            for key, span in spans.items()
+        }
+        charged = [key for key, row in self.costs.items() if key in spans and counts_tokens(row)]
+        return leaf.Family(parents, charged)
+
+    def _drop_duplicates(self, cursor: Any, known_ids: set[str], window: leaf.Window) -> None:
+        """Ended steps stay as they are; running ones are completed from this batch."""
+        keys = [key for key in self.spans if key[0] in known_ids]
+        for key, row in running.stored_rows(cursor, self.context, keys=keys, window=window).items():
+            if row.status == "running":
+                self.previous[key] = row
+            else:
+                self.written.duplicates.append(key)
+                del self.spans[key]
+        if not self.previous:
+            return
+        changed = running.completed(cursor, self.context, running=self.previous, news=self.spans)
+        self.spans |= changed
+        self.rows |= {key: span_row(span, now=self.now) for key, span in changed.items()}
+        self.costs |= self._priced(changed)
+        self.sealed |= sealed_payloads(
+            list(changed.values()), cipher=self.context.cipher, project_id=self.project_id
+        )
+
+    def _priced(self, spans: dict[SpanKey, NormalSpan]) -> dict[SpanKey, CostRow]:
+        return priced_calls(spans.values(), api_key_id=self.context.api_key_id, now=self.now)
+
+    def _store(
+        self,
+        cursor: Any,
+        traces: dict[str, rollup.TraceRow],
+        mine: set[str],
+        known_ids: set[str],
+        window: leaf.Window | None,
+    ) -> None:
+        self.costs = {key: row for key, row in self.costs.items() if key in self.spans}
+        family = self._family(self.spans)
+        leaf.settle(
+            cursor, project_id=self.project_id, family=family, known_traces=known_ids, window=window
+        )
+        self.costs = {key: row for key, row in self.costs.items() if key not in family.below}
+        displaced = self._settle_twins(cursor, family, known_ids, window)
+        seq_of = {
+            trace_id: trace.seq + (trace_id not in mine) for trace_id, trace in traces.items()
+        }
+        deltas: Deltas = {}
+        removed = self._remove_wrappers(cursor, family, displaced, seq_of, deltas)
+        self._roll_up_known(traces, known_ids, removed)
+        self._write_rows(cursor, family, seq_of)
+        ledger.write_rows(
+            cursor, project_id=self.project_id, rows=list(self.costs.values()), deltas=deltas
+        )
+        changed = [trace for trace_id, trace in traces.items() if trace_id in known_ids]
+        rollup.update_existing(cursor, project_id=self.project_id, traces=changed)
+        ledger.finish(
+            cursor,
+            project_id=self.project_id,
+            deltas=deltas,
+            recorded=len(self.costs),
+            now=self.now,
+        )
+        self._announce(seq_of)
+
+    def _ranked(
+        self, costs: dict[SpanKey, CostRow]
+    ) -> dict[SpanKey, tuple[twins.ResponseKey, twins.Rank]]:
+        return {
+            key: (
+                (key[0], self.rows[key].response_id),
+                twins.rank(
+                    key[1],
+                    is_unpriced=row.cost_usd is None,
+                    cache_read=row.cache_read_input_tokens,
+                    cache_write=row.cache_write_input_tokens,
+                    reasoning=row.reasoning_output_tokens,
+                ),
+            )
+            for key, row in costs.items()
+            if self.rows[key].response_id
+        }
+
+    def _settle_twins(
+        self, cursor: Any, family: leaf.Family, known_ids: set[str], window: leaf.Window | None
+    ) -> list[leaf.Ancestor]:
+        """Of the steps that report one provider response one keeps its record; returns stored ones that lose it."""
+        ranked = self._ranked(self.costs)
+        stored: twins.Charged = {}
+        if window is not None:
+            known = {response for key, (response, _) in ranked.items() if key[0] in known_ids}
+            stored = twins.stored_twins(
+                cursor, project_id=self.project_id, responses=known, window=window
+            )
+        marked = {(step.trace_id, step.span_id) for step in family.stored.values()}
+        stored = {
+            response: (step, own)
+            for response, (step, own) in stored.items()
+            if (step.trace_id, step.span_id) not in marked  # a call below it was found just now
+        }
+        lesser, displaced = twins.settle(ranked, stored=stored)
+        self.twins = lesser
+        self.costs = {key: row for key, row in self.costs.items() if key not in lesser}
+        return displaced
+
+    def _remove_wrappers(
+        self,
+        cursor: Any,
+        family: leaf.Family,
+        displaced: list[leaf.Ancestor],
+        seq_of: dict[str, int],
+        deltas: Deltas,
+    ) -> list[CostRow]:
+        twins.mark_twins(cursor, project_id=self.project_id, twins=displaced, seq_of=seq_of)
+        charged = leaf.mark_ancestors(
+            cursor, project_id=self.project_id, ancestors=family.stored.values(), seq_of=seq_of
+        )
+        keys = [(f"{a.trace_id}/{a.span_id}", a.started_at) for a in [*charged, *displaced]]
+        return ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
+
+    def _roll_up_known(
+        self, traces: dict[str, rollup.TraceRow], known_ids: set[str], removed: list[CostRow]
+    ) -> None:
+        for key, span in self.spans.items():
+            if key[0] in known_ids:
+                self._add(traces[key[0]], span, self.rows[key], previous=self.previous.get(key))
+        by_trace: dict[str, list[CostRow]] = defaultdict(list)
+        for row in self.costs.values():
+            by_trace[row.trace_id].append(row)
+        for trace_id in known_ids & set(traces):
+            rollup.add_costs(traces[trace_id], by_trace[trace_id])
+            rollup.add_costs(
+                traces[trace_id], [row for row in removed if row.trace_id == trace_id], sign=-1
+            )
+            rollup.conclude(traces[trace_id], now=self.now)
+
+    def _write_rows(self, cursor: Any, family: leaf.Family, seq_of: dict[str, int]) -> None:
+        running.delete_rows(cursor, self.context, list(self.previous.values()))
+        rows = [self.rows[key] for key in self.spans]
+        for key, row in zip(self.spans, rows, strict=True):
+            row.seq = seq_of[row.trace_id]
+            row.has_cost_below = key in family.below
+            row.is_twin = key in self.twins
+            if cost := self.costs.get(key):
+                row.has_cost_record = True
+                row.cost_usd, row.price_status = cost.cost_usd, cost.price_status
+            (self.written.updated if key in self.previous else self.written.stored).append(key)
+        copy_spans(cursor, project_id=self.project_id, rows=rows)
+        copy_payloads(cursor, project_id=self.project_id, rows=rows, sealed=self.sealed)
+
+    def _announce(self, seq_of: dict[str, int]) -> None:
+        """Outbox rows inside the transaction; hints to open pages after it."""
+        projects = Project.objects.filter(pk=self.project_id, first_trace_at=None)
+        if self.is_first and projects.update(first_trace_at=self.now):
+            outbox.enqueue(
+                topic="traces.first_trace",
+                key=f"traces.first_trace:{self.project_id}",
+                payload={"project_id": str(self.project_id), "trace_id": next(iter(seq_of))},
+                now=self.now,
+            )
+        signals.spans_recorded.send(
+            sender=Written, project_id=self.project_id, trace_ids=list(seq_of), now=self.now
+        )
+        transaction.on_commit(lambda: _hint(self.project_id, seq_of))
+
+
+def _hint(project_id: UUID, seq_of: dict[str, int]) -> None:
+    for trace_id, seq in seq_of.items():
+        live.notify(
+            live.trace_group(project_id, trace_id),
+            {"type": "trace.changed", "trace_id": trace_id, "seq": seq},
+        )

@@ -1,0 +1,33 @@
+"""What goes into the writer beside the spans, and what comes out."""
+
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from traces.ingest.rows import SpanKey
+from traces.ingest.span import Rejection
+
+
+class IngestContext(msgspec.Struct, frozen=True):
+    """Whose batch it is: the project, its organisation's cipher, and the key that sent it."""
+
+    project_id: UUID
+    cipher: AESGCM
+    api_key_id: str = ""
+
+
+class Written(msgspec.Struct, kw_only=True):
+    """What became of each span. `stored` and `updated` are committed; `duplicates` changed nothing."""
+
+    stored: list[SpanKey] = []
+    updated: list[SpanKey] = []
+    duplicates: list[SpanKey] = []
+    rejections: list[Rejection] = []
+
+    def __iadd__(self, other: "Written") -> "Written":
+        self.stored += other.stored
+        self.updated += other.updated
+        self.duplicates += other.duplicates
+        self.rejections += other.rejections
+        return self

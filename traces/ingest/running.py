@@ -1,0 +1,102 @@
+"""Steps that are stored already: ended ones stay as they are, running ones are completed by what comes now."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from traces.ingest.context import IngestContext
+from traces.ingest.duplicates import merged
+from traces.ingest.json_traces import STATUS_INFERRED
+from traces.ingest.leaf import Window
+from traces.ingest.rows import SPAN_COLUMNS, SpanKey, SpanRow
+from traces.ingest.span import NormalSpan
+from traces.payloads import open_payload, payload_context
+
+_STORED = (
+    f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"  # noqa: S608
+    " JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)"
+    " ON s.trace_id = k.trace_id AND s.span_id = k.span_id"
+    " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)"
+)
+_PAYLOADS = (
+    "SELECT p.trace_id, p.span_id, p.data FROM traces_spanpayload p"
+    " JOIN unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(trace_id, span_id, started_at)"
+    " USING (trace_id, span_id, started_at)"
+    " WHERE p.project_id = %s AND p.trace_id = ANY(%s) AND p.started_at = ANY(%s)"
+)
+_DELETE = tuple(
+    f"DELETE FROM {table} s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"  # noqa: S608
+    " AS k(trace_id, span_id, started_at) WHERE s.project_id = %s AND s.trace_id = k.trace_id"
+    " AND s.span_id = k.span_id AND s.started_at = k.started_at"
+    " AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)"
+    for table in ("traces_span", "traces_spanpayload")
+)
+
+
+def stored_rows(
+    cursor: Any, context: IngestContext, *, keys: Sequence[SpanKey], window: Window
+) -> dict[SpanKey, SpanRow]:
+    """Those of `keys` that are stored. One query."""
+    trace_ids = [key[0] for key in keys]
+    cursor.execute(
+        _STORED,
+        [trace_ids, [key[1] for key in keys], context.project_id, *window, sorted({*trace_ids})],
+    )
+    rows = (SpanRow(**dict(zip(SPAN_COLUMNS, row, strict=True))) for row in cursor.fetchall())
+    return {(row.trace_id, row.span_id): row for row in rows}
+
+
+def completed(
+    cursor: Any,
+    context: IngestContext,
+    *,
+    running: Mapping[SpanKey, SpanRow],
+    news: Mapping[SpanKey, NormalSpan],
+) -> dict[SpanKey, NormalSpan]:
+    """Each running step as it is now: columns and payload that were stored, under what has come. One query."""
+    stored = list(running.values())
+    keys = _columns(stored)
+    cursor.execute(_PAYLOADS, [*keys, context.project_id, keys[0], keys[2]])
+    contents = {
+        (trace_id, span_id): open_payload(
+            context.cipher, data, payload_context(context.project_id, trace_id, span_id)
+        )
+        for trace_id, span_id, data in cursor.fetchall()
+    }
+    return {key: _completed(row, contents.get(key, {}), news[key]) for key, row in running.items()}
+
+
+def _completed(row: SpanRow, content: dict[str, Any], news: NormalSpan) -> NormalSpan:
+    """The start that was stored stays: the step lives in that day's partition. An inferred end ends nothing."""
+    if STATUS_INFERRED in news.flags:
+        news = msgspec.structs.replace(news, status="running", ended_at=None)
+    span = merged(_as_span(row, content), news)
+    ended_at = max(span.ended_at, row.started_at) if span.ended_at is not None else None
+    return msgspec.structs.replace(span, started_at=row.started_at, ended_at=ended_at)
+
+
+def delete_rows(cursor: Any, context: IngestContext, rows: Sequence[SpanRow]) -> None:
+    """Make room for the completed steps, which are copied in again whole."""
+    if rows:
+        keys = _columns(rows)
+        for statement in _DELETE:
+            cursor.execute(statement, [*keys, context.project_id, keys[0], keys[2]])
+
+
+def _columns(rows: Sequence[SpanRow]) -> tuple[list[str], list[str], list[dt.datetime]]:
+    """The rows' keys, column by column, for unnest."""
+    return (
+        [row.trace_id for row in rows],
+        [row.span_id for row in rows],
+        [row.started_at for row in rows],
+    )
+
+
+def _as_span(row: SpanRow, content: dict[str, Any]) -> NormalSpan:
+    """A stored running step as the normal form again, for merging."""
+    names = set(NormalSpan.__struct_fields__)
+    facts = {name: getattr(row, name) for name in SPAN_COLUMNS if name in names and name != "flags"}
+    facts |= {name: value for name, value in content.items() if name in names}
+    return NormalSpan(**facts, flags=tuple(row.flags))
