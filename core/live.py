@@ -38,7 +38,8 @@ class _Sender:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
-        self.wake = threading.Event()
+        self.loop = asyncio.new_event_loop()
+        self.wake = asyncio.Event()
         self.pending: dict[str, dict[str, Any]] = {}
         threading.Thread(target=self._run, name="live-hints", daemon=True).start()
 
@@ -46,16 +47,16 @@ class _Sender:
         with self.lock:
             if len(self.pending) < MAX_PENDING or group in self.pending:
                 self.pending[group] = message
-        self.wake.set()
+        self.loop.call_soon_threadsafe(self.wake.set)
 
     def _run(self) -> None:
-        asyncio.run(self._loop())
+        # No executor: a thread waiting in one would keep the process from ever ending.
+        self.loop.run_until_complete(self._send())
 
-    async def _loop(self) -> None:
+    async def _send(self) -> None:
         layer = channel_layers.make_backend("default")
-        loop = asyncio.get_running_loop()
         while True:
-            await loop.run_in_executor(None, self.wake.wait)
+            await self.wake.wait()
             self.wake.clear()
             with self.lock:
                 batch, self.pending = self.pending, {}

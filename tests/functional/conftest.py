@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from tests.fakes.simulator import running_simulator
+from tests.functional.browser import browser, page_for
 from tests.functional.server import Server, running_server
+
+__all__ = ["browser", "page_for", "server", "simulator"]
 
 
 @pytest.fixture(scope="session")
