@@ -17,7 +17,7 @@ PROD_CHECK := DJANGO_SETTINGS_MODULE=config.settings.prod LLMLAB_ALLOWED_HOSTS=l
 	LLMLAB_SECRET_KEY=$$(head -c 60 /dev/urandom | base64 | tr -d '\n') LLMLAB_ENCRYPTION_KEYS=$$(head -c 32 /dev/urandom | base64) \
 	DATABASE_URL=postgres://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help install run test test-fast browser lint format types arch migrations-check seed doctor ci clean
+.PHONY: help install run test test-fast browser bench lint format types arch migrations-check seed doctor ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lint: $(DEV) ## ruff and djlint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djlint --quiet --lint templates
+
+bench: $(DEV) ## measure ingestion on this machine (benchmarks/README.md lists the others)
+	$(BIN)/python -m benchmarks.ingest
 
 format: $(DEV) ## rewrite Python in the house style
 	$(BIN)/ruff check --fix-only .
