@@ -248,6 +248,17 @@ def test_first_trace_is_noticed_after_bare_costs(project: Project) -> None:
     assert project.first_trace_at == NOW
 
 
+def test_first_trace_after_bare_cost_records_is_noted(project: Project) -> None:
+    call = ChargeableCall(record_id="c", occurred_at=NOW, client_cost_usd=Decimal("0.5"))
+    record_costs(project_id=project.pk, calls=[call], now=NOW)
+    project.refresh_from_db()
+    assert project.first_trace_at is None
+    write_spans(context_for(project), [llm("a")], now=NOW)
+    project.refresh_from_db()
+    assert project.first_trace_at == NOW
+    assert [item.payload["trace_id"] for item in OutboxItem.objects.all()] == ["t1"]
+
+
 def test_same_ids_in_another_project_are_independent(project: Project) -> None:
     other = ProjectFactory()
     write_spans(context_for(project), [llm("a")], now=NOW)
