@@ -57,7 +57,10 @@ _PAGE = [
 ]
 _FILTERS = [
     _RANGE,
-    *(_query(name, f"Only traces with this {name}; may be repeated. `(none)` for those without.", many=True) for name in VALUE_FACETS),
+    *(
+        _query(name, f"Only traces with this {name}; may be repeated. `(none)`: those without.", many=True)
+        for name in VALUE_FACETS
+    ),
     _query("min_cost", "Only traces dearer than this many dollars."),
     _query("unpriced", "1: only traces with calls that have no known price."),
     _query("q", "Trace id from its start, or part of a name, agent, user, session, model or tag."),
@@ -93,7 +96,9 @@ class TraceListView(APIView):
         filters = parse_filters(request.query_params, now=timezone.now(), strict=True)
         way, token = _direction(request.query_params.get("cursor", ""))
         try:
-            page = listing.trace_page(found, filters, limit=_limit(request), **{way: token})
+            page = listing.trace_page(
+                found, filters, limit=_limit(request), with_metadata=True, **{way: token}
+            )
         except listing.InvalidCursorError as error:
             raise DomainError(error.detail, code="invalid_cursor", fields=["cursor"]) from None
         fixed = {"range": filters.range.explicit} if filters.range.is_preset else {}

@@ -120,8 +120,8 @@ def _first_text(item: dict[str, Any], *names: str) -> str | None:
 def _call(item: Any) -> Part:
     if not isinstance(item, dict):
         return Part("call", value=item)
-    inner = item.get("tool_call") if isinstance(item.get("tool_call"), dict) else item
-    function = inner.get("function") if isinstance(inner.get("function"), dict) else inner
+    inner = _inside(item, "tool_call")
+    function = _inside(inner, "function")
     arguments = next(
         (
             function[name]
@@ -137,6 +137,12 @@ def _call(item: Any) -> Part:
         name=str(function.get("name") or "")[:200],
         id=str(call_id)[:200],
     )
+
+
+def _inside(item: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object under `name`, or `item` itself where the shape is flat."""
+    found = item.get(name)
+    return found if isinstance(found, dict) else item
 
 
 def _result(item: dict[str, Any]) -> Part:

@@ -181,7 +181,7 @@ def parse_filters(params: QueryDict, *, now: dt.datetime, strict: bool = False) 
 def _range(params: QueryDict, *, now: dt.datetime) -> TimeRange:
     """`range`, or the two ends that the range picker's own form sends."""
     if "start" in params and "end" in params:
-        start, end = (parse_instant(params[name], name) for name in ("start", "end"))
+        start, end = (parse_instant(str(params[name]), name) for name in ("start", "end"))
         return make_range(start, end, fields=("start", "end"))
     return parse_range(params.get("range", ""), now=now, default=DEFAULT_RANGE)
 
@@ -222,7 +222,7 @@ def _min_cost(text: str, problems: list[tuple[str, str]]) -> Decimal | None:
         amount = Decimal(text) if len(text) <= 30 and text.isascii() else Decimal("NaN")
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount < LIMIT or amount.as_tuple().exponent < -12:
+    if not amount.is_finite() or not 0 <= amount < LIMIT or amount != round(amount, 12):
         problems.append(
             (
                 "min_cost",

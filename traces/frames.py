@@ -56,7 +56,7 @@ def trace_context(
         ],
         "step_base": reverse(
             "traces:trace_detail",
-            kwargs={"slug": project.ref, "trace_id": trace.trace_id},  # type: ignore[attr-defined]
+            kwargs={"slug": project.ref, "trace_id": trace.trace_id},
         ),
         "step_count": len(layout.rows),
         "orphans": sum("orphan" in row.flags for row in layout.rows),

@@ -1,4 +1,4 @@
-"""How steps and traces read on a page: icons, words, cost cells, geometry as text. Pure; the templates only place it."""
+"""How steps and traces read on a page: icons, words, cost cells, geometry as text. Pure; templates only place it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,9 +122,7 @@ def _line(row: Row, extent: Extent, scale: Scale, after: str) -> StepLine:
         label_dx=dx,
         label_anchor=anchor,
         label_css=_label_css(row, bar.label),
-        length_text=formats.money(row.subtree_cost)
-        if scale == "cost" and row.subtree_cost
-        else length,
+        length_text=cost_text if scale == "cost" else length,
         after=after,
     )
 

@@ -48,7 +48,8 @@ class TraceState:
     def advance(self) -> bool:
         """Read what is new; whether anything was. One query, two when it was.
 
-        The trace is read before its steps: a step of a later transaction may come along, which the next reading repeats.
+        The trace is read before its steps: a step of a later transaction may come along, which
+        the next reading repeats.
         """
         trace = detail.trace_of(self.project, self.trace_id)
         if trace is None or (self.trace is not None and trace.seq < self.trace.seq):

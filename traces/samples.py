@@ -1,6 +1,7 @@
 """A small real agent run for "send a test trace": it goes through the same writer as any program's spans."""
 
 import datetime as dt
+from typing import Any
 
 from core import crypto
 from core.ids import uuid7
@@ -9,17 +10,18 @@ from projects.models import Project
 from traces.ingest.span import NormalSpan
 from traces.ingest.write import IngestContext, write_spans
 
+Json = dict[str, Any]
 PROVIDER, MODEL = "openai", "gpt-4o-mini"
 QUESTION = "What is the weather in Lisbon, and do I need an umbrella?"
 ANSWER = "It is 18 °C in Lisbon with light rain until the evening, so take an umbrella."
-_CALL = {
+_CALL: Json = {
     "type": "tool_call",
     "id": "call_weather_1",
     "name": "get_weather",
     "arguments": {"city": "Lisbon"},
 }
-_WEATHER = {"city": "Lisbon", "celsius": 18, "condition": "light rain", "until": "evening"}
-_TOOLS = [
+_WEATHER: Json = {"city": "Lisbon", "celsius": 18, "condition": "light rain", "until": "evening"}
+_TOOLS: list[Json] = [
     {
         "name": "get_weather",
         "description": "Current weather of a city",
@@ -50,12 +52,12 @@ def _spans(trace_id: str, start: dt.datetime, user_label: str) -> list[NormalSpa
         return start + dt.timedelta(milliseconds=milliseconds)
 
     root = f"{trace_id[:8]}-agent"
-    said = [
+    said: list[Json] = [
         {"role": "system", "content": "You answer questions about the weather in one sentence."},
         {"role": "user", "content": QUESTION},
     ]
-    asked = {"role": "assistant", "parts": [_CALL]}
-    told = {"role": "tool", "tool_call_id": "call_weather_1", "name": "get_weather", "parts": [
+    asked: Json = {"role": "assistant", "parts": [_CALL]}
+    told: Json = {"role": "tool", "tool_call_id": "call_weather_1", "name": "get_weather", "parts": [
         {"type": "tool_call_response", "id": "call_weather_1", "response": _WEATHER}
     ]}  # fmt: skip
     agent = NormalSpan(
@@ -90,8 +92,8 @@ def _call(
     ended_at: dt.datetime,
     *,
     usage: Usage,
-    said: list[dict[str, object]],
-    answer: list[dict[str, object]],
+    said: list[Json],
+    answer: list[Json],
     finish: str,
 ) -> NormalSpan:
     return NormalSpan(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from traces.views import detail, listing, starting, steps
+from traces.views import detail, export, listing, starting, steps
 
 app_name = "traces"
 
@@ -26,7 +26,7 @@ urlpatterns = [
     path(f"{_LIST}panels/volume/", listing.volume_panel, name="volume_panel"),
     path(f"{_LIST}panels/total/", listing.total_panel, name="total_panel"),
     path(f"{_LIST}panels/new/", listing.new_panel, name="new_panel"),
-    path(f"{_LIST}panels/traces.csv", listing.trace_csv, name="trace_csv"),
+    path(f"{_LIST}panels/traces.csv", export.trace_csv, name="trace_csv"),
     path(_TRACE, detail.trace_detail, name="trace_detail"),
     path(f"{_TRACE}rows/", detail.steps_panel, name="steps_panel"),
     path(f"{_TRACE}changes/", detail.trace_changes, name="trace_changes"),

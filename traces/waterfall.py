@@ -342,7 +342,8 @@ def bar_of(row: Row, extent: Extent, scale: Scale = "time") -> Bar:
 def ticks(extent: Extent, *, at_most: int = 7) -> list[tuple[float, float]]:
     """(percent, milliseconds) of round instants on the axis, the first at 0."""
     step = nice_step(extent.length_ms, at_most)
-    found, at = [], 0.0
+    found: list[tuple[float, float]] = []
+    at = 0.0
     while at <= extent.length_ms * 0.97 and len(found) < at_most + 2:
         found.append((at / extent.length_ms * 100, at))
         at += step

@@ -172,7 +172,9 @@ def test_cost_tab_names_class_price_and_source(reader, steps, project):
     CostRecord.objects.create(
         project=project, record_id="t1:plan", trace_id="t1", span_id="plan", occurred_at=steps["plan"].started_at,
         provider="openai", model="gpt-4o-mini", price_status="priced", cost_usd=Decimal("0.0186"),
-        breakdown=[{"class": "cache_read", "quantity": "4096", "unit_price_usd": "0.000000075", "cost_usd": "0.0003072"}],
+        breakdown=[
+            {"class": "cache_read", "quantity": "4096", "unit_price_usd": "0.000000075", "cost_usd": "0.0003072"}
+        ],
         price_source="genai-prices 0.2.3", recorded_at=timezone.now(), input_tokens=6204, output_tokens=728,
     )  # fmt: skip
     text = pane(reader, "plan", "cost")
@@ -205,14 +207,17 @@ def test_nothing_a_program_sent_becomes_markup(reader, trace, tab, scale):
         agent=NASTY,
     )
     span = SpanFactory(
-        trace=trace, span_id="s", name=NASTY, error_type=NASTY, error_message=NASTY, request_model=NASTY, provider=NASTY[:60],
+        trace=trace, span_id="s", name=NASTY, error_type=NASTY, error_message=NASTY, request_model=NASTY,
+        provider=NASTY[:60],
         finish_reason=NASTY[:40], status="error", operation=NASTY[:60], flags=[NASTY[:40]], has_cost_record=True,
         parent_span_id=NASTY[:100],
     )  # fmt: skip
     payload_for(
         span,
         input=[{"role": NASTY, "content": NASTY}, {"role": "tool", "name": NASTY, "content": NASTY}],
-        output=[{"role": "assistant", "parts": [{"type": "tool_call", "name": NASTY, "id": NASTY, "arguments": {NASTY: NASTY}}]}],
+        output=[{"role": "assistant", "parts": [
+            {"type": "tool_call", "name": NASTY, "id": NASTY, "arguments": {NASTY: NASTY}}
+        ]}],
         tools=[{NASTY: NASTY}], attributes={NASTY: NASTY}, events=[{"name": NASTY}], metadata={NASTY: NASTY},
         parameters={NASTY: NASTY},
     )  # fmt: skip
@@ -266,7 +271,8 @@ def test_only_errors_keeps_the_way_to_them(reader, steps):
 def test_rows_beyond_three_hundred_load_on_demand_in_order(reader, trace):
     Span.objects.bulk_create(
         SpanFactory.build(
-            trace=trace, project=trace.project, span_id=f"s{n:04d}", started_at=trace.started_at + dt.timedelta(milliseconds=n)
+            trace=trace, project=trace.project, span_id=f"s{n:04d}",
+            started_at=trace.started_at + dt.timedelta(milliseconds=n),
         )
         for n in range(620)
     )  # fmt: skip

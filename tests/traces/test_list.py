@@ -1,6 +1,7 @@
 """The trace list: filters, order, pages, panels, CSV, tenants."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from tests.factories.accounts import MembershipFactory, UserFactory
 from tests.factories.projects import ProjectFactory
 from tests.factories.traces import TraceFactory
 from traces.models import Trace
+from traces.selectors import facets as facets_of
 from traces.selectors import listing
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +110,8 @@ def test_default_range_is_a_day_and_an_empty_one_offers_a_longer_look(viewer, pr
 @pytest.mark.parametrize(
     "query",
     [
-        "range=yesterday", "range=2026-11-02..2026-11-01", "range=0001-01-01T00:00%2B14:00..9999-12-31", "status=melted",
+        "range=yesterday", "range=2026-11-02..2026-11-01", "range=0001-01-01T00:00%2B14:00..9999-12-31",
+        "status=melted",
         "min_cost=NaN", "min_cost=1e999", "min_cost=%D9%A1", "sort=cost_usd;drop", "sort=project__name", "after=zzz",
         "before=AAAA", "after=WyJzdGFydGVkIiwgMSwgMl0", "colour=blue", "start=x&end=y", "unpriced=maybe",
     ],
@@ -253,7 +256,7 @@ def test_unpriced_is_never_shown_as_zero(viewer, project):
     )
     TraceFactory(project=project, name="all", cost_usd=0, call_count=2, unpriced_calls=2)
     text = viewer.get("/projects/shop/traces/").content.decode()
-    assert "+ 1 unpriced" in text
+    assert "+ 1 unpriced" in re.sub(r"<[^>]*>", "", text)
     assert ">Unpriced<" in text
     assert ">$0<" not in text
 
@@ -281,7 +284,7 @@ def test_facets_count_under_the_other_filters_only(viewer, project):
     TraceFactory(project=project, name="a", environment="staging", model_names=["m1"])
     TraceFactory(project=project, name="b", environment="production", failed=True, cost_usd=2)
     TraceFactory(name="other tenant", environment="production")
-    facets, is_sample = listing.facet_counts(project, parsed("environment=production"))
+    facets, is_sample = facets_of.facet_counts(project, parsed("environment=production"))
     counts = {facet.key: {one.value: one.count for one in facet.values} for facet in facets}
     assert counts["environment"] == {"production": 2, "staging": 1}
     assert counts["name"] == {"a": 1, "b": 1}
@@ -293,7 +296,7 @@ def test_facets_count_under_the_other_filters_only(viewer, project):
 
 
 def test_facet_sample_is_bounded_and_says_so(viewer, project, monkeypatch):
-    monkeypatch.setattr(listing, "FACET_SAMPLE", 2)
+    monkeypatch.setattr(facets_of, "FACET_SAMPLE", 2)
     for n in range(4):
         TraceFactory(project=project, started_at=ago(n + 1))
     response = viewer.get("/projects/shop/traces/panels/facets/")
@@ -379,7 +382,7 @@ def test_csv_has_the_filtered_rows_and_runs_no_formula(viewer, project):
 
 
 def test_csv_is_capped_and_says_so(viewer, project, monkeypatch):
-    from traces.views import listing as views
+    from traces.views import export as views
 
     monkeypatch.setattr(views, "CSV_CAP", 2)
     for _ in range(3):

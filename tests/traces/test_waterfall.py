@@ -136,7 +136,8 @@ def test_five_thousand_random_steps_lay_out_in_under_a_second():
 
 def test_subtree_cost_counts_each_record_once():
     layout = laid(
-        step("root", "", 0, 5000), step("a", "root", 1, cost="0.01"), step("b", "root", 2), step("c", "b", 3, cost="0.0025")
+        step("root", "", 0, 5000), step("a", "root", 1, cost="0.01"), step("b", "root", 2),
+        step("c", "b", 3, cost="0.0025"),
     )  # fmt: skip
     assert row(layout, "root").subtree_cost == Decimal("0.0125")
     assert row(layout, "root").cost_is_subtree

@@ -128,7 +128,7 @@ def costs_by_model(steps: Sequence[StepFacts]) -> list[ModelCost]:
 def neighbours(
     project: Project, trace: Trace, filters: TraceFilters | None
 ) -> tuple[str | None, str | None]:
-    """(newer, older) trace ids by start, inside the filters the reader came with, else in the whole project. Two queries."""
+    """(newer, older) trace ids by start, inside the reader's filters, else in the whole project. Two queries."""
     found = Trace.objects.filter(project=project) if filters is None else matching(project, filters)
     at, own = trace.started_at, trace.trace_id
     newer = found.filter(started_at__gte=at).exclude(started_at=at, trace_id__lte=own)

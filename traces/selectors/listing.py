@@ -1,11 +1,11 @@
-"""The trace list: keyset pages, totals, volume, facet counts, "n new". Every read names the project and is bounded."""
+"""The trace list: keyset pages, totals, volume, "n new". Every read names the project and is bounded."""
 
 import base64
 import binascii
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -27,18 +27,15 @@ from django.db.models.functions import Cast
 from core.crypto import DecryptionError, data_cipher
 from core.errors import DomainError
 from projects.models import Project
-from traces.filters import LIST_FACETS, SORTS, VALUE_FACETS, TraceFilters, text_annotations
+from traces.filters import SORTS, TraceFilters, text_annotations
 from traces.models import SpanStatus, Trace
 from traces.payloads import open_text, payload_context
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
-FACET_SAMPLE = 20_000
 VOLUME_SAMPLE = 200_000
-FACET_TOP = 8
 NEW_CAP = 99
 NEW_SLACK = dt.timedelta(minutes=10)
-COST_STEPS = (Decimal("0.05"), Decimal("1"))
 BUCKETS = (
     *(dt.timedelta(seconds=n) for n in (10, 30)),
     *(dt.timedelta(minutes=n) for n in (1, 5, 10, 15, 30)),
@@ -89,21 +86,6 @@ class Volume:
         return sum(self.ok) + sum(self.errors)
 
 
-@dataclass(frozen=True)
-class FacetValue:
-    value: str
-    count: int
-    is_on: bool
-
-
-@dataclass(frozen=True)
-class Facet:
-    """One facet's most frequent values; chosen values are always there, with count 0 when nothing matches."""
-
-    key: str
-    values: list[FacetValue] = field(default_factory=list)
-
-
 def matching(project: Project, filters: TraceFilters, *, without: str = "") -> QuerySet[Trace]:
     """Traces of the project that match, in no order."""
     found = Trace.objects.filter(project=project)
@@ -119,6 +101,7 @@ def trace_page(
     after: str = "",
     before: str = "",
     limit: int = PAGE_SIZE,
+    with_metadata: bool = False,
 ) -> TracePage:
     """A page after or before a cursor, or the first one. One query (three when nothing matches).
 
@@ -131,17 +114,19 @@ def trace_page(
     if token:
         found = found.filter(_beyond(decode_cursor(token, filters), filters, flip=backwards))
     found = found.annotate(read_in=Cast(Func(function="pg_current_snapshot"), TextField()))
-    rows = list(found.defer("metadata")[: limit + 1])
-    snapshot = rows[0].read_in if rows else current_snapshot()  # type: ignore[attr-defined]
+    if not with_metadata:
+        found = found.defer("metadata")
+    rows = list(found[: limit + 1])
+    snapshot = rows[0].read_in if rows else current_snapshot()
     if not rows and not token:
-        rows = list(found.defer("metadata")[: limit + 1])  # one may have been committed in between
+        rows = list(found[: limit + 1])  # one may have been committed in between
     has_more, rows = len(rows) > limit, rows[:limit]
     if backwards:
         rows.reverse()
     has_before = has_more if backwards else bool(token)
     has_after = bool(token) if backwards else has_more
     return TracePage(
-        rows=rows,
+        rows=list[Trace](rows),
         before=encode_cursor(rows[0], filters) if rows and has_before else "",
         after=encode_cursor(rows[-1], filters) if rows and has_after else "",
         snapshot=snapshot,
@@ -250,7 +235,7 @@ def trace_totals(project: Project, filters: TraceFilters) -> Totals:
     )
 
 
-def _sample_start(project: Project, filters: TraceFilters, size: int) -> dt.datetime | None:
+def sample_start(project: Project, filters: TraceFilters, size: int) -> dt.datetime | None:
     """When the `size` newest traces of the range begin, None when the range holds fewer. One index-only query."""
     found = Trace.objects.filter(
         project=project, started_at__gte=filters.range.start, started_at__lt=filters.range.end
@@ -267,7 +252,7 @@ def bucket_of(length: dt.timedelta, *, at_most: int = 60) -> dt.timedelta:
 
 def trace_volume(project: Project, filters: TraceFilters) -> Volume:
     """Traces per interval of the range, of the newest 200,000 traces in it. Two queries."""
-    first = _sample_start(project, filters, VOLUME_SAMPLE)
+    first = sample_start(project, filters, VOLUME_SAMPLE)
     step = bucket_of(filters.range.duration)
     found = matching(project, filters)
     if first is not None:
@@ -303,72 +288,6 @@ def trace_volume(project: Project, filters: TraceFilters) -> Volume:
 
 
 _EPOCH = dt.datetime(2000, 1, 3, tzinfo=dt.UTC)  # a Monday, so weeks start on Monday
-
-
-def facet_counts(project: Project, filters: TraceFilters) -> tuple[list[Facet], bool]:
-    """Each facet's top values counted under the other filters, over the newest 20,000 traces of the range.
-
-    Twelve queries, each bounded by that sample; the flag says whether the sample is smaller than the range.
-    """
-    first = _sample_start(project, filters, FACET_SAMPLE)
-    facets = [_value_facet(project, filters, facet, first) for facet in VALUE_FACETS]
-    facets += [_cost_facet(project, filters, first), _unpriced_facet(project, filters, first)]
-    return facets, first is not None
-
-
-def _sample(
-    project: Project, filters: TraceFilters, facet: str, first: dt.datetime | None
-) -> QuerySet[Trace]:
-    found = matching(project, filters, without=facet)
-    return found if first is None else found.filter(started_at__gt=first)
-
-
-def _value_facet(
-    project: Project, filters: TraceFilters, facet: str, first: dt.datetime | None
-) -> Facet:
-    column = VALUE_FACETS[facet]
-    one: Any = (
-        Func(F(column), function="unnest", output_field=TextField())
-        if facet in LIST_FACETS
-        else F(column)
-    )
-    chosen = filters.values.get(facet, ())
-    counted = (
-        _sample(project, filters, facet, first)
-        .annotate(one=one)
-        .values("one")
-        .annotate(n=Count("trace_id"))
-        .order_by("-n", "one")
-        .values_list("one", "n")
-    )
-    top = dict(counted[: FACET_TOP + len(chosen)])
-    names = [name for name in top if name in chosen or name != ""][:FACET_TOP]
-    names += [name for name in chosen if name not in names]
-    return Facet(facet, [FacetValue(name, top.get(name, 0), name in chosen) for name in names])
-
-
-def _cost_facet(project: Project, filters: TraceFilters, first: dt.datetime | None) -> Facet:
-    steps = [*COST_STEPS]
-    if filters.min_cost is not None and filters.min_cost not in steps:
-        steps.append(filters.min_cost)
-    counts = _sample(project, filters, "min_cost", first).aggregate(
-        **{
-            f"over_{i}": Count("trace_id", filter=Q(cost_usd__gt=step))
-            for i, step in enumerate(steps)
-        }
-    )
-    return Facet(
-        "min_cost",
-        [
-            FacetValue(f"{step.normalize():f}", counts[f"over_{i}"], step == filters.min_cost)
-            for i, step in enumerate(steps)
-        ],
-    )
-
-
-def _unpriced_facet(project: Project, filters: TraceFilters, first: dt.datetime | None) -> Facet:
-    count = _sample(project, filters, "unpriced", first).filter(unpriced_calls__gt=0).count()
-    return Facet("unpriced", [FacetValue("1", count, filters.unpriced)])
 
 
 def new_trace_count(

@@ -54,9 +54,9 @@ def trace_detail(request: HttpRequest, slug: str, trace_id: str) -> HttpResponse
     context |= {
         "newer_href": _neighbour(project, newer, came_from),
         "older_href": _neighbour(project, older, came_from),
-        "list_href": lines.with_query(reverse("traces:trace_list", kwargs={"slug": project.ref}))  # type: ignore[attr-defined]
+        "list_href": lines.with_query(reverse("traces:trace_list", kwargs={"slug": project.ref}))
         + (f"?{came_from}" if came_from else ""),
-        "can_delete": project.role != Role.VIEWER,  # type: ignore[attr-defined]
+        "can_delete": project.role != Role.VIEWER,
     }
     context["pane"] = step_context(request, project, trace, selected) if selected else None
     return render(request, "traces/detail.html", context)
@@ -111,7 +111,7 @@ def _more(
         return None
     url = reverse(
         "traces:steps_panel",
-        kwargs={"slug": project.ref, "trace_id": trace.trace_id},  # type: ignore[attr-defined]
+        kwargs={"slug": project.ref, "trace_id": trace.trace_id},
     )
     after = rows[shown - 1].step.span_id
     return {
@@ -143,7 +143,7 @@ def _list_filters(request: HttpRequest, now: dt.datetime) -> TraceFilters | None
 def _neighbour(project: Project, trace_id: str | None, came_from: str) -> str:
     if trace_id is None:
         return ""
-    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})  # type: ignore[attr-defined]
+    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})
     return f"{url}?{urlencode({'list': came_from})}" if came_from else url
 
 
@@ -248,7 +248,7 @@ def trace_delete(request: HttpRequest, slug: str, trace_id: str) -> HttpResponse
     messages.success(
         request, f"Trace deleted with {steps:,} steps. Its recorded cost stays in the totals."
     )
-    url = reverse("traces:trace_list", kwargs={"slug": project.ref})  # type: ignore[attr-defined]
+    url = reverse("traces:trace_list", kwargs={"slug": project.ref})
     return HttpResponseClientRedirect(url) if request.htmx else redirect(url)  # type: ignore[attr-defined]
 
 
@@ -261,7 +261,7 @@ def trace_entry(request: HttpRequest, trace_id: str) -> HttpResponse:
     if project is None:
         return missing_trace(request, trace_id)
     named = project_for(request, project.slug)
-    ref = named.ref if named.pk == project.pk else str(project.pk)  # type: ignore[attr-defined]
+    ref = named.ref if named.pk == project.pk else str(project.pk)
     url = reverse("traces:trace_detail", kwargs={"slug": ref, "trace_id": trace_id})
     query = {name: value for name, value in request.GET.items() if name != "retry"}
     url = f"{url}?{urlencode(query)}" if query else url

@@ -1,14 +1,12 @@
-"""The trace list, the panels around it, and its CSV."""
+"""The trace list and the panels around it."""
 
-import csv
 import datetime as dt
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -25,7 +23,10 @@ from projects.models import Project
 from traces import lines
 from traces.filters import TraceFilters, parse_filters, unknown_params
 from traces.models import Trace
+from traces.selectors import facets as facet_selectors
 from traces.selectors import listing
+from traces.views.export import CSV_CAP
+from traces.waterfall import dom_id
 
 FACET_LABELS = {
     "status": "Status",
@@ -42,11 +43,6 @@ FACET_LABELS = {
 }
 OPEN_FACETS = frozenset({"status", "name", "model", "environment", "min_cost", "unpriced"})
 VALUE_LABELS = {"ok": "OK", "error": "Error", "running": "Running"}
-CSV_CAP = 10_000
-CSV_COLUMNS = (
-    "trace_id", "name", "status", "started_at", "duration_ms", "cost_usd", "unpriced_calls", "calls", "steps",
-    "errors", "input_tokens", "output_tokens", "models", "providers", "environment", "agent", "user", "session", "tags",
-)  # fmt: skip
 _SNAPSHOT = re.compile(r"\d{1,20}:\d{1,20}:(?:\d{1,20}(?:,\d{1,20})*)?")
 MAX_SNAPSHOT = 4_000
 
@@ -89,7 +85,7 @@ def _list_context(
     page: listing.TracePage,
     now: dt.datetime,
 ) -> dict[str, Any]:
-    base = reverse("traces:trace_list", kwargs={"slug": project.ref})  # type: ignore[attr-defined]
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
     query = filters.query()
     cursor = {name: request.GET[name] for name in ("after", "before") if request.GET.get(name)}
     outside = None
@@ -146,7 +142,7 @@ def _trace_lines(
     for trace in rows:
         url = reverse(
             "traces:trace_detail",
-            kwargs={"slug": project.ref, "trace_id": trace.trace_id},  # type: ignore[attr-defined]
+            kwargs={"slug": project.ref, "trace_id": trace.trace_id},
         )
         found.append(
             {
@@ -187,33 +183,37 @@ def _chips(filters: TraceFilters) -> list[dict[str, str]]:
     return chips
 
 
-def _facet_groups(facets: list[listing.Facet], filters: TraceFilters) -> list[dict[str, Any]]:
+def _facet_groups(
+    facets: list[facet_selectors.Facet], filters: TraceFilters
+) -> list[dict[str, Any]]:
     """The facet form's groups; before the counts are known, what is chosen and what has fixed values."""
     if not facets:
         facets = [
-            listing.Facet(
-                key, [listing.FacetValue(v, -1, True) for v in filters.values.get(key, ())]
+            facet_selectors.Facet(
+                key, [facet_selectors.FacetValue(v, -1, True) for v in filters.values.get(key, ())]
             )
             for key in FACET_LABELS
             if key not in ("status", "min_cost", "unpriced")
         ]
         chosen = filters.values.get("status", ())
-        status = [listing.FacetValue(v, -1, v in chosen) for v in VALUE_LABELS]
+        status = [facet_selectors.FacetValue(v, -1, v in chosen) for v in VALUE_LABELS]
         steps = [
-            listing.FacetValue(f"{s.normalize():f}", -1, s == filters.min_cost)
-            for s in listing.COST_STEPS
+            facet_selectors.FacetValue(f"{s.normalize():f}", -1, s == filters.min_cost)
+            for s in facet_selectors.COST_STEPS
         ]
         facets = [
-            listing.Facet("status", status),
+            facet_selectors.Facet("status", status),
             *facets,
-            listing.Facet("min_cost", steps),
-            listing.Facet("unpriced", [listing.FacetValue("1", -1, filters.unpriced)]),
+            facet_selectors.Facet("min_cost", steps),
+            facet_selectors.Facet(
+                "unpriced", [facet_selectors.FacetValue("1", -1, filters.unpriced)]
+            ),
         ]
     groups = []
     for facet in facets:
         options = [
             {
-                "id": f"f-{facet.key}-{lines.waterfall.dom_id(one.value)[5:13]}",
+                "id": f"f-{facet.key}-{dom_id(one.value)[5:13]}",
                 "value": one.value or NONE,
                 "label": _option_label(facet.key, one.value),
                 "count": one.count if one.count >= 0 else None,
@@ -251,12 +251,12 @@ def _panel(request: HttpRequest, slug: str) -> tuple[Project, TraceFilters]:
 def facets_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """The facets with counts under the other filters."""
     project, filters = _panel(request, slug)
-    facets, is_sample = listing.facet_counts(project, filters)
+    facets, is_sample = facet_selectors.facet_counts(project, filters)
     context = {
         "facets": _facet_groups(facets, filters),
         "filters": filters,
         "is_sample": is_sample,
-        "sample": listing.FACET_SAMPLE,
+        "sample": facet_selectors.FACET_SAMPLE,
     }
     return render(request, "traces/_facets.html", context)
 
@@ -268,7 +268,7 @@ def volume_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """Traces per interval; each bar links to its interval."""
     project, filters = _panel(request, slug)
     volume = listing.trace_volume(project, filters)
-    base = reverse("traces:trace_list", kwargs={"slug": project.ref})  # type: ignore[attr-defined]
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
     is_short = filters.range.duration <= dt.timedelta(days=2)
     hrefs = []
     for start in volume.starts:
@@ -280,14 +280,22 @@ def volume_panel(request: HttpRequest, slug: str) -> HttpResponse:
         "labels": [f"{s:%H:%M}" if is_short else f"{s:%b} {s.day}" for s in volume.starts],
         "titles": [f"{s:%b} {s.day}, {s:%H:%M} UTC" for s in volume.starts],
         "hrefs": hrefs,
-        "step": formats.duration(volume.step.total_seconds() * 1000)
-        .replace(" 0s", "")
-        .replace(" 00m", ""),
+        "step": _interval(volume.step),
         "error_share": formats.percent(failed / volume.total) if volume.total else "",
         "summary": f"{formats.count(volume.total)} traces, {formats.count(failed)} with errors, {filters.range.label}",
         "sample": listing.VOLUME_SAMPLE,
     }
     return render(request, "traces/_volume.html", context)
+
+
+def _interval(step: dt.timedelta) -> str:
+    """`10 s`, `30 minutes`, `hour`, `3 hours`, `day`."""
+    seconds = int(step.total_seconds())
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return name if count == 1 else f"{count} {name}s"
+    return f"{seconds} s"
 
 
 @login_required
@@ -320,7 +328,7 @@ def new_panel(request: HttpRequest, slug: str) -> HttpResponse:
         )
     since = _instant(request.GET.get("since", ""), default=timezone.now() - dt.timedelta(days=1))
     count = listing.new_trace_count(project, filters, snapshot=snapshot, since=since)
-    base = reverse("traces:trace_list", kwargs={"slug": project.ref})  # type: ignore[attr-defined]
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
     context = {
         "count": count,
         "cap": listing.NEW_CAP,
@@ -337,56 +345,3 @@ def _instant(text: str, *, default: dt.datetime) -> dt.datetime:
         return default
     # Never further back than a day: a page that old is reloaded, not counted for.
     return max(at, default) if at.tzinfo else default
-
-
-@login_required
-@never_cache
-@require_GET
-def trace_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
-    """The filtered list as CSV, streamed, at most 10,000 rows; the last line says so when there are more."""
-    project, filters = _panel(request, slug)
-    stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
-    response = StreamingHttpResponse(
-        _csv_lines(project, filters), content_type="text/csv; charset=utf-8"
-    )
-    response["Content-Disposition"] = f'attachment; filename="traces-{project.slug}-{stamp}.csv"'
-    return response
-
-
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv_lines(project: Project, filters: TraceFilters) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
-    yield write(CSV_COLUMNS)
-    after, left = "", CSV_CAP
-    while left > 0:
-        page = listing.trace_page(project, filters, after=after, limit=min(500, left))
-        for row in page.rows:
-            yield write(_csv_row(row))
-        left -= len(page.rows)
-        after = page.after
-        if not after:
-            return
-    yield write([f"Cut after {CSV_CAP:,} rows; narrow the filters or the range for the rest."])
-
-
-def _csv_row(row: Trace) -> list[Any]:
-    values = [
-        row.trace_id, row.name, row.status, row.started_at.isoformat(), row.duration_ms, f"{row.cost_usd:f}",
-        row.unpriced_calls, row.call_count, row.span_count, row.error_count, row.input_tokens, row.output_tokens,
-        " ".join(row.model_names), " ".join(row.providers), row.environment, row.agent, row.user_id, row.session_id,
-        " ".join(row.tags),
-    ]  # fmt: skip
-    return [_inert(value) for value in values]
-
-
-def _inert(value: Any) -> Any:
-    """Text a spreadsheet would run as a formula gets an apostrophe in front."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@", "|", "%", "\t", "\r"):
-        return f"'{value}"
-    return value

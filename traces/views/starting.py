@@ -68,4 +68,4 @@ def test_trace_create(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _trace_url(project: Project, trace_id: str) -> str:
-    return reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})  # type: ignore[attr-defined]
+    return reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})

@@ -62,7 +62,7 @@ def step_panel(request: HttpRequest, slug: str, trace_id: str, span_id: str) -> 
 
 def _address(request: HttpRequest, project: Project, trace_id: str, span_id: str) -> str:
     """The page's address with this step and tab, keeping its scale, filter and list."""
-    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})  # type: ignore[attr-defined]
+    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})
     current = QueryDict(urlsplit(request.htmx.current_url or "").query)  # type: ignore[attr-defined]
     kept = {name: current[name] for name in ("scale", "only", "list") if current.get(name)}
     tab = request.GET.get("tab", "")
@@ -74,7 +74,7 @@ def _address(request: HttpRequest, project: Project, trace_id: str, span_id: str
 def _whole_page(
     project: Project, trace_id: str, span_id: str, request: HttpRequest
 ) -> HttpResponse:
-    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})  # type: ignore[attr-defined]
+    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})
     return redirect(lines.with_query(url, step=span_id, tab=request.GET.get("tab", "")))
 
 
@@ -87,13 +87,13 @@ def step_context(
     tab = tab if tab in TABS else "io"
     page_url = reverse(
         "traces:trace_detail",
-        kwargs={"slug": project.ref, "trace_id": trace.trace_id},  # type: ignore[attr-defined]
+        kwargs={"slug": project.ref, "trace_id": trace.trace_id},
     )
     if span is None:
         return {"missing": span_id, "page_url": page_url}
     panel_url = reverse(
         "traces:step_panel",
-        kwargs={"slug": project.ref, "trace_id": trace.trace_id, "span_id": span_id},  # type: ignore[attr-defined]
+        kwargs={"slug": project.ref, "trace_id": trace.trace_id, "span_id": span_id},
     )
     content = detail.step_content(project, span) if tab != "cost" else None
     css, icon, words = lines.KIND_LOOK.get(span.kind, lines.KIND_LOOK["span"])
@@ -119,7 +119,7 @@ def step_context(
         "full_href": lines.with_query(panel_url, tab=tab, full="1"),
         "content": content,
         "similar_href": lines.with_query(
-            reverse("traces:trace_list", kwargs={"slug": project.ref}),  # type: ignore[attr-defined]
+            reverse("traces:trace_list", kwargs={"slug": project.ref}),
             q=span.name,
             range="7d",
         ),
