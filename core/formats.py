@@ -235,3 +235,14 @@ def clock(moment: datetime) -> str:
 def exact_time(moment: datetime) -> str:
     """`2026-11-20 14:32:07 UTC`, for a title."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def plain_decimal(value: Decimal) -> str:
+    """For programs: every digit that says something, no exponent; `0.00066`, never `0.000660000000` or `6.6E-4`."""
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def instant(moment: datetime) -> str:
+    """For programs: ISO 8601 in UTC with a Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

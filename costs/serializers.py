@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from core.formats import plain_decimal
 from costs.models import CostRecord
 
 
@@ -11,8 +12,7 @@ class AmountField(serializers.CharField):
     """A sum of money as a plain decimal string: no rounding, no exponent."""
 
     def to_representation(self, value: Any) -> str:
-        text = f"{value:f}"
-        return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+        return plain_decimal(value)
 
 
 class SumsSerializer(serializers.Serializer[Any]):

@@ -1,15 +1,20 @@
 """A trace and its steps as JSON documents: what the download and the API give out. Money is text, never a float."""
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from core.formats import instant, plain_decimal
 from traces.models import Span, Trace
 from traces.selectors.detail import StepContent
 
 
-def amount(value: Decimal | None) -> str | None:
-    """A decimal string without exponent, or None for unknown."""
-    return None if value is None else f"{value:f}"
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else plain_decimal(value)
+
+
+def _instant(value: dt.datetime | None) -> str | None:
+    return None if value is None else instant(value)
 
 
 def trace_data(trace: Trace) -> dict[str, Any]:
@@ -18,10 +23,10 @@ def trace_data(trace: Trace) -> dict[str, Any]:
         "trace_id": trace.trace_id,
         "name": trace.name,
         "status": trace.status,
-        "started_at": trace.started_at.isoformat(),
-        "ended_at": trace.ended_at.isoformat() if trace.ended_at else None,
+        "started_at": _instant(trace.started_at),
+        "ended_at": _instant(trace.ended_at),
         "duration_ms": trace.duration_ms,
-        "cost_usd": amount(trace.cost_usd),
+        "cost_usd": _amount(trace.cost_usd),
         "calls": trace.call_count,
         "unpriced_calls": trace.unpriced_calls,
         "step_count": trace.span_count,
@@ -51,8 +56,8 @@ def span_data(span: Span) -> dict[str, Any]:
         "name": span.name,
         "type": span.kind,
         "status": span.status,
-        "started_at": span.started_at.isoformat(),
-        "ended_at": span.ended_at.isoformat() if span.ended_at else None,
+        "started_at": _instant(span.started_at),
+        "ended_at": _instant(span.ended_at),
         "duration_ms": span.duration_ms,
         "first_token_ms": span.first_token_ms,
         "provider": span.provider,
@@ -64,7 +69,7 @@ def span_data(span: Span) -> dict[str, Any]:
         "cache_read_input_tokens": span.cache_read_input_tokens,
         "cache_write_input_tokens": span.cache_write_input_tokens,
         "reasoning_output_tokens": span.reasoning_output_tokens,
-        "cost_usd": amount(span.cost_usd),
+        "cost_usd": _amount(span.cost_usd),
         "price_status": span.price_status or None,
         "is_cache_hit": span.is_cache_hit,
         "error_type": span.error_type,

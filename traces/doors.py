@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from core import crypto
 from core.api import throttling
 from core.errors import DomainError
+from core.formats import plain_decimal
 from costs.services.record_costs import record_costs
 from projects.authentication import KeyAuth, authenticate_key, key_from_request
 from projects.models import ApiKey
@@ -312,4 +313,4 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
 
 
 def _amount(cost: Any) -> str | None:
-    return None if cost is None else format(cost, "f")
+    return None if cost is None else plain_decimal(cost)

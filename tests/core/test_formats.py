@@ -1,6 +1,6 @@
 """How figures are written: exact vectors of every rule, and the cells made from them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -287,3 +287,24 @@ def test_times_are_machine_readable() -> None:
         'title="2026-11-20 14:28:19 UTC">4 min ago</time></time-ago>'
     )
     assert _render("{{ at|clock }}", at=None) == "—"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0.000660000000", "0.00066"),
+        ("6.6E-4", "0.00066"),
+        ("0.000000000001", "0.000000000001"),
+        ("0E-12", "0"),
+        ("1200", "1200"),
+        ("1.2E+3", "1200"),
+        ("-0.10", "-0.1"),
+    ],
+)
+def test_decimals_for_programs_have_every_digit_and_no_exponent(value: str, text: str) -> None:
+    assert formats.plain_decimal(Decimal(value)) == text
+
+
+def test_instants_for_programs_are_utc_with_a_z() -> None:
+    moment = datetime(2026, 11, 20, 14, 30, 0, 5, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert formats.instant(moment) == "2026-11-20T09:00:00.000005Z"

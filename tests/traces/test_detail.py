@@ -343,7 +343,7 @@ def test_download_holds_the_trace_with_what_was_said(reader, steps):
     payload_for(steps["plan"], input="hello", output={"n": 1})
     response = reader.get(f"{URL}trace.json")
     document = json.loads(b"".join(response.streaming_content))
-    assert document["cost_usd"] == "0.018600000000"
+    assert document["cost_usd"] == "0.0186"
     assert [step["id"] for step in document["steps"]] == ["plan", "root", "tool"]
     assert document["steps"][0]["payload"] == {"input": "hello", "output": {"n": 1}}
     assert document["steps"][2]["payload"] is None
