@@ -16,27 +16,10 @@ from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
 from genai_prices.units import UnitDef, _get_registry
 
+from costs.provider_names import ALIASES
+
 Context = tuple[tuple[str, str], ...]
 
-# Names seen in gen_ai.provider.name, gen_ai.system and llm.provider that mean one of the
-# catalogue's providers.
-PROVIDER_ALIASES = {
-    "azure.ai.openai": "azure", "azure.ai.inference": "azure", "az.ai.openai": "azure",
-    "az.ai.inference": "azure", "azure_openai": "azure", "azure-openai": "azure",
-    "azure_ai": "azure", "azureopenai": "azure", "aws.bedrock": "aws", "bedrock": "aws",
-    "aws_bedrock": "aws", "amazon_bedrock": "aws", "amazon-bedrock": "aws",
-    "bedrock_converse": "aws", "amazon.bedrock": "aws", "gcp.vertex_ai": "google",
-    "gcp.gemini": "google", "gcp.gen_ai": "google", "vertex_ai": "google", "vertexai": "google",
-    "vertex-ai": "google", "gemini": "google", "google_genai": "google",
-    "google-genai": "google", "google_vertexai": "google", "google-vertex": "google",
-    "google.generative-ai": "google", "x_ai": "x-ai", "xai": "x-ai", "mistral_ai": "mistral",
-    "mistralai": "mistral", "mistral-ai": "mistral", "together_ai": "together",
-    "together-ai": "together", "togetherai": "together", "fireworks_ai": "fireworks",
-    "fireworks-ai": "fireworks", "moonshot": "moonshotai", "moonshot_ai": "moonshotai",
-    "perplexity_ai": "perplexity", "voyage": "voyageai", "openai.responses": "openai",
-    "openai.chat": "openai", "claude": "anthropic", "deepseek_ai": "deepseek",
-    "cohere_chat": "cohere", "github_copilot": "github-copilot",
-}  # fmt: skip
 SELF_HOSTED = {
     "custom", "custom_openai", "huggingface_local", "llama.cpp", "llama_cpp", "llamacpp",
     "llamafile", "lm-studio", "lm_studio", "lmstudio", "local", "localai", "mlx", "ollama",
@@ -199,7 +182,7 @@ class Catalogue:
         name = provider.strip().lower()
         if name in SELF_HOSTED:
             return "self_hosted"
-        name = PROVIDER_ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         is_router = name in ROUTERS
         if name and not is_router and name not in self._providers:
             return "unknown_provider"
@@ -213,7 +196,7 @@ class Catalogue:
 
     def _match(self, name: str, model: str) -> Match | None:
         prefix, slash, rest = model.partition("/")
-        prefix = PROVIDER_ALIASES.get(prefix, prefix)
+        prefix = ALIASES.get(prefix, prefix)
         if name:
             provider = self._providers[name]
             found = self._model(provider, model)
