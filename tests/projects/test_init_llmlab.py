@@ -46,6 +46,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     return call
 
 
+def test_an_organisation_without_a_latin_letter_is_created_once(run: Any) -> None:
+    for _ in range(2):
+        run(**{**FULL, "ORG": "日本"})
+    organization = Organization.objects.get()
+    assert (organization.name, organization.slug) == ("日本", "team")
+    assert Project.objects.count() == ApiKey.objects.count() == 1
+
+
 def test_everything_is_created_once(run: Any) -> None:
     first = run(**FULL)
     second = run(**{**FULL, "PASSWORD": "another password"})

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.text import slugify
 
 from accounts.models import Membership, Organization, Role, User
@@ -71,7 +72,10 @@ class Command(BaseCommand):
         return user
 
     def _organization(self, name: str, user: User) -> Organization:
-        organization = Organization.objects.filter(slug=slugify(name)[:60]).first()
+        # A name without a letter for a slug (日本) is known by itself, among the account's own.
+        slug = slugify(name)[:60]
+        known = Q(slug=slug) if slug else Q(name=name.strip(), memberships__user=user)
+        organization = Organization.objects.filter(known).first()
         if organization is None:
             organization = create_organization(name=name, owner=user)
             self.stdout.write(f"Organisation {organization.slug} is created.")
