@@ -21,7 +21,8 @@ from core import crypto
 from core.api import throttling
 from core.errors import DomainError
 from core.formats import plain_decimal
-from costs.services.record_costs import record_costs
+from costs.services.record_costs import Recorded, record_costs
+from costs.usage import ChargeableCall
 from projects.authentication import KeyAuth, authenticate_key, key_from_request
 from projects.models import ApiKey
 from traces.ingest.bodies import read_body
@@ -278,38 +279,34 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
         for call in calls:
             call.api_key_id = str(auth.key_id)
         recorded = record_costs(project_id=auth.project_id, calls=calls, now=now)
-        rows = {row.record_id: row for row in recorded.rows}
-        seen = set(recorded.duplicates)
-        results = [
-            {
-                "id": call.record_id,
-                "status": 200 if call.record_id in seen else 201,
-                "result": "duplicate" if call.record_id in seen else "stored",
-                **(
-                    {
-                        "cost_usd": _amount(rows[call.record_id].cost_usd),
-                        "price_status": rows[call.record_id].price_status,
-                    }
-                    if call.record_id in rows
-                    else {}
-                ),
-            }
-            for call in calls
-        ]
-        results += [
-            {
-                "index": r.index,
-                "id": r.span_id,
-                "status": 400,
-                "result": "rejected",
-                "code": r.code,
-                "detail": r.detail,
-            }
-            for r in rejections
-        ]
-        return _json({"results": results}, 207)
+        return _json({"results": _cost_results(calls, rejections, recorded)}, 207)
 
     return _guarded(work, _refuse_json)
+
+
+def _cost_results(
+    calls: list[ChargeableCall], rejections: list[Rejection], recorded: Recorded
+) -> list[dict[str, Any]]:
+    """One result per record, in the order of the upload."""
+    refused = {r.index: r for r in rejections}
+    fresh = {row.record_id: row for row in recorded.rows}
+    following = iter(calls)
+    results: list[dict[str, Any]] = []
+    for index in range(len(calls) + len(rejections)):
+        if (bad := refused.get(index)) is not None:
+            outcome = {"status": 400, "result": "rejected", "code": bad.code, "detail": bad.detail}
+            results.append({"index": index, "id": bad.span_id, **outcome})
+            continue
+        record_id = next(following).record_id
+        # The second of two with one id is a duplicate, too.
+        row = fresh.pop(record_id, None)
+        if row is None:
+            outcome = {"status": 200, "result": "duplicate"}
+        else:
+            amounts = {"cost_usd": _amount(row.cost_usd), "price_status": row.price_status}
+            outcome = {"status": 201, "result": "stored", **amounts}
+        results.append({"index": index, "id": record_id, **outcome})
+    return results
 
 
 def _amount(cost: Any) -> str | None:

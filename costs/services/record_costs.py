@@ -116,10 +116,12 @@ def record_costs(
 ) -> Recorded:
     """Store bare cost records (no span behind them) exactly once by `record_id`, in one transaction.
 
-    An id that was seen before, also under another time, changes nothing. A project's bare records are written one
-    batch at a time (advisory lock), because a partitioned table cannot hold a unique key without its time.
+    An id that was seen before, also in this batch or under another time, changes nothing. A project's bare records are
+    written one batch at a time (advisory lock), because a partitioned table cannot hold a unique key without its time.
     """
-    by_id = {call.record_id: call for call in calls}
+    by_id: dict[str, ChargeableCall] = {}
+    for call in calls:
+        by_id.setdefault(call.record_id, call)
     rows = price_calls(list(by_id.values()), now=now)
     ensure_partitions({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
     with transaction.atomic(), connection.cursor() as cursor:

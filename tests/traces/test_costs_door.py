@@ -87,6 +87,21 @@ def test_the_same_id_again_changes_nothing(client: Client, project: Project, key
     assert everything() == before
 
 
+def test_results_stand_in_the_order_of_the_upload(
+    client: Client, project: Project, key: str
+) -> None:
+    first, again = record("a", cost_usd="1"), record("a", cost_usd="5")
+    found = send(client, key, project, record("b"), {}, first, again, record("b")).json()["results"]
+    assert [(r["index"], r["id"], r["status"], r["result"]) for r in found] == [
+        (0, "b", 201, "stored"),
+        (1, "", 400, "rejected"),
+        (2, "a", 201, "stored"),
+        (3, "a", 200, "duplicate"),
+        (4, "b", 200, "duplicate"),
+    ]
+    assert CostRecord.objects.get(project=project, record_id="a").client_cost_usd == 1
+
+
 def test_the_same_id_in_another_project_is_its_own(
     client: Client, project: Project, key: str
 ) -> None:

@@ -32,25 +32,23 @@ def decode_costs(
     """The calls to record and the items refused; `now` is when the request arrived. Raises
     BodyError or TooManyItemsError for the body as a whole.
 
-    The same id twice: the later item wins.
+    Both are kept of two with the same id: as in two uploads, the ledger takes the first.
     """
     items = list_of(load_json(body), "costs", "id")
     if len(items) > limits.max_spans:
         raise TooManyItemsError(
             f"The upload holds {len(items)} costs, more than {limits.max_spans}.", fields=["costs"]
         )
-    calls: dict[str, ChargeableCall] = {}
-    rejections = []
+    calls, rejections = [], []
     for index, item in enumerate(items):
         try:
-            call = _call(item, f"costs[{index}]", limits, window)
-            calls[call.record_id] = call
+            calls.append(_call(item, f"costs[{index}]", limits, window))
         except FieldError as error:
             shown = short_text(item.get("id"), 128) if type(item) is dict else ""
             rejections.append(
                 Rejection(index=index, span_id=shown, code="invalid_field", detail=error.detail)
             )
-    return list(calls.values()), rejections
+    return calls, rejections
 
 
 def _call(item: Any, path: str, limits: Limits, window: Window) -> ChargeableCall:
