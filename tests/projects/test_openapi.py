@@ -1,5 +1,7 @@
 """The OpenAPI document: without a warning for our part, served with its reader."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +28,19 @@ def test_document_has_no_warnings() -> None:
     }
     assert document["openapi"] == "3.1.0"
     assert set(document["components"]["securitySchemes"]) >= {"apiKey", "apiKeyHeader"}
+
+
+@pytest.mark.django_db
+def test_document_has_the_doors(client: Client) -> None:
+    document = client.get("/api/v1/openapi.json").json()
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    assert sorted(paths["/api/v1/projects/{project}/traces"]) == ["get", "post"]
+    assert sorted(paths["/api/v1/projects/{project}/costs"]) == ["get", "post"]
+    assert sorted(paths["/v1/traces"]) == ["post"]
+    named = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
+    assert set(named) <= set(schemas)
+    ids = [item["operationId"] for path in paths.values() for item in path.values()]
+    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.django_db
