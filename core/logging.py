@@ -15,12 +15,8 @@ def redact(text: str) -> str:
     return _SECRET.sub(lambda m: f"{m.group(1) or m.group(2) or m.group(3)}[redacted]", text)
 
 
-class RedactSecrets(logging.Filter):
-    """Redacts the formatted message of every record."""
+class RedactingFormatter(logging.Formatter):
+    """Redacts what is written: message, arguments and traceback alike."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        clean = redact(message)
-        if clean != message:
-            record.msg, record.args = clean, None
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
