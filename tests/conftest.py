@@ -54,14 +54,25 @@ def _loopback_only() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """After the migrations: day partitions of the last week and the next days."""
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """After the migrations: day partitions of the last week and the next days.
+
+    At the end, sessions that threads of the code under test left open are closed, so that the database can be dropped.
+    """
+    from django.db import connection
+
     from core import partitions
 
     today = dt.datetime.now(dt.UTC).date()
     with django_db_blocker.unblock():
         partitions.ensure_ahead(today)
         partitions.ensure_days(today - dt.timedelta(days=back) for back in range(2, BACK_DAYS + 1))
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(autouse=True)

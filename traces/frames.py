@@ -1,8 +1,8 @@
 """What an open trace page is sent: a frame of HTML pieces with ids, from the reader's sequence number to the newest.
 
 A frame holds the facts, the cost card, the axis and every row that may look different: steps that changed, the ones
-above them (sums, folding) and below them (level, parent). More than 50 rows become a "read again" mark. Building one
-needs only the trace's present state, so any reader at any point can be brought up to date.
+above them (sums, folding) and those below a step that took a new place (level, parent). More than 50 rows become a
+"read again" mark. Building one needs only the trace's present state, so any reader can be brought up to date.
 """
 
 import datetime as dt
@@ -95,8 +95,10 @@ def changed_rows(layout: Layout, from_seq: int) -> list[Row]:
     below: set[str] = set()
     for row in layout.rows:  # parents come before their children
         span_id = row.step.span_id
-        if row.step.seq > from_seq or row.parent_id in below:
+        is_moved = row.step.placed_seq > from_seq or row.parent_id in below
+        if is_moved:
             below.add(span_id)
+        if is_moved or row.step.seq > from_seq:
             wanted.add(span_id)
             at = row.parent_id
             while at and at not in wanted:

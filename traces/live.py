@@ -6,6 +6,7 @@ per (from, to) and handed to every reader. A feed lives as long as somebody watc
 
 import asyncio
 import datetime as dt
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
+from django.db import DatabaseError
 from django.utils import timezone
 
 from projects.models import Project
@@ -21,6 +23,7 @@ from traces.models import Trace
 from traces.selectors import detail
 from traces.waterfall import Layout, StepFacts, lay_out
 
+logger = logging.getLogger(__name__)
 MIN_INTERVAL = 0.25  # at most four frames a second
 SAFETY_INTERVAL = 5.0  # a hint may be lost
 CPU_SHARE = 0.2  # of one core for one feed at most: dear traces are read less often
@@ -116,8 +119,14 @@ class Feed:
         while True:
             started = time.monotonic()
             self._hinted.clear()
-            async with self._lock:
-                changed = await database_sync_to_async(self.state.advance)()
+            try:
+                async with self._lock:
+                    changed = await database_sync_to_async(self.state.advance)()
+            except DatabaseError as error:
+                # The next hint or the safety interval tries again; the readers keep what they have.
+                logger.warning("traces.live.storage_away: %s", type(error).__name__)
+                await asyncio.sleep(SAFETY_INTERVAL / 5)
+                continue
             self._ready.set()
             if changed:
                 await asyncio.gather(*(listener() for listener in list(self.listeners)))

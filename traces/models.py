@@ -138,7 +138,10 @@ class Span(TenantModel):
     finish_reason = models.CharField(max_length=40, blank=True)
     dialect = models.CharField(max_length=30, blank=True)
     flags = ArrayField(models.CharField(max_length=40), default=list)
+    # The trace's seq when this step last changed, and when it took its place in the tree: a page that has the place
+    # needs nothing of the steps below.
     seq = models.BigIntegerField(default=0)
+    placed_seq = models.BigIntegerField(default=0)
     received_at = models.DateTimeField()
 
     class Meta:

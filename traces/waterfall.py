@@ -45,6 +45,7 @@ class StepFacts:
     error_type: str
     finish_reason: str
     seq: int
+    placed_seq: int
 
     @property
     def model(self) -> str:

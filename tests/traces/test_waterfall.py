@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from traces.frames import changed_rows
 from traces.waterfall import (
     BACKWARDS,
     CYCLE,
@@ -37,6 +38,7 @@ def step(
         "provider": "", "request_model": "", "response_model": "", "operation": "", "input_tokens": None,
         "output_tokens": None, "cost_usd": None, "price_status": "", "has_cost_record": False,
         "is_cache_hit": False, "error_type": "", "finish_reason": "", "seq": 1,
+        "placed_seq": 1,
     }  # fmt: skip
     if "cost" in more:
         cost = more.pop("cost")
@@ -234,3 +236,10 @@ def test_axis_steps_are_round(length, expected):
 def test_element_ids_fit_html_for_any_span_id():
     assert dom_id('"><script>') != dom_id("other")
     assert dom_id("a b\n\"'<>").removeprefix("step-").isalnum()
+
+
+def test_a_frame_resends_the_steps_below_only_when_a_step_moved() -> None:
+    ended = laid(step("root", seq=2), step("a", "root"), step("b", "a"))
+    assert [row.step.span_id for row in changed_rows(ended, 1)] == ["root"]
+    arrived = laid(step("root", seq=2, placed_seq=2), step("a", "root"), step("b", "a"))
+    assert [row.step.span_id for row in changed_rows(arrived, 1)] == ["root", "a", "b"]

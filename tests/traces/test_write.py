@@ -112,6 +112,17 @@ def test_a_running_step_is_counted_once_when_it_ends(project: Project) -> None:
     assert_ledger_is_exact(project)
 
 
+def test_an_update_keeps_the_place_a_step_took(project: Project) -> None:
+    context = context_for(project)
+    write_spans(context, [span("a", status="running", ended_at=None, kind="agent")], now=NOW)
+    write_spans(context, [llm("b", parent_span_id="a")], now=NOW)
+    write_spans(context, [span("a", kind="agent")], now=NOW)
+    assert list(Span.objects.order_by("span_id").values_list("span_id", "seq", "placed_seq")) == [
+        ("a", 3, 1),
+        ("b", 2, 2),
+    ]
+
+
 def test_a_late_running_message_does_not_reopen_an_ended_step(project: Project) -> None:
     write_spans(context_for(project), [llm("a")], now=NOW)
     late = write_spans(context_for(project), [llm("a", status="running", ended_at=None)], now=NOW)

@@ -250,7 +250,10 @@ class Batch:
         running.delete_rows(cursor, self.context, list(self.previous.values()))
         rows = [self.rows[key] for key in self.spans]
         for key, row in zip(self.spans, rows, strict=True):
-            row.seq = seq_of[row.trace_id]
+            row.seq = row.placed_seq = seq_of[row.trace_id]
+            before = self.previous.get(key)
+            if before is not None and before.parent_span_id == row.parent_span_id:
+                row.placed_seq = before.placed_seq
             row.has_cost_below = key in family.below
             row.is_twin = key in self.twins
             if cost := self.costs.get(key):

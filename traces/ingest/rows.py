@@ -52,6 +52,7 @@ class SpanRow(msgspec.Struct, kw_only=True):
     dialect: str
     flags: list[str]
     seq: int
+    placed_seq: int
     received_at: dt.datetime
 
 
@@ -102,6 +103,7 @@ def span_row(span: NormalSpan, *, now: dt.datetime) -> SpanRow:
         dialect=span.dialect,
         flags=list(span.flags),
         seq=0,
+        placed_seq=0,
         received_at=now,
     )
 
