@@ -35,7 +35,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_known(self) -> bool:
         """Whether the sender counted anything at all."""
-        return self.input_tokens is not None or self.output_tokens is not None or self.web_searches > 0
+        return (
+            self.input_tokens is not None or self.output_tokens is not None or self.web_searches > 0
+        )
 
 
 class ChargeableCall(msgspec.Struct, kw_only=True):
