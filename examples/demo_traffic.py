@@ -2,8 +2,9 @@
 
 Settings come from the environment: LLMLAB_URL (else LLMLAB_BASE_URL), LLMLAB_API_KEY_FILE (a file
 that holds the key; else demo/api_key in LLMLAB_DATA_DIR), LLMLAB_PROJECT, SIMULATOR_URL,
-DEMO_INTERVAL (seconds between runs). Servers that restart are waited for; nothing
-here ends the process but a signal.
+DEMO_INTERVAL (seconds between runs). Without the latter it is busy for the first ten minutes, when
+somebody is looking, and then slows down, so that today stays like the days before. Servers that
+restart are waited for; nothing here ends the process but a signal.
 """
 
 import logging
@@ -12,6 +13,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from examples.demo.live import LiveRun
@@ -23,6 +25,7 @@ MOST_AT_ONCE = 3
 OTLP_SHARE = 0.2
 LONGEST_PAUSE = 30.0
 PARTING_SECONDS = 6.0
+BUSY_SECONDS, BUSY_INTERVAL, CALM_INTERVAL = 600.0, 4.0, 90.0
 
 
 class Traffic:
@@ -34,7 +37,8 @@ class Traffic:
         self.project = environ.get("LLMLAB_PROJECT", "support-copilot")
         folder = Path(environ.get("LLMLAB_DATA_DIR", "var")) / "demo"
         self.key_file = Path(environ.get("LLMLAB_API_KEY_FILE") or folder / "api_key")
-        self.interval = float(environ.get("DEMO_INTERVAL", "4"))
+        self.interval = float(environ.get("DEMO_INTERVAL") or 0)
+        self.started = time.monotonic()
         self.providers = Providers(environ.get("SIMULATOR_URL", "http://127.0.0.1:8900"))
         self.stop = threading.Event()
         self.chance = random.Random()
@@ -47,9 +51,13 @@ class Traffic:
         while not self.stop.is_set():
             if self._is_ready() and self._slots.acquire(blocking=False):
                 threading.Thread(target=self._run, daemon=True).start()
-            self.stop.wait(self._pause or self.interval * self.chance.uniform(0.75, 1.25))
+            self.stop.wait(self._pause or self._interval() * self.chance.uniform(0.75, 1.25))
         for _ in range(MOST_AT_ONCE):  # runs that have begun may end, so that none stays "running"
             self._slots.acquire(timeout=PARTING_SECONDS / MOST_AT_ONCE)
+
+    def _interval(self) -> float:
+        is_new = time.monotonic() - self.started < BUSY_SECONDS
+        return self.interval or (BUSY_INTERVAL if is_new else CALM_INTERVAL)
 
     def _is_ready(self) -> bool:
         """Whether there is a key and a provider; says once what is missing and waits longer each
