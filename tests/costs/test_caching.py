@@ -1,4 +1,4 @@
-"""Cached cost answers: kept while nothing changes, never stale after a call (without Redis: tests/core/test_cache.py)."""
+"""Cached cost answers: kept while nothing changes, never stale after a call (Redis away: tests/core/test_cache.py)."""
 
 import datetime as dt
 from decimal import Decimal
