@@ -58,7 +58,8 @@ class DomainErrorMiddleware:
 
 
 def _refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
-    if speaks_json(request):
+    # htmx shows no page for a refusal: the panel or a toast says its words.
+    if speaks_json(request) or request.headers.get("HX-Request"):
         body = {"detail": error.detail, "code": error.code, "fields": list(error.fields)}
         return JsonResponse(body, status=error.status)
     if error.status >= 500:  # nothing that asks the database: no context processor

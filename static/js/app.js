@@ -5,6 +5,7 @@ import "./chart_tip.js";
 import "./tree_nav.js";
 import "./copy_button.js";
 import "./toast_region.js";
+import "./panel_errors.js";
 import "./dialogs.js";
 import "./pop_menu.js";
 import "./filter_list.js";

@@ -1,6 +1,15 @@
 // <toast-region id="toasts">: messages leave after 8 s (not while hovered or focused); errors stay until closed.
 // Fed by the page, by hx-swap-oob="beforeend:#toasts", by HX-Trigger {"toast": {text, level, detail}} and by failed requests.
+// What nobody asked for by hand says nothing here: panels show their own error, polls try again, the live badge tells.
+import { icon } from "./icon.js";
+import { panelOf } from "./panel_errors.js";
+
 const STAY = 8000;
+
+function isSilent(event) {
+  const { requestConfig } = event.detail;
+  return Boolean(panelOf(event)) || (requestConfig?.verb === "get" && !requestConfig.triggeringEvent?.isTrusted);
+}
 
 class ToastRegion extends HTMLElement {
   connectedCallback() {
@@ -14,9 +23,8 @@ class ToastRegion extends HTMLElement {
       if (e.target.closest("[data-toast-close]")) e.target.closest(".toast").remove();
     });
     document.body.addEventListener("toast", (e) => this.add(e.detail));
-    document.body.addEventListener("htmx:responseError", (e) => this.failed(e.detail.xhr));
-    document.body.addEventListener("htmx:sendError", () =>
-      this.add({ level: "error", text: "Not saved: the server cannot be reached.", detail: "Check the connection and try again." }));
+    document.body.addEventListener("htmx:responseError", (e) => { if (!isSilent(e)) this.failed(e.detail.xhr); });
+    document.body.addEventListener("htmx:sendError", (e) => { if (!isSilent(e)) this.unreachable(e.detail.requestConfig); });
   }
 
   start(toast) {
@@ -26,6 +34,11 @@ class ToastRegion extends HTMLElement {
       else toast.remove();
     };
     toast.timer = setTimeout(leave, STAY);
+  }
+
+  unreachable(request) {
+    const text = `${request?.verb === "get" ? "Not loaded" : "Not saved"}: the server cannot be reached.`;
+    this.add({ level: "error", text, detail: "Check the connection and try again." });
   }
 
   failed(xhr) {
@@ -50,16 +63,6 @@ class ToastRegion extends HTMLElement {
     }
   }
 
-  icon(name) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("class", "ico");
-    svg.setAttribute("aria-hidden", "true");
-    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-    use.setAttribute("href", `${this.dataset.icons}#${name}`);
-    svg.append(use);
-    return svg;
-  }
-
   add({ text = "", level = "success", detail = "" }) {
     const [tone, icon] = {
       error: ["bad", "circle-alert"], warning: ["warn", "triangle-alert"], info: ["info", "info"],
@@ -72,8 +75,8 @@ class ToastRegion extends HTMLElement {
     const close = Object.assign(document.createElement("button"), { type: "button", className: "btn ghost icon" });
     close.dataset.toastClose = "";
     close.setAttribute("aria-label", "Close message");
-    close.append(this.icon("x"));
-    toast.append(this.icon(icon), words, close);
+    close.append(icon("x"));
+    toast.append(icon(icon), words, close);
     this.append(toast);
   }
 }
