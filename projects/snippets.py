@@ -1,4 +1,7 @@
-"""Code to send the first trace with: real address, real project, real key."""
+"""Code to send the first trace with: real address, real project, real key.
+
+Each has been pasted and run as it is; what calls a model wants OPENAI_API_KEY, like any program of that vendor.
+"""
 
 import datetime as dt
 import json
@@ -37,7 +40,7 @@ def snippets(*, base_url: str, project: str, key: str, now: dt.datetime) -> list
         Snippet(
             "javascript",
             "JavaScript",
-            "npm install @opentelemetry/sdk-node @opentelemetry/exporter-trace-otlp-proto"
+            "npm install openai @opentelemetry/sdk-node @opentelemetry/exporter-trace-otlp-proto"
             " @opentelemetry/instrumentation-openai",
             _javascript(base_url, key),
         ),
@@ -78,9 +81,10 @@ OpenAI().chat.completions.create(
 
 
 def _javascript(base_url: str, key: str) -> str:
-    return f"""import {{ NodeSDK }} from "@opentelemetry/sdk-node";
-import {{ OTLPTraceExporter }} from "@opentelemetry/exporter-trace-otlp-proto";
-import {{ OpenAIInstrumentation }} from "@opentelemetry/instrumentation-openai";
+    # CommonJS: instrumentation cannot reach into ES modules without a loader flag for node.
+    return f"""const {{ NodeSDK }} = require("@opentelemetry/sdk-node");
+const {{ OTLPTraceExporter }} = require("@opentelemetry/exporter-trace-otlp-proto");
+const {{ OpenAIInstrumentation }} = require("@opentelemetry/instrumentation-openai");
 
 const sdk = new NodeSDK({{
   traceExporter: new OTLPTraceExporter({{
@@ -89,7 +93,15 @@ const sdk = new NodeSDK({{
   }}),
   instrumentations: [new OpenAIInstrumentation()],
 }});
-sdk.start();"""
+sdk.start();
+
+const OpenAI = require("openai"); // after sdk.start()
+new OpenAI().chat.completions
+  .create({{
+    model: "gpt-4o-mini",
+    messages: [{{ role: "user", content: "ping" }}],
+  }})
+  .finally(() => sdk.shutdown());"""
 
 
 def _curl(base_url: str, project: str, key: str, now: dt.datetime) -> str:
