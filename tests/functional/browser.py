@@ -1,7 +1,7 @@
-"""Debian's Chromium for functional tests: pages of a signed-in person in any theme and width, and an audit of what they show.
+"""Debian's Chromium for functional tests: tabs of a person in any theme and width, and an audit of what they show.
 
-Playwright's synchronous interface keeps an event loop running in its thread, which Django's ORM and pytest-asyncio rightly
-refuse to share. It therefore lives in a thread of its own: tests hold `Remote` objects, whose every use happens over there.
+Playwright's synchronous interface keeps an event loop running in its thread, which Django's ORM and pytest-asyncio
+rightly refuse to share. So it lives in a thread of its own; tests hold `Remote` objects, whose every use happens there.
 """
 
 import json
@@ -21,10 +21,15 @@ from playwright.sync_api import sync_playwright
 from tests.functional.server import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 HEIGHTS = {1440: 900, 390: 844}
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 # `preload` would fetch our style sheets again by XMLHttpRequest; they are readable as they are.
@@ -36,6 +41,8 @@ RUN_AXE = """axe.run(document, {
 WATCH_CSP = """window.cspViolations = [];
 addEventListener('securitypolicyviolation', event =>
   window.cspViolations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`));"""
+# Two frames: what a resize or a theme set in motion has been drawn.
+DRAWN = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(0))))"
 OVERFLOW = "[document.documentElement.scrollWidth, window.innerWidth]"
 
 
@@ -100,13 +107,14 @@ PageFor = Callable[..., Remote]
 
 @pytest.fixture
 def page_for(browser: Remote, server: Server) -> Iterator[PageFor]:
-    """`page_for(user or None, theme="light", width=1440, **context)`: an empty tab; its requests start at `server.url`."""
+    """`page_for(user or None, theme="light", width=1440, **context)`: an empty tab; paths start at `server.url`."""
     contexts: list[Remote] = []
 
     def open_page(user: Any = None, theme: str = "light", width: int = 1440, **more: Any) -> Remote:
         context = browser.new_context(
             base_url=server.url,
             color_scheme=theme,
+            reduced_motion="reduce",  # or colours are measured half way between two themes
             viewport={"width": width, "height": HEIGHTS.get(width, 900)},
             **more,
         )
@@ -174,6 +182,7 @@ def audit(page: Remote, *, allow: int | None = None) -> list[str]:
     problems = [text for text in found if not _is_expected(text, page.url, allow)]
     found.clear()
     session = page.context.new_cdp_session(page)
+    evaluate(session, DRAWN)
     problems += [f"csp: {text}" for text in evaluate(session, "window.cspViolations.splice(0)")]
     evaluate(session, f"{AXE}; 0")
     problems += json.loads(evaluate(session, RUN_AXE))

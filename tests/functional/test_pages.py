@@ -1,0 +1,202 @@
+"""Every page in Chromium, light and dark, desk and phone: axe-core, security policy, console, requests, reflow."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.factories.projects import ProjectFactory
+from tests.functional.browser import PageFor, Remote, audit, expect
+from tests.traces.spans import context_for, llm, span
+from tests.world import World, make_world
+from traces.ingest.write import write_spans
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+WIDTHS = (1440, 390)
+THEMES = ("light", "dark")
+ANONYMOUS = (
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/confirm-email/",
+)
+OWNER = (
+    "/projects/",
+    "/projects/?status=archived",
+    "/projects/new/",
+    "/projects/checkout/setup/",
+    "/projects/quiet/setup/",
+    "/projects/checkout/settings/",
+    "/projects/checkout/settings/api-keys/",
+    "/projects/checkout/settings/api-keys/new/",
+    "/projects/checkout/settings/danger/",
+    "/organizations/{organization}/members/",
+    "/organizations/{organization}/settings/",
+    "/me/",
+    "/accounts/email/",
+    "/accounts/password/change/",
+    "/projects/checkout/dashboard/",
+    "/projects/checkout/dashboard/?full=1&group=model&range=7d",
+    "/projects/quiet/dashboard/",
+    "/projects/checkout/traces/",
+    "/projects/quiet/traces/",
+    "/projects/checkout/traces/t1/?step=call",
+)
+OPERATOR = ("/admin/", "/admin/system/")
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    """The usual small world, a project without data, and a week of calls: many, failed, unpriced, without a cost."""
+    world = make_world()
+    ProjectFactory(organization=world.organization, slug="quiet", name="Quiet " + "name " * 11)
+    now = timezone.now()
+    for day in range(6):
+        at = now - dt.timedelta(days=day, minutes=30)
+        write_spans(context_for(world.project), list(_steps(f"day{day}", at)), now=now)
+    return world
+
+
+def _steps(trace_id: str, at: dt.datetime) -> Iterator[Any]:
+    yield span("root", trace_id=trace_id, kind="agent", name="weekly-report", started_at=at)
+    models = (
+        "gpt-5-mini",
+        "claude-sonnet-4-5",
+        "text-embedding-3-small",
+        "nobody-knows-this-model-70b",
+    )
+    for number, model in enumerate(models):
+        yield llm(
+            f"call{number}",
+            trace_id=trace_id,
+            parent_span_id="root",
+            started_at=at,
+            request_model=model,
+            response_model=model,
+            status="error" if number == 1 else "ok",
+        )
+
+
+def _audit_looks(page: Remote, path: str, *, allow: int | None = None) -> list[str]:
+    """The page as loaded in each theme, at each width."""
+    problems = []
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        page.goto(path)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            found = audit(page, allow=allow)
+            problems += [f"{path} at {width}, {theme}: {text}" for text in found]
+    return problems
+
+
+def _audit_all(page: Remote, paths: tuple[str, ...], **names: Any) -> None:
+    problems = []
+    for path in paths:
+        problems += _audit_looks(page, path.format(**names))
+    assert not problems, "\n".join(problems)
+
+
+def test_account_pages_are_clean(page_for: PageFor, world: World) -> None:
+    _audit_all(page_for(), ANONYMOUS)
+
+
+def test_pages_of_an_owner_are_clean(page_for: PageFor, world: World) -> None:
+    _audit_all(page_for(world.people["owner"]), OWNER, **world.names)
+
+
+def test_pages_of_a_viewer_are_clean(page_for: PageFor, world: World) -> None:
+    _audit_all(page_for(world.people["viewer"]), OWNER[:1] + OWNER[3:6])
+
+
+def test_error_pages_are_clean(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["owner"])
+    problems = _audit_looks(page, "/projects/foreign/dashboard/", allow=404)
+    problems += _audit_looks(page, "/projects/checkout/traces/unknown/", allow=404)
+    assert not problems, "\n".join(problems)
+    expect(page.locator("h1")).to_be_visible()
+
+
+def test_audit_sees_what_it_looks_for(page_for: PageFor, world: World) -> None:
+    """Break a page in each way on purpose; an audit that finds nothing proves nothing."""
+    page = page_for(world.people["owner"])
+    page.goto("/projects/")
+    page.evaluate(
+        """() => {
+          document.body.insertAdjacentHTML('beforeend',
+            '<img src="/static/none.png"><div class="broken" style="color: red">a</div>');
+          document.querySelector('.broken').style.marginLeft = '3000px';
+          console.error('on purpose');
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+    found = "\n".join(audit(page))
+    for part in (
+        "axe image-alt: img",
+        "csp: style-src-attr inline",
+        "console error: on purpose",
+        "response 404 GET",
+        "sideways scroll: 3008 px in a window of 1440 px",
+    ):
+        assert part in found
+    page.goto("/projects/")
+    assert audit(page) == []
+
+
+def test_failed_panel_says_so_in_its_place_and_retries(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["owner"])
+    page.goto("/projects/checkout/dashboard/?range=7d")
+    expect(page.locator("#panel-mix .donut")).to_be_visible()
+    page.route("**/panels/mix/**", lambda route: route.abort())
+    page.click("#mix-model")
+    box = page.locator("#panel-mix .panel-error")
+    expect(box).to_have_text("This panel could not be loaded. The server cannot be reached.Retry")
+    expect(page.locator("#panel-mix .donut")).to_be_visible()
+    expect(page.locator("#toasts .toast")).to_have_count(0)
+    page.unroute("**/panels/mix/**")
+    box.get_by_role("button", name="Retry").click()
+    expect(page.locator("#mix-model")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#panel-mix .panel-error")).to_have_count(0)
+
+
+def test_refused_panel_shows_the_servers_words(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["owner"])
+    page.goto("/projects/checkout/dashboard/?range=7d")
+    expect(page.locator("#mix-model")).to_be_visible()
+    page.evaluate(
+        "() => document.querySelector('#mix-model').setAttribute('hx-get', "
+        "'/projects/checkout/dashboard/panels/mix/?range=nonsense')"
+    )
+    page.evaluate("() => htmx.process(document.querySelector('#panel-mix'))")
+    page.click("#mix-model")
+    expect(page.locator("#panel-mix .panel-error")).to_contain_text("range")
+
+
+def test_setup_snippets_are_chosen_by_keyboard_and_without_javascript(
+    page_for: PageFor, world: World
+) -> None:
+    page = page_for(world.people["owner"], java_script_enabled=False)
+    page.goto("/projects/checkout/setup/")
+    expect(page.locator("#code-otel")).to_be_visible()
+    expect(page.locator("#code-python")).to_be_hidden()
+    page.locator("input[value=otel]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#code-python")).to_be_visible()
+    expect(page.locator("#code-otel")).to_be_hidden()
+    page.get_by_role("button", name="Create a key to send with").click()
+    key = page.locator("#raw-key").text_content()
+    assert key.startswith("llmlab_sk_")
+    for name in ("otel", "python", "javascript", "curl"):
+        assert key in page.locator(f"#code-{name}").text_content()
+
+
+def test_operator_pages_answer(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["operator"])
+    for path in OPERATOR:
+        answer = page.goto(path)
+        assert (path, answer.status) == (path, 200)
