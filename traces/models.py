@@ -97,6 +97,11 @@ class Trace(TenantModel):
         return self.trace_id
 
     @property
+    def is_unpriced(self) -> bool:
+        """Some calls have no price and no other one cost anything: the cost is unknown, not $0."""
+        return self.unpriced_calls > 0 and not self.cost_usd
+
+    @property
     def has_root(self) -> bool:
         return bool(self.root_span_id)
 

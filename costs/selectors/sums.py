@@ -34,13 +34,15 @@ class Sums:
 
     @property
     def is_unpriced(self) -> bool:
-        """Calls were made and none of them has a price."""
-        return self.calls > 0 and self.priced_calls == 0
+        """Some calls have no price and no other one cost anything: the spend is unknown, not $0."""
+        return self.unpriced_calls > 0 and self.cost_usd == 0
 
     @property
     def cost_per_call(self) -> Decimal | None:
         """Per priced call: dividing by unpriced ones too would make the unknown look cheap."""
-        return self.cost_usd / self.priced_calls if self.priced_calls > 0 else None
+        if self.is_unpriced or self.priced_calls == 0:
+            return None
+        return self.cost_usd / self.priced_calls
 
     @property
     def error_share(self) -> Decimal | None:

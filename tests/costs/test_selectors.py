@@ -70,6 +70,8 @@ def test_cost_per_call_counts_priced_calls_only() -> None:
     )
     assert Sums(calls=2, unpriced_calls=2).cost_per_call is None
     assert Sums(calls=2, unpriced_calls=2).is_unpriced
+    free_and_unknown = Sums(calls=2, unpriced_calls=1)
+    assert (free_and_unknown.is_unpriced, free_and_unknown.cost_per_call) == (True, None)
     assert not Sums().is_unpriced
 
 

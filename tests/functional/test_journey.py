@@ -10,7 +10,7 @@ import pytest
 
 from accounts.models import User
 from projects.models import Project
-from tests.functional.browser import PageFor, Remote, audit, browser, expect, page_for  # noqa: F401
+from tests.functional.browser import PageFor, Remote, audit, expect
 from tests.functional.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -80,7 +80,7 @@ def _make_project(page: Remote, name: str) -> None:
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
 def test_from_sign_up_to_an_open_step(
-    page_for: PageFor,  # noqa: F811
+    page_for: PageFor,
     server: Server,
     transactional_db: Any,
     theme: str,
