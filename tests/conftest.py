@@ -9,6 +9,7 @@ import pytest
 
 from config.embedded import testing
 
+pytest_plugins = ["tests.tenants"]
 BACK_DAYS = 7
 _services: list[Any] = []
 _connect = socket.socket.connect

@@ -1,4 +1,4 @@
-"""Two tenants and a client per role."""
+"""Fixtures: two tenants and a client per role."""
 
 from types import SimpleNamespace
 from typing import Any
