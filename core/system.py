@@ -21,7 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from core import formats, outbox, partitions
-from core.doctor import QUEUES
+from core.doctor.processes import QUEUES
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from django.db import connection, connections
 from redis import Redis
 
 from config.embedded import free_port
-from core import doctor
-from core.doctor import Level
+from core.doctor import database, machine, outside, processes
+from core.doctor.findings import Finding, Level
 
 
-def levels(findings: list[doctor.Finding]) -> dict[str, Level]:
+def levels(findings: list[Finding]) -> dict[str, Level]:
     return {finding.name: finding.level for finding in findings}
 
 
@@ -32,7 +32,7 @@ def no_database() -> Iterator[None]:
 
 @pytest.mark.django_db
 def test_sound_database_passes_every_check() -> None:
-    found = levels(doctor.database())
+    found = levels(database.database())
     assert set(found.values()) == {Level.OK}
     assert {"database", "pgvector", "migrations", "clock", "partitions of traces_span"} <= set(
         found
@@ -41,7 +41,7 @@ def test_sound_database_passes_every_check() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_unreachable_database_fails_with_the_way_out(no_database: None) -> None:
-    (finding,) = doctor.database()
+    (finding,) = database.database()
     assert finding.level is Level.FAIL
     assert "Connection refused" in finding.detail
     assert finding.advice == "Start it with `make run`, or check DATABASE_URL."
@@ -59,7 +59,7 @@ def test_missing_partition_fails() -> None:
         for day in sorted(days[tables[0]])[-4:]:
             cursor.execute(f'DROP TABLE "{partitions.partition_name(tables[0], day)}"')
     try:
-        assert levels(doctor.database())[f"partitions of {tables[0]}"] is Level.FAIL
+        assert levels(database.database())[f"partitions of {tables[0]}"] is Level.FAIL
     finally:
         partitions.ensure_days(days[tables[0]], tables=[tables[0]])
 
@@ -68,7 +68,7 @@ def test_redis_without_appendonly_and_with_eviction_is_a_warning(settings: Any) 
     with Redis.from_url(settings.REDIS_URL) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            found = levels(doctor.redis())
+            found = levels(processes.redis())
         finally:
             client.config_set("maxmemory-policy", "noeviction")
     assert found == {
@@ -80,11 +80,11 @@ def test_redis_without_appendonly_and_with_eviction_is_a_warning(settings: Any) 
 
 def test_unreachable_redis_fails(settings: Any) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
-    assert levels(doctor.redis()) == {"redis": Level.FAIL}
+    assert levels(processes.redis()) == {"redis": Level.FAIL}
 
 
 def test_installed_packages_are_the_pinned_ones() -> None:
-    assert levels(doctor.packages()) == {"packages": Level.OK}
+    assert levels(machine.packages()) == {"packages": Level.OK}
 
 
 def test_other_version_of_a_package_is_named(settings: Any, tmp_path: Any) -> None:
@@ -92,7 +92,7 @@ def test_other_version_of_a_package_is_named(settings: Any, tmp_path: Any) -> No
     (tmp_path / "requirements.txt").write_text(
         "django==1.0  # old\nno-such-thing==2\n", encoding="utf-8"
     )
-    (finding,) = doctor.packages()
+    (finding,) = machine.packages()
     assert finding.level is Level.FAIL
     assert finding.detail.startswith("django is 5.2")
     assert finding.detail.endswith("pinned 1.0; no-such-thing is missing, pinned 2")
@@ -111,17 +111,17 @@ def test_other_version_of_a_package_is_named(settings: Any, tmp_path: Any) -> No
 def test_secrets(settings: Any, secret: str, keys: list[str], expected: Level) -> None:
     settings.SECRET_KEY = secret
     settings.LLMLAB_ENCRYPTION_KEYS = keys
-    assert levels(doctor.secrets()) == {"secrets": expected}
+    assert levels(machine.secrets()) == {"secrets": expected}
 
 
 def test_base_url_that_is_no_allowed_host_fails(settings: Any) -> None:
     settings.LLMLAB_BASE_URL = "https://llmlab.example"
     settings.ALLOWED_HOSTS = ["localhost"]
-    finding = doctor.address()[0]
+    finding = outside.address()[0]
     assert finding.level is Level.FAIL
     assert finding.advice == "Add llmlab.example to LLMLAB_ALLOWED_HOSTS."
     settings.ALLOWED_HOSTS = [".example"]
-    assert doctor.address()[0].level is Level.OK
+    assert outside.address()[0].level is Level.OK
 
 
 def test_port_of_another_program_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,19 +129,19 @@ def test_port_of_another_program_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
         other.bind(("127.0.0.1", 0))
         other.listen()
         monkeypatch.setenv("PORT", str(other.getsockname()[1]))
-        finding = doctor.address()[1]
+        finding = outside.address()[1]
     assert finding.level is Level.WARN
     assert finding.detail == f"{other_port(finding)} is taken by another program"
 
 
-def other_port(finding: doctor.Finding) -> str:
+def other_port(finding: Finding) -> str:
     return finding.detail.split()[0]
 
 
 @pytest.mark.django_db
 def test_without_a_worker_the_scheduler_and_worker_warn() -> None:
-    assert levels(doctor.worker()) == {"worker": Level.WARN}
-    assert levels(doctor.scheduler()) == {"scheduler": Level.WARN}
+    assert levels(processes.worker()) == {"worker": Level.WARN}
+    assert levels(processes.scheduler()) == {"scheduler": Level.WARN}
 
 
 @pytest.mark.django_db

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from core.doctor import Level, examine
+from core.doctor.checks import examine
+from core.doctor.findings import Level
 
 
 class Command(BaseCommand):
