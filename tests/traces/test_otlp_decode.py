@@ -24,8 +24,9 @@ from tests.traces.decoding import (
     otlp_span,
 )
 from traces.ingest.limits import Limits
+from traces.ingest.otlp_raw import Budget
 from traces.ingest.otlp_response import otlp_error, otlp_success
-from traces.ingest.otlp_wire import Budget, find_spans, read_span
+from traces.ingest.otlp_wire import find_spans, read_span
 from traces.ingest.span import Decoded, Rejection
 
 DAY_NS = 86_400_000_000_000

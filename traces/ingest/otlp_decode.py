@@ -12,7 +12,7 @@ from traces.ingest.dialects.registry import understand
 from traces.ingest.duplicates import without_duplicates
 from traces.ingest.facts import EventFacts, ScopeFacts, SpanFacts
 from traces.ingest.limits import NAME_LENGTH, Limits, TooManyItemsError, Window
-from traces.ingest.otlp_wire import Budget, DamagedError, RawSpan
+from traces.ingest.otlp_raw import Budget, DamagedError, RawSpan
 from traces.ingest.sanitize import TRUNCATED, Cleaner, clean_text, short_text
 from traces.ingest.span import Decoded, Rejection
 

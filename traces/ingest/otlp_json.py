@@ -12,7 +12,7 @@ from typing import Any
 
 from traces.ingest.json_body import BadNumber, load_json
 from traces.ingest.limits import BodyError, TooManyItemsError
-from traces.ingest.otlp_wire import Budget, DamagedError, RawEvent, RawSpan
+from traces.ingest.otlp_raw import Budget, DamagedError, RawEvent, RawSpan
 
 _STATUS = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _UINT64 = 2**64
