@@ -63,7 +63,9 @@ def _refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
         body = {"detail": error.detail, "code": error.code, "fields": list(error.fields)}
         return JsonResponse(body, status=error.status)
     if error.status >= 500:  # nothing that asks the database: no context processor
-        return HttpResponse(render_to_string("500.html"), status=error.status)
+        name = "503.html" if error.status == StorageAwayError.status else "500.html"
+        context = {"retry_seconds": StorageAwayError.RETRY_SECONDS}
+        return HttpResponse(render_to_string(name, context), status=error.status)
     template = f"{error.status}.html" if error.status in (403, 404) else "400.html"
     return render(request, template, {"detail": error.detail}, status=error.status)
 

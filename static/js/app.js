@@ -6,6 +6,7 @@ import "./tree_nav.js";
 import "./copy_button.js";
 import "./toast_region.js";
 import "./panel_errors.js";
+import "./page_retry.js";
 import "./dialogs.js";
 import "./pop_menu.js";
 import "./filter_list.js";

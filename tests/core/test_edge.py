@@ -43,7 +43,7 @@ def test_a_page_that_is_not_there_is_a_page(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("/projects/", b"Something broke"), ("/api/v1/projects", b'"storage_unavailable"')],
+    [("/projects/", b"Back in a moment"), ("/api/v1/projects", b'"storage_unavailable"')],
 )
 def test_a_database_that_is_away_is_503_with_retry_after(
     path: str, words: bytes, django_assert_num_queries: Any
