@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from core import formats
 from core.charts import Step
-from traces import waterfall
+from traces import bars, waterfall
+from traces.bars import Scale
 from traces.models import Trace
-from traces.waterfall import Extent, Layout, Row, Scale
+from traces.waterfall import Extent, Layout, Row
 
 KIND_LOOK = {
     # kind: (css class, icon, words)
@@ -99,7 +100,7 @@ def _line(row: Row, extent: Extent, scale: Scale, after: str) -> StepLine:
     name = step.name or words
     length = formats.duration(round(row.length_ms, 3)) + ("…" if step.is_running else "")
     cost_text, cost_css, cost_title = _cost_cell(row)
-    bar = waterfall.bar_of(row, extent, scale)
+    bar = bars.bar_of(row, extent, scale)
     anchor, dx = ("start", 6) if bar.label == "after" else ("end", -6)
     return StepLine(
         row=row,
@@ -227,7 +228,7 @@ def axis(extent: Extent, scale: Scale) -> list[tuple[str, str, str]]:
         ]
     return [
         (percent(x), "start" if x == 0 else "middle", "0" if at == 0 else _axis_words(at))
-        for x, at in waterfall.ticks(extent)
+        for x, at in bars.ticks(extent)
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from traces.bars import bar_of, nice_step, ticks
 from traces.frames import changed_rows
 from traces.waterfall import (
     BACKWARDS,
@@ -17,11 +18,8 @@ from traces.waterfall import (
     Layout,
     Row,
     StepFacts,
-    bar_of,
     dom_id,
     lay_out,
-    nice_step,
-    ticks,
 )
 
 START = dt.datetime(2026, 11, 20, 14, 32, 7, tzinfo=dt.UTC)

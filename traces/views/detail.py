@@ -23,12 +23,13 @@ from core.errors import NotFoundError
 from projects.access import project_for
 from projects.models import Project
 from traces import documents, frames, lines
+from traces.bars import Scale
 from traces.filters import TraceFilters, parse_filters
 from traces.models import Trace
 from traces.removal import delete_trace
 from traces.selectors import detail
 from traces.views.steps import step_context
-from traces.waterfall import Layout, Scale, lay_out
+from traces.waterfall import Layout, lay_out
 
 RETRIES = 10
 RETRY_SECONDS = 3
