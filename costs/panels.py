@@ -111,75 +111,91 @@ def figures(question: Question) -> dict[str, Any]:
 
 
 def _cards(question: Question, total: Group, trend: list[Sums]) -> list[dict[str, Any]]:
-    state, now, before = question.state, total.current, total.previous
-    previous = state.previous
-    all_calls = state.traces_url()
-
-    def card(
-        label: str, icon: str, figure: str, href: str, sub: str, **more: Any
-    ) -> dict[str, Any]:
-        return {
-            "label": label,
-            "icon_name": icon,
-            "figure": figure,
-            "href": href,
-            "sub": sub,
-            **more,
-        }
-
-    def change(current: Any, past: Any, rise: Any = "bad") -> formats.Delta | None:
-        if previous is None or current is None or past is None:
-            return None
-        return formats.delta(current, past, rise=rise, base_calls=before.calls)
-
-    versus = f"vs {formats.money(before.cost_usd)}" if previous else state.period.span_label
     return [
-        card(
-            f"Spend, {state.period.label.lower()}" if state.period.is_preset else "Spend",
-            "wallet",
-            "Unpriced" if now.is_unpriced else formats.money(now.cost_usd),
-            all_calls,
-            versus,
-            title=formats.money_exact(now.cost_usd),
-            change=change(now.cost_usd, before.cost_usd),
-        ),
-        card(
+        _spend_card(question, total),
+        *_call_cards(question, total, trend),
+        _tokens_card(question, total.current),
+        *_quality_cards(question, total),
+    ]
+
+
+def _card(label: str, icon: str, figure: str, href: str, sub: str, **more: Any) -> dict[str, Any]:
+    return {"label": label, "icon_name": icon, "figure": figure, "href": href, "sub": sub, **more}
+
+
+def _change(
+    question: Question, before: Sums, current: Any, past: Any, rise: Any = "bad"
+) -> formats.Delta | None:
+    """None without a period before, or without a figure in one of the two."""
+    if question.state.previous is None or current is None or past is None:
+        return None
+    return formats.delta(current, past, rise=rise, base_calls=before.calls)
+
+
+def _spend_card(question: Question, total: Group) -> dict[str, Any]:
+    state, now, before = question.state, total.current, total.previous
+    return _card(
+        f"Spend, {state.period.label.lower()}" if state.period.is_preset else "Spend",
+        "wallet",
+        "Unpriced" if now.is_unpriced else formats.money(now.cost_usd),
+        state.traces_url(),
+        f"vs {formats.money(before.cost_usd)}" if state.previous else state.period.span_label,
+        title=formats.money_exact(now.cost_usd),
+        change=_change(question, before, now.cost_usd, before.cost_usd),
+    )
+
+
+def _call_cards(question: Question, total: Group, trend: list[Sums]) -> list[dict[str, Any]]:
+    """How many calls, and what one costs, with their trends."""
+    state, now, before = question.state, total.current, total.previous
+    return [
+        _card(
             "Calls",
             "activity",
             formats.tokens(now.calls),
-            all_calls,
-            f"vs {formats.tokens(before.calls)}" if previous else "",
+            state.traces_url(),
+            f"vs {formats.tokens(before.calls)}" if state.previous else "",
             title=formats.count(now.calls),
-            change=change(now.calls, before.calls, "neutral"),
+            change=_change(question, before, now.calls, before.calls, "neutral"),
             spark=[sums.calls for sums in trend],
         ),
-        card(
+        _card(
             "Cost per call",
             "receipt-text",
             formats.money(now.cost_per_call),
-            all_calls,
-            f"vs {formats.money(before.cost_per_call)}" if previous else "",
-            change=change(now.cost_per_call, before.cost_per_call),
+            state.traces_url(),
+            f"vs {formats.money(before.cost_per_call)}" if state.previous else "",
+            change=_change(question, before, now.cost_per_call, before.cost_per_call),
             spark=[sums.cost_per_call or ZERO for sums in trend],
             slot="c3",
         ),
-        card(
-            "Tokens",
-            "braces",
-            formats.tokens(now.total_tokens),
-            all_calls,
-            f"{formats.tokens(now.input_tokens)} in · {formats.tokens(now.output_tokens)} out",
-            title=formats.count(now.total_tokens),
-        ),
-        card(
+    ]
+
+
+def _tokens_card(question: Question, now: Sums) -> dict[str, Any]:
+    return _card(
+        "Tokens",
+        "braces",
+        formats.tokens(now.total_tokens),
+        question.state.traces_url(),
+        f"{formats.tokens(now.input_tokens)} in · {formats.tokens(now.output_tokens)} out",
+        title=formats.count(now.total_tokens),
+    )
+
+
+def _quality_cards(question: Question, total: Group) -> list[dict[str, Any]]:
+    """What went wrong: failed calls, and calls without a price."""
+    state, now, before = question.state, total.current, total.previous
+    return [
+        _card(
             "Error rate",
             "circle-alert",
             formats.percent(now.error_share),
             state.traces_url(status="error"),
             f"{formats.count(now.errors)} failed",
-            change=change(now.error_share, before.error_share),
+            change=_change(question, before, now.error_share, before.error_share),
         ),
-        card(
+        _card(
             "Unpriced calls",
             "circle-help",
             formats.percent(now.unpriced_share),
