@@ -12,7 +12,7 @@ meets a span's.
 from datetime import datetime
 from typing import Any
 
-from costs.usage import ChargeableCall
+from costs.usage import ChargeableCall, Usage
 from traces.ingest.dialects.base import is_refusal_name
 from traces.ingest.json_body import load_json
 from traces.ingest.json_fields import FieldError, Reader
@@ -52,9 +52,7 @@ def decode_costs(
 
 
 def _call(item: Any, path: str, limits: Limits, window: Window) -> ChargeableCall:
-    if type(item) is not dict:
-        raise FieldError(path, item, "a cost must be an object")
-    reader = Reader(item, f"{path}.", limits, window)
+    reader = _reader(item, path, limits, window)
     flags: list[str] = []
     record_id = reader.identifier("id", "record_id", is_required=True)
     model = reader.text("model", "response_model")
@@ -63,27 +61,12 @@ def _call(item: Any, path: str, limits: Limits, window: Window) -> ChargeableCal
     provider = provider_id(reader.text("provider", limit=SHORT_LENGTH))
     usage = read_usage(reader, provider, model, is_embedding=operation == "embeddings", flags=flags)
     cost = reader.cost("cost_usd", "cost", "total_cost")
-    if SUBSET_EXCEEDS_WHOLE in flags:
-        raise FieldError(
-            f"{reader.path}input_tokens",
-            usage.input_tokens if usage else None,
-            "the parts (cached, audio, reasoning …) exceed the whole; "
-            'say usage_convention "exclusive" when cached '
-            "tokens are counted apart",
-        )
-    if usage is None and cost is None and not model:
-        raise FieldError(
-            f"{reader.path}model", None, "a cost needs a model with token counts, or cost_usd"
-        )
+    is_empty = usage is None and cost is None
+    _check_amounts(reader, usage, is_empty=is_empty, model=model, flags=flags)
     status = reader.choice(STATUSES, "status")
     error_type, error_message = read_error(reader)
     service_tier = reader.text("service_tier", limit=32)
-    occurred_at = reader.moment("occurred_at", "timestamp", "started_at")
-    if occurred_at is None:
-        # "Now" would differ at the retry, and the record would be another one.
-        raise FieldError(
-            f"{reader.path}occurred_at", None, "it is required: when the call was made, in ISO 8601"
-        )
+    occurred_at = _occurred_at(reader)
     is_error = status == "error" or bool(error_type or error_message)
     return ChargeableCall(
         record_id=record_id,
@@ -95,17 +78,12 @@ def _call(item: Any, path: str, limits: Limits, window: Window) -> ChargeableCal
         request_model=request_model,
         operation=operation,
         service_tier=service_tier,
-        processing="batch"
-        if service_tier == "batch" or reader.text("processing", limit=32) == "batch"
-        else "",
+        processing=_processing(reader, service_tier),
         speed=reader.text("speed", limit=32),
         usage=usage,
         client_cost_usd=cost,
         is_error=is_error,
-        is_rejected=is_error
-        and usage is None
-        and cost is None
-        and is_refusal_name(error_type, error_message),
+        is_rejected=is_error and is_empty and is_refusal_name(error_type, error_message),
         is_cache_hit=reader.flag("cache_hit", "is_cache_hit"),
         latency_ms=reader.milliseconds("latency_ms", "duration_ms"),
         first_token_ms=reader.milliseconds("time_to_first_token_ms", "first_token_ms", "ttft_ms"),
@@ -117,3 +95,42 @@ def _call(item: Any, path: str, limits: Limits, window: Window) -> ChargeableCal
         prompt_version=reader.text("prompt_version"),
         tags=reader.tags("tags"),
     )
+
+
+def _reader(item: Any, path: str, limits: Limits, window: Window) -> Reader:
+    if type(item) is not dict:
+        raise FieldError(path, item, "a cost must be an object")
+    return Reader(item, f"{path}.", limits, window)
+
+
+def _check_amounts(
+    reader: Reader, usage: Usage | None, *, is_empty: bool, model: str, flags: list[str]
+) -> None:
+    """Refuse counts that contradict each other, and a cost of which nothing is known."""
+    if SUBSET_EXCEEDS_WHOLE in flags:
+        raise FieldError(
+            f"{reader.path}input_tokens",
+            usage.input_tokens if usage else None,
+            "the parts (cached, audio, reasoning …) exceed the whole; "
+            'say usage_convention "exclusive" when cached '
+            "tokens are counted apart",
+        )
+    if is_empty and not model:
+        raise FieldError(
+            f"{reader.path}model", None, "a cost needs a model with token counts, or cost_usd"
+        )
+
+
+def _occurred_at(reader: Reader) -> datetime:
+    occurred_at = reader.moment("occurred_at", "timestamp", "started_at")
+    if occurred_at is None:
+        # "Now" would differ at the retry, and the record would be another one.
+        raise FieldError(
+            f"{reader.path}occurred_at", None, "it is required: when the call was made, in ISO 8601"
+        )
+    return occurred_at
+
+
+def _processing(reader: Reader, service_tier: str) -> str:
+    is_batch = service_tier == "batch" or reader.text("processing", limit=32) == "batch"
+    return "batch" if is_batch else ""
