@@ -73,16 +73,11 @@ def usage_from(
 ) -> Usage | None:
     """The usage in normal form, or None when nothing was stated. Adds to `flags` what does not fit.
 
-    `convention` None means the sender is expected to count inclusively, to be checked by
-    arithmetic.
+    `convention` None: the sender should count inclusively, which arithmetic then checks.
     """
     input_tokens, output_tokens = counts.input, counts.output
     read = counts.cache_read or 0
-    by_ttl = (counts.cache_write_5m or 0) + (counts.cache_write_1h or 0)
-    written = by_ttl if counts.cache_write is None else counts.cache_write
-    if by_ttl > written:
-        flags.append(SUBSET_EXCEEDS_WHOLE)
-        written = by_ttl
+    written = _cache_written(counts, flags)
     total = counts.total
     if is_embedding and input_tokens is None:
         input_tokens = total
@@ -93,13 +88,8 @@ def usage_from(
             input_tokens, output_tokens, read + written, total, provider, convention
         )
     reasoning = counts.reasoning or 0
-    if (
-        reasoning
-        and output_tokens is not None
-        and total == (input_tokens or 0) + output_tokens + reasoning
-        # Only then does the sender's own total prove that reasoning came on top (Gemini's way).
-    ):
-        output_tokens += reasoning
+    if reasoning:
+        output_tokens = _whole_output(output_tokens, reasoning, input_tokens or 0, total)
     usage = Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -118,6 +108,25 @@ def usage_from(
     )
     _check(usage, counts.total, flags)
     return usage
+
+
+def _cache_written(counts: Counts, flags: list[str]) -> int:
+    """All tokens written to the cache; flagged when its parts by lifetime exceed the stated whole."""
+    by_ttl = (counts.cache_write_5m or 0) + (counts.cache_write_1h or 0)
+    written = by_ttl if counts.cache_write is None else counts.cache_write
+    if by_ttl > written:
+        flags.append(SUBSET_EXCEEDS_WHOLE)
+        written = by_ttl
+    return written
+
+
+def _whole_output(
+    stated: int | None, reasoning: int, input_tokens: int, total: int | None
+) -> int | None:
+    """The whole output. Only the sender's own total proves that reasoning came on top (Gemini's way)."""
+    if stated is not None and total == input_tokens + stated + reasoning:
+        return stated + reasoning
+    return stated
 
 
 def _whole_input(
