@@ -10,7 +10,9 @@ import binascii
 import datetime as dt
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -30,6 +32,17 @@ KEY_PREFIX = "llmlab_sk_"
 MAX_HEADER = 1024
 LAST_USED_EVERY = dt.timedelta(seconds=60)
 INVALID_KEY = "This API key is unknown, expired or revoked."
+_AUTH_COLUMNS = (
+    "pk",
+    "name",
+    "prefix",
+    "scopes",
+    "project_id",
+    "project__slug",
+    "project__status",
+    "project__organization_id",
+    "project__organization__data_key",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,36 +113,21 @@ def authenticate_key(raw: str, *, now: dt.datetime) -> KeyAuth | None:
         ApiKey.objects.filter(key_hash=hash_key(raw), revoked_at=None)
         .filter(Q(expires_at=None) | Q(expires_at__gt=now))
         .exclude(project__status=Project.Status.DELETING)
-        .values_list(
-            "pk",
-            "name",
-            "prefix",
-            "scopes",
-            "last_used_at",
-            "project_id",
-            "project__slug",
-            "project__status",
-            "project__organization_id",
-            "project__organization__data_key",
-        )
+        .values_list("last_used_at", *_AUTH_COLUMNS)
         .first()
     )
     if row is None:
         return None
-    (
-        key_id,
-        name,
-        prefix,
-        scopes,
-        last_used_at,
-        project_id,
-        slug,
-        status,
-        organization_id,
-        data_key,
-    ) = row
+    last_used_at, *columns = row
+    auth = _auth_of(columns)
     if last_used_at is None or last_used_at < now - LAST_USED_EVERY:
-        _note_use(key_id, now)
+        _note_use(auth.key_id, now)
+    return auth
+
+
+def _auth_of(columns: Sequence[Any]) -> KeyAuth:
+    """From the values of `_AUTH_COLUMNS`, in their order."""
+    key_id, name, prefix, scopes, project_id, slug, status, organization_id, data_key = columns
     return KeyAuth(
         key_id=key_id,
         key_label=f"{name} ({prefix}…)",
