@@ -18,6 +18,7 @@ from costs.filters import EXTRA_FIELDS, GROUPS, ROW_FIELDS, read_filters
 from costs.models import PriceStatus
 from costs.prices import list_price
 from costs.selectors import pages, spend
+from costs.selectors.sums import Sums
 from costs.selectors.usage import usage_mark
 from projects.access import HasScope, project_from_api
 
@@ -141,7 +142,7 @@ class CostListView(APIView):
                 "range": _range(query.period),
                 "generated_at": now,
                 "total": serializers.SpendTotalSerializer(
-                    asdict(total.current) | asdict(total.latency)
+                    _facts(total.current) | asdict(total.latency)
                 ).data,
                 "results": [_line(line, query) for line in shown],
                 "next": _next(request, shown[-1].cursor) if len(lines) > query.limit else None,
@@ -149,11 +150,16 @@ class CostListView(APIView):
         )
 
 
+def _facts(sums: Sums) -> dict[str, Any]:
+    """What SumsSerializer reads."""
+    return {**asdict(sums), "known_cost_usd": sums.known_cost_usd}
+
+
 def _line(line: pages.SpendLine, query: forms.SpendQuery) -> dict[str, Any]:
     start, end = query.period.start, query.period.end
     if line.at is not None and query.size:
         start, end = max(line.at, start), min(line.at + BIN_STEP[query.size], end)
-    row = {"start": start, "end": end, "group": line.value, **asdict(line.sums)}
+    row = {"start": start, "end": end, "group": line.value, **_facts(line.sums)}
     return dict(serializers.SpendLineSerializer(row).data)
 
 
@@ -209,7 +215,7 @@ def _model(used: pages.ModelUsage, now: dt.datetime) -> dict[str, Any]:
         "model": used.model,
         "first_seen_at": used.first_seen_at,
         "last_seen_at": used.last_seen_at,
-        **asdict(used.sums),
+        **_facts(used.sums),
         "price": {
             "status": price.status,
             "source": price.source,

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from decimal import Decimal
 
 from core.ranges import TimeRange
 from costs.selectors.spend import Cell
@@ -17,13 +18,18 @@ def spend_csv(cells: Sequence[Cell], *, period: TimeRange, group: str) -> str:
     for cell in cells:
         span = period.bin_range(cell.at)
         sums = [
-            f"{cell.sums.cost_usd:f}" if name == "cost_usd" else getattr(cell.sums, name)
+            _amount(cell.sums.known_cost_usd) if name == "cost_usd" else getattr(cell.sums, name)
             for name in FIELDS
         ]
         writer.writerow(
             [span.start.isoformat(), span.end.isoformat(), safe_text(cell.value), *sums]
         )
     return out.getvalue()
+
+
+def _amount(cost: Decimal | None) -> str:
+    """Every digit; an empty cell is an unknown cost."""
+    return "" if cost is None else f"{cost:f}"
 
 
 def safe_text(text: str) -> str:

@@ -27,7 +27,11 @@ class SumsSerializer(serializers.Serializer[Any]):
     cache_read_input_tokens = serializers.IntegerField()
     cache_write_input_tokens = serializers.IntegerField()
     reasoning_output_tokens = serializers.IntegerField()
-    cost_usd = AmountField(help_text="Decimal string, full precision")
+    cost_usd = AmountField(
+        source="known_cost_usd",
+        allow_null=True,
+        help_text="Decimal string, full precision; null when nothing is known but unpriced calls",
+    )
 
 
 class SpendLineSerializer(SumsSerializer):

@@ -26,7 +26,7 @@ def trace_data(trace: Trace) -> dict[str, Any]:
         "started_at": _instant(trace.started_at),
         "ended_at": _instant(trace.ended_at),
         "duration_ms": trace.duration_ms,
-        "cost_usd": _amount(trace.cost_usd),
+        "cost_usd": _amount(trace.known_cost_usd),
         "calls": trace.call_count,
         "unpriced_calls": trace.unpriced_calls,
         "step_count": trace.span_count,

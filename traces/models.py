@@ -1,5 +1,7 @@
 """Traces, their steps, and what was said in each step."""
 
+from decimal import Decimal
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -100,6 +102,11 @@ class Trace(TenantModel):
     def is_unpriced(self) -> bool:
         """Some calls have no price and no other one cost anything: the cost is unknown, not $0."""
         return self.unpriced_calls > 0 and not self.cost_usd
+
+    @property
+    def known_cost_usd(self) -> Decimal | None:
+        """What programs are told: None while the cost is unknown."""
+        return None if self.is_unpriced else self.cost_usd
 
     @property
     def has_root(self) -> bool:

@@ -16,7 +16,10 @@ class TraceSerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
     duration_ms = serializers.FloatField(allow_null=True)
-    cost_usd = serializers.CharField(help_text="Decimal string; unpriced calls are not in it.")
+    cost_usd = serializers.CharField(
+        allow_null=True,
+        help_text="Decimal string; unpriced calls are not in it; null when nothing else is known.",
+    )
     calls = serializers.IntegerField()
     unpriced_calls = serializers.IntegerField()
     step_count = serializers.IntegerField()

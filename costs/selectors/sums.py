@@ -38,6 +38,11 @@ class Sums:
         return self.unpriced_calls > 0 and self.cost_usd == 0
 
     @property
+    def known_cost_usd(self) -> Decimal | None:
+        """What programs are told: None while the spend is unknown."""
+        return None if self.is_unpriced else self.cost_usd
+
+    @property
     def cost_per_call(self) -> Decimal | None:
         """Per priced call: dividing by unpriced ones too would make the unknown look cheap."""
         if self.is_unpriced or self.priced_calls == 0:

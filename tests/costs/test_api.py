@@ -36,6 +36,13 @@ def reader(project: Project) -> Client:
     return Client(headers={"Authorization": f"Bearer {raw}"})
 
 
+def test_an_unknown_spend_is_null_and_never_zero(reader: Client, project: Project) -> None:
+    add_hour(project.pk, HOUR, provider="acme", calls=3, unpriced_calls=2, cost_usd=Decimal(0))
+    body = reader.get(f"{COSTS}?{DAYS}&group_by=provider").json()
+    assert [(row["group"], row["cost_usd"]) for row in body["results"]] == [("acme", None)]
+    assert (body["total"]["cost_usd"], body["total"]["unpriced_calls"]) == (None, 2)
+
+
 def test_daily_spend_by_provider_is_exact(reader: Client, project: Project) -> None:
     add_hour(
         project.pk,

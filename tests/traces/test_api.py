@@ -45,6 +45,12 @@ def walk(api: Any, path: str, **params: Any) -> list[list[str]]:
         answer = api(answer["next"]).json()
 
 
+def test_an_unknown_cost_is_null_and_never_zero(api, project):
+    TraceFactory(project=project, call_count=2, unpriced_calls=1, cost_usd=Decimal(0))
+    (one,) = api("/traces").json()["results"]
+    assert (one["cost_usd"], one["unpriced_calls"]) == (None, 1)
+
+
 def test_trace_has_its_sums_with_money_as_text(api, project):
     TraceFactory(
         project=project,

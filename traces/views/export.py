@@ -61,8 +61,9 @@ def _csv_lines(project: Project, filters: TraceFilters) -> Iterator[str]:
 
 
 def _csv_row(row: Trace) -> list[Any]:
+    cost = "" if row.is_unpriced else f"{row.cost_usd:f}"
     values = [
-        row.trace_id, row.name, row.status, row.started_at.isoformat(), row.duration_ms, f"{row.cost_usd:f}",
+        row.trace_id, row.name, row.status, row.started_at.isoformat(), row.duration_ms, cost,
         row.unpriced_calls, row.call_count, row.span_count, row.error_count, row.input_tokens, row.output_tokens,
         " ".join(row.model_names), " ".join(row.providers), row.environment, row.agent, row.user_id, row.session_id,
         " ".join(row.tags),
