@@ -1,6 +1,7 @@
 // <trace-waterfall data-scale data-only>: what the server cannot do for an open waterfall.
 // Running bars grow with the clock, bars follow when the trace becomes longer (SVG attributes, no styles), a click
-// anywhere on a row opens it, "Find" narrows to rows that contain a text.
+// anywhere on a row opens it, and where the step is shown below the timeline the page goes there; "Find" narrows to rows
+// that contain a text.
 import { duration } from "./live_clock.js";
 
 const ROOM = 13; // percent of the lane that a label needs: traces.waterfall.LABEL_ROOM
@@ -16,12 +17,15 @@ class TraceWaterfall extends HTMLElement {
     this.addEventListener("click", (e) => this.click(e));
     this.addEventListener("input", (e) => { if (e.target.matches("[data-find]")) this.find(e.target.value); });
     this.addEventListener("keydown", (e) => { if (e.target.matches("[data-find]") && e.key === "Enter") e.preventDefault(); });
+    this.onSwap = (e) => this.show(e);
+    document.body.addEventListener("htmx:afterSettle", this.onSwap);
     this.timer = setInterval(() => { if (!document.hidden && this.isRunning) this.rescale(); }, TICK_MS);
     for (const row of this.rows) row.seen = this.loaded;
   }
 
   disconnectedCallback() {
     clearInterval(this.timer);
+    document.body.removeEventListener("htmx:afterSettle", this.onSwap);
     this.timer = null;
   }
 
@@ -45,6 +49,13 @@ class TraceWaterfall extends HTMLElement {
     const row = event.target.closest("[role=treeitem]");
     if (!row || event.target.closest("a, button, [data-twist]")) return;
     row.querySelector("[data-open]")?.click();
+  }
+
+  show({ detail: { target, requestConfig } }) {
+    if (target?.id !== "step-detail" || !requestConfig?.elt?.matches("[data-open]")) return;
+    if (target.getBoundingClientRect().top < this.getBoundingClientRect().bottom) return; // beside it: already in view
+    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    target.scrollIntoView({ block: "start", behavior: isCalm ? "auto" : "smooth" });
   }
 
   find(text) {
