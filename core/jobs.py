@@ -1,4 +1,4 @@
-"""Long jobs people watch: created with their first outbox row, advanced in steps, cancellable between steps."""
+"""Long jobs people watch: created with their first outbox row, advanced in steps, ended by their domain."""
 
 from uuid import UUID
 
@@ -39,12 +39,3 @@ def advance(job_id: UUID, *, by: int, message: str = "") -> None:
 def finish(job_id: UUID, *, state: str = Job.State.DONE, message: str = "") -> None:
     """End the job; a finished job keeps its counts."""
     Job.objects.filter(pk=job_id).update(state=state, message=message)
-
-
-def request_cancel(job_id: UUID) -> bool:
-    """Ask a job to stop before its next step; False when it has ended."""
-    return bool(
-        Job.objects.filter(pk=job_id, state__in=[Job.State.QUEUED, Job.State.RUNNING]).update(
-            is_cancel_requested=True
-        )
-    )

@@ -52,7 +52,6 @@ class Job(UUIDModel, TimestampedModel):
     state = models.CharField(max_length=20, choices=State.choices, default=State.QUEUED)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
-    is_cancel_requested = models.BooleanField(default=False)
     message = models.TextField(blank=True)
     params = models.JSONField(default=dict)
 

@@ -22,6 +22,8 @@ BATCHES_PER_STEP = 4
 # Longer than a request that was let in before the keys stopped can still be writing (statement
 # time-out, twice).
 LATE_WRITES = dt.timedelta(seconds=30)
+# How long a confirmed deletion can still be cancelled; nothing is deleted before.
+GRACE = dt.timedelta(seconds=15)
 
 Count = Callable[[UUID], int]
 DeleteBatch = Callable[[UUID, int], int]
@@ -63,6 +65,9 @@ def handle_purge(*, payload: dict[str, Any], now: dt.datetime) -> None:
     the project itself.
     """
     project_id, job_id = UUID(payload["project_id"]), UUID(payload["job_id"])
+    # The lock that a cancellation takes too: it comes before the first row goes, or not at all.
+    if Job.objects.select_for_update().get(pk=job_id).state == Job.State.CANCELLED:
+        return
     project = Project.objects.filter(pk=project_id, status=Project.Status.DELETING).first()
     if project is None:
         jobs.finish(job_id, message="The project is deleted.")

@@ -16,11 +16,13 @@ from core.models import Job
 from projects.access import parse_uuid
 from projects.keys import create_api_key, revoke_api_key, rotate_api_key
 from projects.models import Project
+from projects.purge import GRACE
 from projects.purge import TOPIC as PURGE_TOPIC
 
 __all__ = [
     "PURGE_TOPIC",
     "archive_project",
+    "cancel_project_deletion",
     "create_api_key",
     "create_project",
     "rename_project",
@@ -140,6 +142,7 @@ def request_project_deletion(
     if locked.status == Project.Status.DELETING:
         return Job.objects.filter(kind=PURGE_TOPIC, project_id=project.pk).latest("created_at")
     _audit(project, actor, "project.deletion_requested", actor_label=actor_label)
+    before: dict[str, object] = {"slug": project.slug, "status": locked.status}
     project.status = Project.Status.DELETING
     # The name is free again at once, not only when the last row is gone.
     project.slug = f"{project.slug[:60]}-deleted-{secrets.token_hex(4)}"
@@ -150,14 +153,36 @@ def request_project_deletion(
         organization_id=project.organization_id,
         project_id=project.pk,
         created_by_id=actor.pk if actor else None,
+        params=before,
     )
     outbox.enqueue(
         topic=PURGE_TOPIC,
-        key=f"{PURGE_TOPIC}:{project.pk}",
+        key=f"{PURGE_TOPIC}:{project.pk}:{job.pk}",
         payload={"project_id": str(project.pk), "job_id": str(job.pk)},
         now=now,
+        available_at=now + GRACE,
     )
     return job
+
+
+@transaction.atomic
+def cancel_project_deletion(*, job: Job, actor: User) -> Project:
+    """Bring a project back whose purge has not begun: status, keys, and its slug unless another took it.
+
+    Raises ConflictError once the first row may be gone.
+    """
+    locked = Job.objects.select_for_update().get(pk=job.pk)
+    project = Project.objects.filter(id__in=[job.project_id], status=Project.Status.DELETING).first()
+    if locked.state != Job.State.QUEUED or project is None:
+        raise ConflictError("The deletion has begun or ended; it can no longer be cancelled.")
+    slug = str(locked.params["slug"])
+    siblings = Project.objects.filter(organization_id=project.organization_id, slug=slug)
+    project.slug = f"{slug[:60]}-{secrets.token_hex(2)}" if siblings.exists() else slug
+    project.status = str(locked.params["status"])
+    project.save(update_fields=["status", "slug", "updated_at"])
+    jobs.finish(job.pk, state=Job.State.CANCELLED, message="Cancelled; nothing was deleted.")
+    _audit(project, actor, "project.deletion_cancelled")
+    return project
 
 
 def _audit(

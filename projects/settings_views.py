@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.forms import add_domain_error
 from accounts.models import Membership, Role
 from accounts.selectors import person
-from core.errors import DomainError, NotFoundError
+from core.errors import ConflictError, DomainError, NotFoundError
 from core.htmx import render_page_or_part
 from core.models import Job
 from projects import selectors, services
@@ -186,6 +186,22 @@ def archive(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def deletion(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """How far the purge is; the part polls itself until it ends."""
+    job, membership = _deletion_job(request, job_id)
+    context = {
+        "job": job,
+        "job_ratio": job.percent / 100,
+        "is_open": job.state in (Job.State.QUEUED, Job.State.RUNNING),
+        "may_cancel": job.state == Job.State.QUEUED and membership.allows(Role.ADMIN),
+    }
+    return render_page_or_part(
+        request,
+        page="projects/project_deletion.html",
+        part="projects/_deletion_progress.html",
+        context=context,
+    )
+
+
+def _deletion_job(request: HttpRequest, job_id: uuid.UUID) -> tuple[Job, Membership]:
     job = Job.objects.filter(pk=job_id, kind=PURGE_TOPIC).first()
     membership = (
         Membership.objects.select_related("organization")
@@ -197,14 +213,20 @@ def deletion(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     if job is None or membership is None:
         raise NotFoundError("There is no such deletion.")
     request.current_membership = membership  # type: ignore[attr-defined]
-    context = {
-        "job": job,
-        "job_ratio": job.percent / 100,
-        "is_open": job.state in (Job.State.QUEUED, Job.State.RUNNING),
-    }
-    return render_page_or_part(
-        request,
-        page="projects/project_deletion.html",
-        part="projects/_deletion_progress.html",
-        context=context,
-    )
+    return job, membership
+
+
+@login_required
+@require_POST
+def deletion_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Bring the project back while nothing of it is deleted."""
+    job, membership = _deletion_job(request, job_id)
+    if not membership.allows(Role.ADMIN):
+        raise DomainError("Cancelling needs the role admin.", code="forbidden", status=403)
+    try:
+        project = services.cancel_project_deletion(job=job, actor=person(request))
+    except ConflictError as error:
+        messages.error(request, error.detail)
+        return redirect("projects:project_deletion", job_id=job.pk)
+    messages.success(request, f"{project.name} is back; nothing was deleted.")
+    return redirect("projects:project_list")

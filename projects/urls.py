@@ -14,6 +14,11 @@ pages = (
         path("projects/", views.project_list, name="project_list"),
         path("projects/new/", views.project_create, name="project_create"),
         path("projects/deletions/<uuid:job_id>/", settings_views.deletion, name="project_deletion"),
+        path(
+            "projects/deletions/<uuid:job_id>/cancellation/",
+            settings_views.deletion_cancel,
+            name="project_deletion_cancel",
+        ),
         re_path(
             rf"^projects/(?P<slug>(?!(?:{_RESERVED})/)[-a-zA-Z0-9_]+)/$",
             views.project_home,

@@ -153,6 +153,7 @@ ROUTES: Matrix = {
     "projects/": {"GET": LoggedIn()},
     "projects/new/": {"GET": NotViewer(), "POST": NotViewer()},
     "projects/deletions/<uuid:job_id>/": READ,
+    "projects/deletions/<uuid:job_id>/cancellation/": {"POST": Page(A)},
     r"^projects/(?P<slug>(?!(?:archived|deletions|new|spend)/)[-a-zA-Z0-9_]+)/$": READ,
     "projects/<slug:slug>/setup/": {"GET": Page(), "POST": Page(M)},
     "projects/<slug:slug>/settings/": {"GET": Page(), "POST": Page(A)},

@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from core import outbox
+from core.errors import ConflictError
 from core.models import Job, OutboxItem
 from projects import purge, services
 from projects.models import ApiKey, Project
+from tests.factories.accounts import UserFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db
@@ -50,15 +52,20 @@ def bot() -> Project:
     return key.project
 
 
+def begun() -> dt.datetime:
+    """Just after the time in which a deletion can be cancelled."""
+    return timezone.now() + purge.GRACE
+
+
 def later() -> dt.datetime:
-    return timezone.now() + purge.LATE_WRITES
+    return begun() + purge.LATE_WRITES
 
 
 def test_purge_deletes_everything_and_the_project_last(rows: Rows, bot: Project) -> None:
     other = ProjectFactory()
     rows.left = {bot.pk: 47_000, other.pk: 3}
     job = services.request_project_deletion(project=bot, actor=None, now=timezone.now())
-    outbox.drain(now=timezone.now)
+    outbox.drain(now=begun)
     job.refresh_from_db()
     assert (job.total, job.done, job.state) == (47_000, 47_000, Job.State.RUNNING)
     assert max(rows.batches) == purge.BATCH
@@ -77,14 +84,14 @@ def test_purge_deletes_everything_and_the_project_last(rows: Rows, bot: Project)
 def test_purge_goes_on_after_a_crash(rows: Rows, bot: Project) -> None:
     rows.left = {bot.pk: 30_000}
     services.request_project_deletion(project=bot, actor=None, now=timezone.now())
-    first = outbox.claim(now=timezone.now())
+    first = outbox.claim(now=begun())
     assert first is not None
-    outbox.run(first.pk, now=timezone.now())
+    outbox.run(first.pk, now=begun())
     assert rows.left[bot.pk] == 10_000
     # The worker dies holding the second step: its lease runs out and another worker takes it.
-    assert outbox.claim(now=timezone.now()) is not None
-    assert outbox.claim(now=timezone.now()) is None
-    after_lease = timezone.now() + outbox.LEASE + dt.timedelta(seconds=1)
+    assert outbox.claim(now=begun()) is not None
+    assert outbox.claim(now=begun()) is None
+    after_lease = begun() + outbox.LEASE + dt.timedelta(seconds=1)
     outbox.drain(now=lambda: after_lease)
     outbox.drain(now=lambda: after_lease + purge.LATE_WRITES)
     assert Job.objects.get().state == Job.State.DONE
@@ -115,7 +122,7 @@ def test_progress_part_stops_polling_at_the_end(
     project = ProjectFactory(organization=acme.organization, slug="bot")
     rows.left = {project.pk: 10}
     job = services.request_project_deletion(project=project, actor=None, now=timezone.now())
-    outbox.drain(now=timezone.now)
+    outbox.drain(now=begun)
     client = client_of(acme.viewer)  # type: ignore[operator]
     url = f"/projects/deletions/{job.pk}/"
     part = client.get(url, headers={"HX-Request": "true"}).content.decode()
@@ -125,3 +132,54 @@ def test_progress_part_stops_polling_at_the_end(
     part = client.get(url, headers={"HX-Request": "true"}).content.decode()
     assert "all its data are deleted" in part
     assert "hx-trigger" not in part
+
+
+def test_nothing_is_deleted_while_it_can_be_cancelled(rows: Rows, bot: Project) -> None:
+    rows.left = {bot.pk: 10}
+    services.request_project_deletion(project=bot, actor=None, now=timezone.now())
+    assert outbox.drain(now=timezone.now) == 0
+    assert rows.left[bot.pk] == 10
+
+
+def test_a_cancelled_deletion_brings_the_project_back(
+    rows: Rows, acme: SimpleNamespace, client_of: object
+) -> None:
+    project = ProjectFactory(organization=acme.organization, slug="bot", archived=True)
+    rows.left = {project.pk: 10}
+    job = services.request_project_deletion(project=project, actor=None, now=timezone.now())
+    page = f"/projects/deletions/{job.pk}/"
+    admin = client_of(acme.admin)  # type: ignore[operator]
+    assert "Cancel the deletion" in admin.get(page).content.decode()
+    member = client_of(acme.member)  # type: ignore[operator]
+    assert "Cancel the deletion" not in member.get(page).content.decode()
+    assert member.post(f"{page}cancellation/").status_code == 403
+
+    assert admin.post(f"{page}cancellation/")["Location"] == "/projects/"
+
+    project.refresh_from_db()
+    job.refresh_from_db()
+    assert (project.slug, project.status) == ("bot", Project.Status.ARCHIVED)
+    assert job.state == Job.State.CANCELLED
+    outbox.drain(now=later)
+    assert rows.left[project.pk] == 10
+    again = services.request_project_deletion(project=project, actor=None, now=timezone.now())
+    outbox.drain(now=begun)
+    assert (again.pk != job.pk, rows.left[project.pk]) == (True, 0)
+
+
+def test_a_begun_deletion_cannot_be_cancelled(rows: Rows, bot: Project) -> None:
+    rows.left = {bot.pk: 10}
+    job = services.request_project_deletion(project=bot, actor=None, now=timezone.now())
+    outbox.drain(now=begun)
+    with pytest.raises(ConflictError):
+        services.cancel_project_deletion(job=job, actor=UserFactory())
+    bot.refresh_from_db()
+    assert bot.status == Project.Status.DELETING
+
+
+def test_a_cancelled_project_whose_slug_was_taken_gets_another(bot: Project) -> None:
+    job = services.request_project_deletion(project=bot, actor=None, now=timezone.now())
+    ProjectFactory(organization=bot.organization, slug="bot")
+    back = services.cancel_project_deletion(job=job, actor=UserFactory())
+    assert back.slug.startswith("bot-")
+    assert len(back.slug) == 8
