@@ -124,15 +124,3 @@ def ensure_days(days: Iterable[dt.date], *, tables: Iterable[str] | None = None)
 def ensure_ahead(today: dt.date) -> int:
     """Yesterday to three days ahead of `today`, for every registered table."""
     return ensure_days(today + dt.timedelta(days=offset) for offset in range(-1, DAYS_AHEAD + 1))
-
-
-def drop_before(day: dt.date) -> list[str]:
-    """Drop every whole partition older than `day`; returns their names."""
-    dropped = []
-    for table in registered_tables():
-        for old in sorted(d for d in existing_days(table) if d < day):
-            name = partition_name(table, old)
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
-            dropped.append(name)
-    return dropped

@@ -76,10 +76,6 @@ class DashboardState:
     def with_period(self, period: TimeRange) -> "DashboardState":
         return replace(self, period=period)
 
-    def with_value(self, name: str, value: str) -> "DashboardState":
-        """Narrowed to one value of a row field."""
-        return replace(self, filters=self.filters.with_row(name, value))
-
     def without(self, name: str, value: str) -> "DashboardState":
         """Without one filter value (NONE for the empty one)."""
         filters = self.filters

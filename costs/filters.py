@@ -50,10 +50,6 @@ class SpendFilters:
         found = [(name, value or NONE) for name in ROW_FIELDS for value in self.rows.get(name, ())]
         return found + [(self.extra, value) for value in self.values]
 
-    def with_row(self, name: str, value: str) -> "SpendFilters":
-        """The same question about one value of a row field."""
-        return SpendFilters({**self.rows, name: (value,)}, self.extra, self.values)
-
 
 def read_filters(query: Query, *, group_by: str = "") -> SpendFilters:
     """The filters of a query string. Raises InvalidFilterError for too many or impossible ones.

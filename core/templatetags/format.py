@@ -34,23 +34,6 @@ def money(value: object) -> SafeString:
     )
 
 
-@register.filter
-def money_text(value: object) -> str:
-    """`$0.0847` as plain text, for attributes and sentences."""
-    return formats.money(_number(value))
-
-
-@register.filter
-def money_compact(value: object) -> SafeString:
-    """`$12.8K` with the exact amount in its title."""
-    amount = _number(value)
-    return format_html(
-        '<span class="num" title="{}">{}</span>',
-        formats.money_exact(amount),
-        formats.money(amount, compact=True),
-    )
-
-
 @register.simple_tag
 def cost(
     value: object,
@@ -107,12 +90,6 @@ def tokens(value: object) -> SafeString:
     return format_html(
         '<span class="num" title="{}">{}</span>', formats.count(amount), formats.tokens(amount)
     )
-
-
-@register.filter
-def tokens_text(value: object) -> str:
-    """`1.02M` as plain text."""
-    return formats.tokens(_number(value))
 
 
 @register.filter

@@ -17,16 +17,6 @@ from traces.models import Span, Trace
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return key_for(project)[1]
-
-
 def record(record_id: str = "r1", **fields: Any) -> dict[str, Any]:
     return {
         "id": record_id,

@@ -8,7 +8,6 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from costs.models import CostRecord
 from projects.models import Project
-from tests.factories.projects import ProjectFactory
 from tests.traces.spans import aggregate_sums, assert_ledger_is_exact
 from tests.traces.uploads import (
     JSON,
@@ -16,7 +15,6 @@ from tests.traces.uploads import (
     TRACE,
     call_span,
     everything,
-    key_for,
     otlp,
     otlp_json,
     otlp_json_span,
@@ -27,16 +25,6 @@ from tests.traces.uploads import (
 from traces.models import Span
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return key_for(project)[1]
 
 
 @pytest.mark.parametrize(

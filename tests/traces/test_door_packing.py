@@ -10,13 +10,11 @@ import pytest
 from django.test import Client
 
 from projects.models import Project
-from tests.factories.projects import ProjectFactory
 from tests.traces.spans import aggregate_sums
 from tests.traces.uploads import (
     JSON,
     call_span,
     everything,
-    key_for,
     otlp,
     otlp_json,
     otlp_json_span,
@@ -29,16 +27,6 @@ from tests.traces.uploads import (
 from traces.models import Span
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return key_for(project)[1]
 
 
 @pytest.mark.parametrize(

@@ -33,16 +33,6 @@ from traces.models import Span, Trace
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return key_for(project)[1]
-
-
 def _refused_keys(project: Project) -> Iterator[tuple[str, dict[str, str]]]:
     yield "none", {}
     yield "unknown", {"Authorization": f"Bearer {raw_key(1)}"}

@@ -10,22 +10,11 @@ from django.test import Client
 
 from costs.models import CostRecord
 from projects.models import Project
-from tests.factories.projects import ProjectFactory
 from tests.traces.spans import aggregate_sums, assert_ledger_is_exact
-from tests.traces.uploads import START, everything, key_for, send_json, step, trace
+from tests.traces.uploads import START, everything, send_json, step, trace
 from traces.models import Span, Trace
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return key_for(project)[1]
 
 
 def results(answer: Any) -> list[dict[str, Any]]:

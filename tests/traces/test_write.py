@@ -29,11 +29,6 @@ NOW = START + dt.timedelta(hours=3)
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return ProjectFactory()
-
-
 def test_a_batch_is_stored_priced_and_summed(project: Project) -> None:
     spans = [
         llm("b", parent_span_id="a", user_id="u1", tags=("gold",), environment="production"),
