@@ -166,7 +166,8 @@ def service_program(service: embedded.Service, port: int) -> Program:
 
 def demo(program: Callable[..., Program]) -> list[Program]:
     """History through the real door, then a provider simulator and traffic that never ends."""
-    port = SIMULATOR_PORT if embedded.is_port_free(SIMULATOR_PORT) else embedded.free_port()
+    wanted = env_int("SIMULATOR_PORT", SIMULATOR_PORT, minimum=1, maximum=65_535)
+    port = wanted if embedded.is_port_free(wanted) else embedded.free_port()
     traffic = program("traffic", "-m", "examples.demo_traffic")
     traffic.environment |= {
         "SIMULATOR_URL": f"http://127.0.0.1:{port}",
