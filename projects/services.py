@@ -172,7 +172,9 @@ def cancel_project_deletion(*, job: Job, actor: User) -> Project:
     Raises ConflictError once the first row may be gone.
     """
     locked = Job.objects.select_for_update().get(pk=job.pk)
-    project = Project.objects.filter(id__in=[job.project_id], status=Project.Status.DELETING).first()
+    project = Project.objects.filter(
+        id__in=[job.project_id], status=Project.Status.DELETING
+    ).first()
     if locked.state != Job.State.QUEUED or project is None:
         raise ConflictError("The deletion has begun or ended; it can no longer be cancelled.")
     slug = str(locked.params["slug"])
