@@ -54,12 +54,22 @@ class Job(UUIDModel, TimestampedModel):
     total = models.BigIntegerField(default=0)
     message = models.TextField(blank=True)
     params = models.JSONField(default=dict)
+    # Where the next step goes on; written with the step's effects.
+    cursor = models.JSONField(default=dict)
+    result = models.JSONField(default=dict)
+    step = models.PositiveIntegerField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["organization_id", "-created_at"], name="core_job_recent")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.state}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)
 
     @property
     def percent(self) -> int:

@@ -30,7 +30,12 @@ class Handler(Protocol):
     def __call__(self, *, payload: dict[str, Any], now: dt.datetime) -> None: ...
 
 
+class DeadHandler(Protocol):
+    def __call__(self, *, item: OutboxItem, error: str, now: dt.datetime) -> None: ...
+
+
 _HANDLERS: dict[str, Handler] = {}
+_DEAD_HANDLERS: dict[str, DeadHandler] = {}
 
 
 def handler(topic: str) -> Callable[[Handler], Handler]:
@@ -38,6 +43,16 @@ def handler(topic: str) -> Callable[[Handler], Handler]:
 
     def register(function: Handler) -> Handler:
         _HANDLERS[topic] = function
+        return function
+
+    return register
+
+
+def dead_handler(topic: str) -> Callable[[DeadHandler], DeadHandler]:
+    """Register what is told, in the transaction that gives a row of `topic` up, why it was."""
+
+    def register(function: DeadHandler) -> DeadHandler:
+        _DEAD_HANDLERS[topic] = function
         return function
 
     return register
@@ -89,7 +104,7 @@ def claim(*, now: dt.datetime) -> OutboxItem | None:
             if item.attempts < MAX_ATTEMPTS:
                 row.update(locked_until=now + LEASE, attempts=F("attempts") + 1)
                 return item
-            row.update(dead_at=now, error="The worker died three times while doing this.")
+            _give_up(item, "The worker died three times while doing this.", now)
 
 
 def run(item_id: UUID, *, now: dt.datetime) -> bool:
@@ -115,12 +130,19 @@ def _record_failure(item_id: UUID, error: Exception, now: dt.datetime) -> None:
     text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "\ufffd")
     item = OutboxItem.objects.get(pk=item_id)
     if item.attempts >= MAX_ATTEMPTS:
-        OutboxItem.objects.filter(pk=item_id).update(dead_at=now, error=text, locked_until=None)
+        with transaction.atomic():
+            _give_up(item, text, now)
     else:
         wait = dt.timedelta(seconds=5 * 4**item.attempts)
         OutboxItem.objects.filter(pk=item_id).update(
             available_at=now + wait, error=text, locked_until=None
         )
+
+
+def _give_up(item: OutboxItem, error: str, now: dt.datetime) -> None:
+    OutboxItem.objects.filter(pk=item.pk).update(dead_at=now, error=error, locked_until=None)
+    if told := _DEAD_HANDLERS.get(item.topic):
+        told(item=item, error=error, now=now)
 
 
 def drain(*, now: Callable[[], dt.datetime]) -> int:

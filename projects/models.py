@@ -9,6 +9,15 @@ from accounts.models import Organization, Role, User
 from core.base_models import TimestampedModel, UUIDModel
 
 
+class ContentCapture(models.TextChoices):
+    """What becomes of inputs and outputs, decided before they are stored."""
+
+    OFF = "off", "Off: inputs and outputs are not stored"
+    MASKED = "masked", "Masked: personal data is replaced, then stored searchable"
+    PLAIN = "plain", "Plain: stored as sent, searchable"
+    ENCRYPTED = "encrypted", "Encrypted: sealed with the organisation's key, not searchable"
+
+
 class Project(UUIDModel, TimestampedModel):
     """One product or service whose calls belong together. Every growing table carries its id."""
 
@@ -24,6 +33,16 @@ class Project(UUIDModel, TimestampedModel):
     slug = models.SlugField(max_length=80)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     first_trace_at = models.DateTimeField(null=True, blank=True)
+    content_capture = models.CharField(
+        max_length=10, choices=ContentCapture.choices, default=ContentCapture.ENCRYPTED
+    )
+    # {"builtin": ["email", …], "patterns": [{"name", "pattern", "replacement"}]}, applied in the mode `masked`, and in
+    # the mode `encrypted` when any are chosen.
+    masking = models.JSONField(default=dict, blank=True)
+    # Empty: the installation's LLMLAB_RETENTION_DAYS, payloads as long as their traces, no limit of size.
+    retention_days = models.PositiveIntegerField(null=True, blank=True)
+    payload_retention_days = models.PositiveIntegerField(null=True, blank=True)
+    retention_max_bytes = models.BigIntegerField(null=True, blank=True)
 
     # Set by projects.access for the person or key that asked: their role, and what URLs carry
     # (slug, or UUID if ambiguous).
@@ -76,3 +95,22 @@ class ApiKey(UUIDModel, TimestampedModel):
     def is_usable(self, now: datetime) -> bool:
         """Not revoked and not expired at `now`."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class Preference(UUIDModel, TimestampedModel):
+    """How one person has arranged one project's pages (panels, columns, density); nobody else sees it."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="preferences")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=60)
+    value = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "project", "key"], name="projects_preference_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.key

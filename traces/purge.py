@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from traces.models import Span, SpanPayload, Trace
+from traces.models import IngestTally, Score, Span, SpanPayload, Trace
 
 _STATEMENTS = (
     "DELETE FROM traces_spanpayload WHERE (project_id, trace_id, span_id, started_at) IN ("
@@ -13,14 +13,17 @@ _STATEMENTS = (
     " SELECT project_id, trace_id, span_id, started_at FROM traces_span WHERE project_id = %s LIMIT %s)",
     "DELETE FROM traces_trace WHERE (project_id, trace_id) IN ("
     " SELECT project_id, trace_id FROM traces_trace WHERE project_id = %s LIMIT %s)",
+    "DELETE FROM traces_score WHERE (project_id, score_id) IN ("
+    " SELECT project_id, score_id FROM traces_score WHERE project_id = %s LIMIT %s)",
+    "DELETE FROM traces_ingesttally WHERE ctid = ANY(ARRAY("
+    " SELECT ctid FROM traces_ingesttally WHERE project_id = %s LIMIT %s))",
 )
+_MODELS = (SpanPayload, Span, Trace, Score, IngestTally)
 
 
 def count_rows(project_id: UUID) -> int:
-    """Payloads, spans and traces of the project. Three queries."""
-    return sum(
-        model.objects.filter(project_id=project_id).count() for model in (SpanPayload, Span, Trace)
-    )
+    """All rows of the project in this domain. One query per table."""
+    return sum(model._default_manager.filter(project_id=project_id).count() for model in _MODELS)
 
 
 def delete_batch(project_id: UUID, limit: int) -> int:
