@@ -145,14 +145,14 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
 
 def read_counts(attributes: dict[str, Any], flags: list[str]) -> Counts:
     """The stated token counts; an impossible one is dropped and flagged, never guessed."""
-    stated = {name: value for name, value in attributes.items() if name.startswith(_USAGE_PREFIXES)}
+    stated = {name for name in attributes if name.startswith(_USAGE_PREFIXES)}
     counts = Counts()
     if not stated:
         return counts
     for field, names in _COUNTS.items():
         for name in names:
             if name in stated:
-                number = lenient_count(stated[name])
+                number = lenient_count(attributes[name])
                 if number == -1:
                     flags.append(BAD_COUNT)
                     continue
@@ -201,7 +201,7 @@ def _first_token(attributes: dict[str, Any]) -> float | None:
 
 def _parameters(attributes: dict[str, Any]) -> dict[str, Any]:
     return {
-        name[15:]: value
-        for name, value in attributes.items()
+        name[15:]: attributes[name]
+        for name in attributes
         if name.startswith("gen_ai.request.") and name != "gen_ai.request.model"
     }
