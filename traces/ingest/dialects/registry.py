@@ -33,8 +33,13 @@ class Dialect(Protocol):
         ...
 
 
+# Modules of the package that read the registry themselves: importing them from here would be a circle.
+NOT_DIALECTS = frozenset({"registry", "explain"})
+
+
 def _discover() -> tuple[Any, ...]:
-    names = [item.name for item in pkgutil.iter_modules(dialects.__path__)]
+    found = (item.name for item in pkgutil.iter_modules(dialects.__path__))
+    names = [name for name in found if name not in NOT_DIALECTS]
     modules = [importlib.import_module(f"{dialects.__name__}.{name}") for name in names]
     return tuple(sorted((m for m in modules if hasattr(m, "PRIORITY")), key=lambda m: m.PRIORITY))
 
