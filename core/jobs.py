@@ -66,6 +66,11 @@ def register(kind: str, run: Runner, *, ended: Ended | None = None) -> None:
     _KINDS[kind] = Kind(run, ended)
 
 
+def is_registered(kind: str) -> bool:
+    """Whether jobs of `kind` run their steps here (and can be cancelled here)."""
+    return kind in _KINDS
+
+
 def runner(kind: str) -> Callable[[Runner], Runner]:
     """`register` as a decorator, for a module that `ready` imports."""
 

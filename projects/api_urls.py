@@ -1,7 +1,7 @@
 """`/api/v1/projects…`"""
 
 from core.api.routes import endpoint
-from projects import api, schema  # noqa: F401  (schema registers the key scheme with OpenAPI)
+from projects import api, job_api, schema  # noqa: F401  (schema registers the key scheme with OpenAPI)
 
 app_name = "projects_api"
 urlpatterns = [
@@ -13,5 +13,12 @@ urlpatterns = [
         "projects/<str:project>/keys/<uuid:key>/rotation",
         api.ApiKeyRotationView,
         "api_key_rotation",
+    ),
+    *endpoint("projects/<str:project>/jobs", job_api.JobListView, "job_list"),
+    *endpoint("projects/<str:project>/jobs/<uuid:job>", job_api.JobDetailView, "job_detail"),
+    *endpoint(
+        "projects/<str:project>/jobs/<uuid:job>/cancellation",
+        job_api.JobCancellationView,
+        "job_cancellation",
     ),
 ]

@@ -4,13 +4,16 @@ apps.
 
 from django.urls import include, path, re_path
 
-from projects import settings_views, views
+from projects import job_views, settings_views, views
 from projects.services import RESERVED_SLUGS
 
 _RESERVED = "|".join(sorted(RESERVED_SLUGS))
 
 pages = (
     [
+        path("jobs/", job_views.job_list, name="job_list"),
+        path("jobs/<uuid:job_id>/", job_views.job_detail, name="job_detail"),
+        path("jobs/<uuid:job_id>/cancellation/", job_views.job_cancel, name="job_cancel"),
         path("projects/", views.project_list, name="project_list"),
         path("projects/new/", views.project_create, name="project_create"),
         path("projects/deletions/<uuid:job_id>/", settings_views.deletion, name="project_deletion"),

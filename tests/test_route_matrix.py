@@ -131,6 +131,9 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/keys": {"GET": Api(M, "admin"), "POST": Api(M, "admin")},
     "api/v1/projects/<str:project>/keys/<uuid:key>": {"DELETE": Api(M, "admin")},
     "api/v1/projects/<str:project>/keys/<uuid:key>/rotation": {"POST": Api(M, "admin")},
+    "api/v1/projects/<str:project>/jobs": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/jobs/<uuid:job>": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/jobs/<uuid:job>/cancellation": {"POST": Api(A, "admin")},
     "api/v1/projects/<str:project>/costs": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/costs/records": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/models": {"GET": Api(V, "read")},
@@ -152,6 +155,9 @@ ROUTES: Matrix = {
     "invitations/<str:token>/acceptance/": {"POST": LoggedIn()},
     "projects/": {"GET": LoggedIn()},
     "projects/new/": {"GET": NotViewer(), "POST": NotViewer()},
+    "jobs/": {"GET": LoggedIn()},
+    "jobs/<uuid:job_id>/": READ,
+    "jobs/<uuid:job_id>/cancellation/": {"POST": Page(A)},
     "projects/deletions/<uuid:job_id>/": READ,
     "projects/deletions/<uuid:job_id>/cancellation/": {"POST": Page(A)},
     r"^projects/(?P<slug>(?!(?:archived|deletions|new|spend)/)[-a-zA-Z0-9_]+)/$": READ,
@@ -201,6 +207,7 @@ PARAMETERS = {
     "member_id": lambda world, route: world.names["membership_id"],
     "invitation_id": lambda world, route: world.names["invitation_id"],
     "job_id": lambda world, route: world.names["job_id"],
+    "job": lambda world, route: world.names["job_id"],
     "token": lambda world, route: "no-such-token",
 }
 
