@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.template.loader import render_to_string
-from django.urls import reverse
 
-from projects.models import Project
 from traces import lines
 from traces.models import Trace
 from traces.selectors import detail
+from traces.viewer import Viewer
 from traces.waterfall import Layout, Row, lay_out
 
 MAX_ROWS = 50
@@ -31,13 +30,14 @@ class Frame:
 
 
 def trace_context(
-    project: Project, trace: Trace, layout: Layout, *, now: dt.datetime
+    viewer: Viewer, trace: Trace, layout: Layout, *, now: dt.datetime
 ) -> dict[str, Any]:
     """Facts, badges and cost card; the same for the page and for frames. No query."""
     is_running = trace.status == "running" or layout.is_running
     elapsed = (now - trace.started_at).total_seconds() * 1000
     return {
-        "project": project,
+        "viewer": viewer,
+        "project": viewer.project,
         "trace": trace,
         "layout": layout,
         "extent": layout.extent,
@@ -54,10 +54,7 @@ def trace_context(
             }
             for one in detail.costs_by_model([row.step for row in layout.rows])
         ],
-        "step_base": reverse(
-            "traces:trace_detail",
-            kwargs={"slug": project.ref, "trace_id": trace.trace_id},
-        ),
+        "step_base": viewer.base_url,
         "step_count": len(layout.rows),
         "orphans": sum("orphan" in row.flags for row in layout.rows),
         "now": now,
@@ -65,12 +62,12 @@ def trace_context(
 
 
 def build_frame(
-    project: Project, trace: Trace, layout: Layout, *, from_seq: int, now: dt.datetime
+    viewer: Viewer, trace: Trace, layout: Layout, *, from_seq: int, now: dt.datetime
 ) -> Frame:
     """Everything between `from_seq` and the trace's present state. No query; CPU only."""
     rows = changed_rows(layout, from_seq)
     is_reload = len(rows) > MAX_ROWS
-    context = trace_context(project, trace, layout, now=now) | {
+    context = trace_context(viewer, trace, layout, now=now) | {
         "from_seq": from_seq,
         "is_reload": is_reload,
         "behind": len(rows),
@@ -107,12 +104,12 @@ def changed_rows(layout: Layout, from_seq: int) -> list[Row]:
     return [row for row in layout.rows if row.step.span_id in wanted]
 
 
-def read_frame(project: Project, trace_id: str, after: int, *, now: dt.datetime) -> Frame | None:
+def read_frame(viewer: Viewer, after: int, *, now: dt.datetime) -> Frame | None:
     """For polling: the frame from `after`, None when nothing changed. Two queries, one when nothing changed."""
-    trace = detail.trace_of(project, trace_id)
+    trace = detail.trace_of(viewer.project, viewer.trace_id)
     if trace is None:
         return gone_frame(after)
     if trace.seq <= after:
         return None
     layout = lay_out(detail.steps_of(trace), now=now)
-    return build_frame(project, trace, layout, from_seq=after, now=now)
+    return build_frame(viewer, trace, layout, from_seq=after, now=now)

@@ -21,6 +21,7 @@ from projects.models import Project
 from traces.frames import Frame, build_frame, gone_frame
 from traces.models import Trace
 from traces.selectors import detail
+from traces.viewer import member_viewer
 from traces.waterfall import Layout, StepFacts, lay_out
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class TraceState:
 
     def __init__(self, project: Project, trace_id: str) -> None:
         self.project = project
+        self.viewer = member_viewer(project, trace_id)
         self.trace_id = trace_id
         self.trace: Trace | None = None
         self.steps: dict[str, StepFacts] = {}
@@ -81,7 +83,7 @@ class TraceState:
         key = (from_seq, self.trace.seq)
         if key not in self._frames:
             self._frames[key] = build_frame(
-                self.project, self.trace, self.layout, from_seq=from_seq, now=self.read_at
+                self.viewer, self.trace, self.layout, from_seq=from_seq, now=self.read_at
             )
             while len(self._frames) > KEPT_FRAMES:
                 self._frames.popitem(last=False)

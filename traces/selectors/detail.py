@@ -15,7 +15,7 @@ from traces.payloads import open_payload, payload_context
 from traces.selectors.listing import matching
 from traces.waterfall import StepFacts
 
-STEP_COLUMNS = tuple(StepFacts.__dataclass_fields__)
+STEP_COLUMNS = StepFacts.__struct_fields__
 EXPORT_CHUNK = 100
 # A record's own time may differ from its step's by the length of the call.
 RECORD_SLACK = dt.timedelta(days=2)

@@ -15,12 +15,13 @@ from core.errors import NotFoundError
 from core.htmx import wants_part
 from costs.models import CostRecord
 from projects.access import project_for
-from projects.models import Project
 from traces import conversation, documents, lines
 from traces.models import Span, Trace
 from traces.selectors import detail
+from traces.viewer import Viewer, member_viewer
 
 TABS = {"io": "Input / output", "cost": "Cost", "attributes": "Attributes", "raw": "Raw"}
+KEPT = ("view", "scale", "only", "idle", "find", "list", "kind", "status", "q", "sort")
 FULL_CUT = 4 * 1024 * 1024
 UNPRICED_REASONS = {
     "no_usage": "The step reported no token counts, so there is nothing to price.",
@@ -47,55 +48,49 @@ COUNTED_APART = frozenset({"web_search", "request"})
 @require_GET
 def step_panel(request: HttpRequest, slug: str, trace_id: str, span_id: str) -> HttpResponse:
     """The pane of one step; without htmx the trace's page with that step open. Five queries at most."""
-    project = project_for(request, slug)
+    return show_step(request, member_viewer(project_for(request, slug), trace_id), span_id)
+
+
+def show_step(request: HttpRequest, viewer: Viewer, span_id: str) -> HttpResponse:
+    """The pane of one step for any viewer."""
     if not wants_part(request):
-        return _whole_page(project, trace_id, span_id, request)
-    trace = detail.trace_of(project, trace_id)
+        return redirect(viewer.url(step=span_id, tab=request.GET.get("tab", "")))
+    trace = detail.trace_of(viewer.project, viewer.trace_id)
     if trace is None:
         raise NotFoundError("This trace has not arrived, or it was deleted.")
     response = render(
-        request, "traces/_pane.html", {"pane": step_context(request, project, trace, span_id)}
+        request, "traces/_pane.html", {"pane": step_context(request, viewer, trace, span_id)}
     )
-    response["HX-Replace-Url"] = _address(request, project, trace_id, span_id)
+    response["HX-Replace-Url"] = _address(request, viewer, span_id)
     return response
 
 
-def _address(request: HttpRequest, project: Project, trace_id: str, span_id: str) -> str:
-    """The page's address with this step and tab, keeping its scale, filter and list."""
-    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})
+def _address(request: HttpRequest, viewer: Viewer, span_id: str) -> str:
+    """The page's address with this step and tab, keeping its view, scale, filter and list."""
     current = QueryDict(urlsplit(request.htmx.current_url or "").query)  # type: ignore[attr-defined]
-    kept = {name: current[name] for name in ("scale", "only", "list") if current.get(name)}
+    kept = {name: current[name] for name in KEPT if current.get(name)}
     tab = request.GET.get("tab", "")
-    return lines.with_query(
-        url, **kept, step=span_id, tab=tab if tab in TABS and tab != "io" else ""
-    )
+    return viewer.url(**kept, step=span_id, tab=tab if tab in TABS and tab != "io" else "")
 
 
-def _whole_page(
-    project: Project, trace_id: str, span_id: str, request: HttpRequest
-) -> HttpResponse:
-    url = reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id})
-    return redirect(lines.with_query(url, step=span_id, tab=request.GET.get("tab", "")))
+def tabs_for(viewer: Viewer) -> dict[str, str]:
+    """The pane's tabs: what was said only for those who may see it."""
+    return TABS if viewer.sees_payloads else {"cost": TABS["cost"]}
 
 
 def step_context(
-    request: HttpRequest, project: Project, trace: Trace, span_id: str
+    request: HttpRequest, viewer: Viewer, trace: Trace, span_id: str
 ) -> dict[str, Any]:
     """What the pane shows. `missing` when the step is not (yet) there. Two to three queries."""
     span = detail.step_of(trace, span_id)
     tab = request.GET.get("tab", "io")
-    tab = tab if tab in TABS else "io"
-    page_url = reverse(
-        "traces:trace_detail",
-        kwargs={"slug": project.ref, "trace_id": trace.trace_id},
-    )
+    tabs = tabs_for(viewer)
+    tab = tab if tab in tabs else next(iter(tabs))
     if span is None:
-        return {"missing": span_id, "page_url": page_url}
-    panel_url = reverse(
-        "traces:step_panel",
-        kwargs={"slug": project.ref, "trace_id": trace.trace_id, "span_id": span_id},
-    )
-    content = detail.step_content(project, span) if tab != "cost" else None
+        return {"missing": span_id, "page_url": viewer.base_url}
+    if not viewer.sees_payloads:
+        span.error_message = ""
+    content = detail.step_content(viewer.project, span) if tab != "cost" else None
     css, icon, words = lines.KIND_LOOK.get(span.kind, lines.KIND_LOOK["span"])
     is_full = request.GET.get("full") == "1"
     return {
@@ -108,23 +103,27 @@ def step_context(
             {
                 "key": key,
                 "label": label,
-                "panel": lines.with_query(panel_url, tab=key),
-                "href": lines.with_query(page_url, step=span_id, tab=key),
+                "panel": viewer.step_url(span_id, tab=key),
+                "href": viewer.url(step=span_id, tab=key),
             }
-            for key, label in TABS.items()
+            for key, label in tabs.items()
         ],
-        "page_url": page_url,
-        "link": lines.with_query(page_url, step=span_id),
-        "absolute_link": request.build_absolute_uri(lines.with_query(page_url, step=span_id)),
-        "full_href": lines.with_query(panel_url, tab=tab, full="1"),
+        "page_url": viewer.base_url,
+        "link": viewer.url(step=span_id),
+        "absolute_link": request.build_absolute_uri(viewer.url(step=span_id)),
+        "full_href": viewer.step_url(span_id, tab=tab, full="1"),
         "content": content,
-        "similar_href": lines.with_query(
-            reverse("traces:trace_list", kwargs={"slug": project.ref}),
-            q=span.name,
-            range="7d",
-        ),
+        "similar_href": _similar(viewer, span),
         **_tab_context(tab, span, content, is_full),
     }
+
+
+def _similar(viewer: Viewer, span: Span) -> str:
+    """The project's traces with a step of this name; nothing for strangers."""
+    if viewer.is_public or not span.name:
+        return ""
+    url = reverse("traces:trace_list", kwargs={"slug": viewer.project.ref})
+    return lines.with_query(url, q=span.name, range="7d")
 
 
 def _tab_context(
