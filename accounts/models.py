@@ -62,6 +62,8 @@ class Organization(UUIDModel, TimestampedModel):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=80, unique=True)
     is_demo = models.BooleanField(default=False)
+    # Whether members may make public links to single traces; switching it off closes the ones there are.
+    allows_sharing = models.BooleanField(default=True)
     data_key = models.BinaryField(editable=False)
 
     def __str__(self) -> str:

@@ -1,17 +1,32 @@
 """Traces and what people and the system add to them. One file per concern; import from here."""
 
-from traces.models.feedback import Score, ScoreSource, ScoreType
+from traces.models.collections import Collection, CollectionItem
+from traces.models.feedback import (
+    Comment,
+    CommentMention,
+    Score,
+    ScoreDefinition,
+    ScoreSource,
+    ScoreType,
+)
 from traces.models.intake import IngestTally, Outcome
 from traces.models.lists import SavedView
+from traces.models.sharing import ShareLink
 from traces.models.trace import Span, SpanKind, SpanPayload, SpanStatus, Trace
 
 __all__ = [
+    "Collection",
+    "CollectionItem",
+    "Comment",
+    "CommentMention",
     "IngestTally",
     "Outcome",
     "SavedView",
     "Score",
+    "ScoreDefinition",
     "ScoreSource",
     "ScoreType",
+    "ShareLink",
     "Span",
     "SpanKind",
     "SpanPayload",
