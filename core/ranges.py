@@ -10,7 +10,7 @@ from typing import Literal
 
 from core.errors import DomainError
 
-Bin = Literal["hour", "day", "week"]
+Bin = Literal["hour", "day", "week", "month"]
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
@@ -27,7 +27,9 @@ RELATIVE: dict[str, tuple[dt.timedelta, str]] = {
 PRESETS: dict[str, str] = {key: label for key, (_, label) in RELATIVE.items()} | {
     MONTH_TO_DATE: "Month to date"
 }
+# Months differ in length; next_bin knows them.
 BIN_STEP: dict[Bin, dt.timedelta] = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
+MONTH_DAYS = 31
 
 
 class InvalidRangeError(DomainError):
@@ -65,7 +67,7 @@ class TimeRange:
     @property
     def explicit(self) -> str:
         """The range as two instants, for links that must show exactly these calls whenever they are opened."""
-        return f"{_instant(self.start)}..{_instant(self.end)}"
+        return f"{instant(self.start)}..{instant(self.end)}"
 
     @property
     def bin(self) -> Bin:
@@ -83,6 +85,17 @@ class TimeRange:
             start, end = self.start - self.duration, self.start
         before = TimeRange(start, end, "")
         return replace(before, key=before.explicit)
+
+    def month_before(self) -> "TimeRange":
+        """The same days of the month before, cut where the range itself begins; the period before for ranges longer
+        than a month."""
+        if self.duration > MONTH_DAYS * DAY:
+            return self.previous()
+        before = self.start.replace(day=1) - DAY  # some time on the last day of the month before
+        start = before.replace(day=min(self.start.day, before.day))
+        end = min(start + self.duration, self.start)
+        found = TimeRange(start, end, "")
+        return replace(found, key=found.explicit)
 
     def whole_hours(self) -> "TimeRange":
         """The range on hour borders, the hour of its end included.
@@ -104,13 +117,18 @@ class TimeRange:
         found, at = [], floor(self.start, size)
         while at < self.end:
             found.append(at)
-            at += BIN_STEP[size]
+            at = next_bin(at, size)
         return found
+
+    def edges(self, size: Bin | None = None) -> list[dt.datetime]:
+        """The borders between the bins, both outer ones included."""
+        bins = self.bins(size)
+        return [*bins, next_bin(bins[-1], size or self.bin)]
 
     def bin_range(self, start: dt.datetime, size: Bin | None = None) -> "TimeRange":
         """The part of the range inside the bin that begins at `start`."""
         part = TimeRange(
-            max(start, self.start), min(start + BIN_STEP[size or self.bin], self.end), ""
+            max(start, self.start), min(next_bin(start, size or self.bin), self.end), ""
         )
         return replace(part, key=part.explicit)
 
@@ -138,13 +156,13 @@ def make_range(
     """A custom range. Raises InvalidRangeError when it is empty, backwards or longer than 400 days."""
     if end <= start:
         raise InvalidRangeError(
-            f"{fields[1]} is {_instant(end)}; it must be after the start, {_instant(start)}",
+            f"{fields[1]} is {instant(end)}; it must be after the start, {instant(start)}",
             fields=[fields[1]],
         )
     if end - start > MAX_RANGE:
         raise InvalidRangeError(
-            f"{fields[1]} is {_instant(end)}; a range may span at most {MAX_RANGE.days} days"
-            f" from its start, {_instant(start)}",
+            f"{fields[1]} is {instant(end)}; a range may span at most {MAX_RANGE.days} days"
+            f" from its start, {instant(start)}",
             fields=[fields[1]],
         )
     made = TimeRange(start, end, "")
@@ -172,12 +190,21 @@ def parse_instant(text: str, field: str, *, is_end: bool = False) -> dt.datetime
     return found
 
 
+def next_bin(at: dt.datetime, size: Bin) -> dt.datetime:
+    """Where the bin that begins at `at` ends."""
+    if size == "month":
+        return (at.replace(day=1) + MONTH_DAYS * DAY).replace(day=1)
+    return at + BIN_STEP[size]
+
+
 def floor(at: dt.datetime, size: Bin) -> dt.datetime:
-    """The start of the UTC hour, day or week (Monday) `at` lies in."""
+    """The start of the UTC hour, day, week (Monday) or month `at` lies in."""
     at = at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
     if size == "hour":
         return at
     at = at.replace(hour=0)
+    if size == "month":
+        return at.replace(day=1)
     return at if size == "day" else at - at.weekday() * DAY
 
 
@@ -205,13 +232,16 @@ def span_label(start: dt.datetime, end: dt.datetime) -> str:
 
 
 def bin_label(at: dt.datetime, size: Bin) -> str:
-    """A bin in a tooltip or table: `Fri, Nov 20`, `Nov 20, 14:00`, `Week of Nov 16`."""
+    """A bin in a tooltip or table: `Fri, Nov 20`, `Nov 20, 14:00`, `Week of Nov 16`, `November 2026`."""
     if size == "hour":
         return f"{at:%b} {at.day}, {at:%H:%M}"
+    if size == "month":
+        return f"{at:%B %Y}"
     return f"{at:%a, %b} {at.day}" if size == "day" else f"Week of {at:%b} {at.day}"
 
 
-def _instant(at: dt.datetime) -> str:
+def instant(at: dt.datetime) -> str:
+    """An instant as it stands in addresses: `2026-11-20T14:30Z`."""
     at = at.astimezone(dt.UTC)
     return (
         f"{at:%Y-%m-%dT%H:%M}Z"

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from core import formats
 from core.charts import Series, Slice
-from core.ranges import bin_label
+from core.ranges import bin_label, instant
 from costs import caching
 from costs.dashboard import DashboardState
 from costs.labels import label_of, slots_for
@@ -247,6 +247,7 @@ def chart(question: Question) -> dict[str, Any]:
         "total": total,
         "labels": [axis_label(at, period.bin, first=index == 0) for index, at in enumerate(bins)],
         "titles": [bin_label(at, period.bin) for at in bins],
+        "edges": " ".join(instant(at) for at in period.edges()),
         "hrefs": [state.traces_url(span) for span in spans],
         "summary": f"{noun} spend by {group}, {period.span_label}: {formats.money(total.cost_usd)} in"
         f" {formats.count(total.calls)} calls, {formats.count(total.unpriced_calls)} of them unpriced.",

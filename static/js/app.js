@@ -2,6 +2,7 @@
 // One custom element per behaviour, so it wakes up by itself when htmx inserts it. No eval, no inline handlers.
 import "./theme_toggle.js";
 import "./chart_tip.js";
+import "./drag-zoom.js";
 import "./tree_nav.js";
 import "./copy_button.js";
 import "./toast_region.js";

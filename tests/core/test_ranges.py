@@ -152,3 +152,31 @@ def test_bin_labels() -> None:
         "Mon, Nov 16",
         "Week of Nov 16",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("2026-11-01..2026-11-20", "2026-10-01T00:00Z..2026-10-21T00:00Z"),
+        ("2026-03-01..2026-03-31", "2026-02-01T00:00Z..2026-03-01T00:00Z"),
+        ("2026-03-30..2026-03-30", "2026-02-28T00:00Z..2026-03-01T00:00Z"),
+        ("2026-01-10T06:00Z..2026-01-11T06:00Z", "2025-12-10T06:00Z..2025-12-11T06:00Z"),
+        ("2026-06-01..2026-08-29", "2026-03-03T00:00Z..2026-06-01T00:00Z"),
+    ],
+)
+def test_same_days_of_the_month_before(text: str, before: str) -> None:
+    assert parse_range(text, now=NOW).month_before().explicit == before
+
+
+def test_months_are_bins_of_their_own_length() -> None:
+    found = parse_range("2026-01-15..2026-03-10", now=NOW)
+    assert [f"{edge:%m-%d}" for edge in found.edges("month")] == [
+        "01-01",
+        "02-01",
+        "03-01",
+        "04-01",
+    ]
+    assert found.bin_range(found.bins("month")[0], "month").key == (
+        "2026-01-15T00:00Z..2026-02-01T00:00Z"
+    )
+    assert bin_label(at("2026-02-01T00:00:00"), "month") == "February 2026"
