@@ -79,12 +79,21 @@ class CostRecord(TenantModel):
     usage_convention = models.CharField(max_length=10, blank=True)
     is_estimated = models.BooleanField(default=False)
     flags = ArrayField(models.CharField(max_length=40), default=list)
+    # What a price depends on besides the columns (costs.services.facts), so that the past can be priced again; NULL
+    # when there is nothing.
+    usage_extra = models.JSONField(null=True)
     recorded_at = models.DateTimeField()
 
     class Meta:
         indexes = [
             models.Index(fields=["project", "occurred_at"], name="costs_record_time"),
             models.Index(fields=["project", "trace_id"], name="costs_record_trace"),
+            # Not `cost_usd`: a column of a condition would make every new price a new index entry.
+            models.Index(
+                fields=["project", "provider", "model", "-occurred_at"],
+                name="costs_record_unpriced",
+                condition=models.Q(price_status__in=["unpriced", "partial"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -149,6 +158,27 @@ class ProjectUsage(models.Model):
     )
     version = models.BigIntegerField(default=0)
     last_activity_at = models.DateTimeField(null=True)
+    # The organisation's PriceBook.version, kept here so that a writer sees in its last statement, without another
+    # query, whether the rules it priced with still hold (costs.price_rules).
+    rules_version = models.BigIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return f"{self.project_id} v{self.version}"
+
+
+# Their own module because this one is long; Django finds models here.
+from costs.price_models import PriceBook, PriceRule, RuleKind, Tier  # noqa: E402
+
+__all__ = [
+    "CostAggregate",
+    "CostRecord",
+    "Dimension",
+    "PriceBook",
+    "PriceRule",
+    "PriceStatus",
+    "ProjectUsage",
+    "RuleKind",
+    "TenantModel",
+    "Tier",
+    "usd_field",
+]
