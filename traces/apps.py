@@ -9,8 +9,10 @@ class TracesConfig(AppConfig):
         from projects import purge
         from traces import followups
         from traces import purge as rows
+        from traces.search import purge as derived
 
         partitions.register("traces_span", "started_at")
         partitions.register("traces_spanpayload", "started_at")
+        purge.register("search", count=derived.count_rows, delete_batch=derived.delete_batch)
         purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
         outbox.handler("traces.first_trace")(followups.record_first_trace)

@@ -1,6 +1,7 @@
 """Traces and what people and the system add to them. One file per concern; import from here."""
 
 from traces.models.collections import Collection, CollectionItem
+from traces.models.errors import ErrorGroup, ErrorStatus, ErrorTrace
 from traces.models.feedback import (
     Comment,
     CommentMention,
@@ -11,6 +12,13 @@ from traces.models.feedback import (
 )
 from traces.models.intake import IngestTally, Outcome
 from traces.models.lists import SavedView
+from traces.models.search import (
+    SearchDocument,
+    SearchState,
+    SessionRow,
+    TraceEmbedding,
+    UserRow,
+)
 from traces.models.sharing import ShareLink
 from traces.models.trace import Span, SpanKind, SpanPayload, SpanStatus, Trace
 
@@ -19,6 +27,9 @@ __all__ = [
     "CollectionItem",
     "Comment",
     "CommentMention",
+    "ErrorGroup",
+    "ErrorStatus",
+    "ErrorTrace",
     "IngestTally",
     "Outcome",
     "SavedView",
@@ -26,10 +37,15 @@ __all__ = [
     "ScoreDefinition",
     "ScoreSource",
     "ScoreType",
+    "SearchDocument",
+    "SearchState",
+    "SessionRow",
     "ShareLink",
     "Span",
     "SpanKind",
     "SpanPayload",
     "SpanStatus",
     "Trace",
+    "TraceEmbedding",
+    "UserRow",
 ]

@@ -84,6 +84,8 @@ class Trace(TenantModel):
                 fields=["project", "-duration_ms", "-trace_id"], name="traces_trace_duration"
             ),
             models.Index(fields=["project", "-created_at"], name="traces_trace_created"),
+            # What the search worker has not read yet.
+            models.Index(fields=["project", "updated_at"], name="traces_trace_updated"),
             models.Index(
                 fields=["project", "session_id"],
                 name="traces_trace_session",
