@@ -1,0 +1,284 @@
+"""How long a reader waits: every list, panel and detail page, with 100,000 and then 1,000,000 spans of 30 days.
+
+Pages are asked for as a browser does: the document, then each panel it loads by itself, over one keep-alive connection.
+The project's usage version is raised before each request, so that no answer comes from the cache of cost questions:
+that is what readers of a project with traffic see. p95 of `--rounds` requests each, time to the last byte.
+"""
+
+import argparse
+import datetime as dt
+import html
+import http.client
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.stack import ROOT, Stack, machine
+
+BAR_MS = 150
+BAR_GROWTH = 1.5
+# Below this nobody feels a difference, and the growth of a few milliseconds is noise.
+GROWTH_FROM_MS = 50
+PANEL = re.compile(r"<[^>]*\bhx-get=\"([^\"]+)\"[^>]*>")
+PAGES = {
+    "dashboard": "dashboard/?range=30d",
+    "dashboard by user": "dashboard/?range=30d&group=user",
+    "traces": "traces/?range=30d",
+    "traces, model and status": "traces/?range=30d&model=gpt-4o-2024-08-06&status=error",
+    "traces, one user": "traces/?range=30d&user=user-7",
+    "traces by cost": "traces/?range=30d&sort=-cost",
+    "traces by duration": "traces/?range=30d&sort=-duration",
+    "traces by tokens": "traces/?range=30d&sort=-tokens",
+    "traces, query bar": "traces/?range=30d&q=cost%3A%3E0.02+-env%3Adev+duration%3A%3E2s",
+    "traces, text": "traces/?range=30d&q=%22refund+policy%22",
+    "traces, rare text": "traces/?range=30d&q=%22subscription+refund+charged%22",
+    "sessions": "sessions/?range=30d",
+    "users": "users/?range=30d",
+    "errors": "errors/?range=30d",
+    "models": "models/?range=30d",
+    "scores": "scores/?range=30d",
+    "ingestion": "ingestion/",
+}
+_MONTH = f"start_date={dt.datetime.now(dt.UTC).date() - dt.timedelta(days=30)}"
+API = {
+    "API traces": "traces?range=30d&limit=100",
+    "API costs": f"costs?{_MONTH}&group_by=model",
+    "API records": f"costs/records?{_MONTH}&limit=100",
+    "API spans": "spans?limit=100",
+}
+
+
+@dataclass
+class Line:
+    """One thing measured: milliseconds at each size."""
+
+    name: str
+    times: dict[int, list[float]] = field(default_factory=dict)
+    status: int = 200
+
+    def p95(self, size: int) -> float:
+        times = sorted(self.times.get(size, []))
+        return times[min(len(times) - 1, int(len(times) * 0.95))] if times else 0.0
+
+    def p50(self, size: int) -> float:
+        times = sorted(self.times.get(size, []))
+        return times[len(times) // 2] if times else 0.0
+
+
+class Reader:
+    """A logged-in browser without a cache."""
+
+    def __init__(self, stack: Stack) -> None:
+        address = urlsplit(stack.url)
+        assert address.hostname
+        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+        self.headers = {"Cookie": f"sessionid={stack.session_keys[0]}"}
+        self.key = stack.key
+
+    def get(self, path: str, *, part: bool = False, api: bool = False) -> tuple[int, bytes, float]:
+        """Status, body, milliseconds to the last byte."""
+        headers = dict(self.headers)
+        if part:
+            headers["HX-Request"] = "true"
+        if api:
+            headers = {"Authorization": f"Bearer {self.key}"}
+        started = time.perf_counter()
+        self.connection.request("GET", path, headers=headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        return answer.status, body, (time.perf_counter() - started) * 1000
+
+
+class Measurement:
+    """Rounds over all pages at one size."""
+
+    def __init__(self, stack: Stack, database: Any, rounds: int) -> None:
+        self.stack, self.database, self.rounds = stack, database, rounds
+        self.reader = Reader(stack)
+        self.lines: dict[str, Line] = {}
+        self.chance = random.Random(3)
+
+    def run(self, size: int) -> None:
+        base = f"/projects/{self.stack.slug}/"
+        for name, path in PAGES.items():
+            self._page(name, base + path, size)
+        for name, path in API.items():
+            target = f"/api/v1/projects/{self.stack.slug}/{path}"
+            self._many(name, [target] * self.rounds, size, api=True)
+        self._many("API traces, page 20", self._deep_pages(), size, api=True)
+        ids = self._trace_ids()
+        self._many("trace detail", [f"{base}traces/{one}/" for one in ids], size)
+        self._many("step pane", self._steps(base), size, part=True)
+        self._many(
+            "API trace",
+            [f"/api/v1/projects/{self.stack.slug}/traces/{one}" for one in ids],
+            size,
+            api=True,
+        )
+
+    def _page(self, name: str, path: str, size: int) -> None:
+        status, body, _ = self.reader.get(path)
+        if status != 200:
+            self.lines.setdefault(name, Line(name)).status = status
+            return
+        self._many(name, [path] * self.rounds, size)
+        for panel in panels_of(body.decode(), path):
+            label = f"{name} › {panel_name(panel)}"
+            self._many(label, [panel] * self.rounds, size, part=True)
+
+    def _many(
+        self, name: str, paths: list[str], size: int, *, part: bool = False, api: bool = False
+    ) -> None:
+        line = self.lines.setdefault(name, Line(name))
+        self.reader.get(
+            paths[0], part=part, api=api
+        )  # plans and templates are warm on a running site
+        for path in paths:
+            self.database.execute("UPDATE costs_projectusage SET version = version + 1")
+            status, _, spent = self.reader.get(path, part=part, api=api)
+            line.status = status
+            line.times.setdefault(size, []).append(spent)
+
+    def _deep_pages(self) -> list[str]:
+        """The twentieth page of the API's list, reached by its own links."""
+        path = f"/api/v1/projects/{self.stack.slug}/traces?range=30d&limit=100"
+        for _ in range(20):
+            status, body, _ = self.reader.get(path, api=True)
+            following = json.loads(body).get("next") if status == 200 else None
+            if not following:
+                break
+            parts = urlsplit(following)
+            path = f"{parts.path}?{parts.query}"
+        return [path] * self.rounds
+
+    def _trace_ids(self) -> list[str]:
+        rows = self.database.execute(
+            "SELECT trace_id FROM traces_trace ORDER BY md5(trace_id) LIMIT %s", [self.rounds]
+        ).fetchall()
+        return [str(row[0]) for row in rows]
+
+    def _steps(self, base: str) -> list[str]:
+        rows = self.database.execute(
+            "SELECT trace_id, span_id FROM traces_span WHERE kind = 'llm'"
+            " ORDER BY md5(span_id) LIMIT %s",
+            [self.rounds],
+        ).fetchall()
+        return [f"{base}traces/{trace_id}/steps/{span_id}/" for trace_id, span_id in rows]
+
+
+def panels_of(page: str, base: str) -> list[str]:
+    """What the page loads by itself: elements that ask when they load or come into view."""
+    found = []
+    for match in PANEL.finditer(page):
+        tag = match[0]
+        trigger = re.search(r"hx-trigger=\"([^\"]*)\"", tag)
+        if trigger and re.match(r"(load|revealed|intersect)\b", trigger[1]):
+            href = html.unescape(match[1])
+            found.append(href if href.startswith("/") else base.partition("?")[0] + href)
+    return list(dict.fromkeys(found))
+
+
+def panel_name(path: str) -> str:
+    parts = [part for part in path.partition("?")[0].split("/") if part]
+    return " ".join(parts[3:]) or parts[-1]
+
+
+def load(stack: Stack, *, spans: int, seed: int) -> float:
+    """Write history with two processes; returns seconds."""
+    started = time.perf_counter()
+    commands = [
+        [sys.executable, "-m", "benchmarks.history", stack.project_id, "--of", "2"]
+        + f"--spans {spans} --seed {seed} --part {part}".split()  # noqa: RUF005
+        for part in range(2)
+    ]
+
+    def run(command: list[str]) -> None:
+        done = subprocess.run(
+            command, cwd=ROOT, env=stack.environ, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, commands))
+    return time.perf_counter() - started
+
+
+def settle(stack: Stack, database: Any, *, seconds: float) -> None:
+    """Statistics as autovacuum would have them, and the workers' follow-up work (search) done."""
+    database.execute("VACUUM ANALYZE")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        row = database.execute(
+            "SELECT count(*) FROM core_outboxitem WHERE done_at IS NULL AND dead_at IS NULL"
+        ).fetchone()
+        if row and row[0] == 0:
+            break
+        time.sleep(2)
+    database.execute("VACUUM ANALYZE")
+
+
+def report(lines: list[Line], sizes: list[int], rounds: int) -> tuple[str, bool]:
+    """The table, and whether every bar is met."""
+    small, large = sizes[0], sizes[-1]
+    text = [
+        f"| page or panel | {small:,} spans p50 / p95 ms | {large:,} spans p50 / p95 ms | growth of p95 | |",
+        "|---|---|---|---|---|",
+    ]
+    is_met = True
+    for line in lines:
+        if line.status != 200:
+            text.append(f"| {line.name} | answered {line.status} | | | MISSED |")
+            is_met = False
+            continue
+        growth = line.p95(large) / max(line.p95(small), 0.001)
+        is_slow = line.p95(large) > BAR_MS
+        grows = growth > BAR_GROWTH and line.p95(large) > GROWTH_FROM_MS
+        is_met = is_met and not is_slow and not grows
+        verdict = "SLOW" if is_slow else "GROWS" if grows else ""
+        text.append(
+            f"| {line.name} | {line.p50(small):.0f} / {line.p95(small):.0f} "
+            f"| {line.p50(large):.0f} / {line.p95(large):.0f} | {growth:.2f} | {verdict} |"
+        )
+    text += [
+        "",
+        f"p95 of {rounds} requests each; bar {BAR_MS} ms, and at most {BAR_GROWTH} × from {small:,} to {large:,} spans"
+        f" (growth is judged from {GROWTH_FROM_MS} ms up).",
+    ]
+    return "\n".join(text), is_met
+
+
+def main() -> int:
+    """`python -m benchmarks.read [--sizes 100000 1000000]`; exit code 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(description="Time every list, panel and detail page.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--wait", type=float, default=600, help="seconds for follow-up work")
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    with Stack(worker=True) as stack, stack.connect() as database:
+        database.execute("UPDATE projects_project SET content_capture = 'plain'")
+        measurement = Measurement(stack, database, options.rounds)
+        loaded = 0
+        for seed, size in enumerate(options.sizes, start=1):
+            seconds = load(stack, spans=size - loaded, seed=seed)
+            settle(stack, database, seconds=options.wait)
+            found = database.execute("SELECT count(*) FROM traces_span").fetchone()
+            loaded = int(found[0]) if found else 0
+            when = dt.datetime.now(dt.UTC).strftime("%H:%M")
+            print(f"{when} {loaded:,} spans, {seconds:.0f} s to write the new ones", flush=True)
+            measurement.run(size)
+        text, is_met = report(list(measurement.lines.values()), options.sizes, options.rounds)
+    print(text)
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
