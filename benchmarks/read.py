@@ -193,11 +193,9 @@ def panel_name(path: str) -> str:
 def load(stack: Stack, *, spans: int, seed: int) -> float:
     """Write history with two processes; returns seconds."""
     started = time.perf_counter()
-    commands = [
-        [sys.executable, "-m", "benchmarks.history", stack.project_id, "--of", "2"]
-        + f"--spans {spans} --seed {seed} --part {part}".split()  # noqa: RUF005
-        for part in range(2)
-    ]
+    command = [sys.executable, "-m", "benchmarks.history", stack.project_id, "--of", "2"]
+    numbers = ["--spans", str(spans), "--seed", str(seed), "--part"]
+    commands = [[*command, *numbers, str(part)] for part in range(2)]
 
     def run(command: list[str]) -> None:
         done = subprocess.run(
