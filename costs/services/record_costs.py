@@ -1,21 +1,24 @@
 """The ledger's writing side: price, COPY, sum up. Always inside the caller's transaction, set-based, exact."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from core import live, partitions
 from costs import signals
+from costs.price_rules import NO_RULES, RuleSet
 from costs.pricing import price_call
-from costs.services import aggregates
-from costs.services.rows import COLUMNS, CostRow, cost_row
+from costs.services import aggregates, rule_cache
+from costs.services.facts import extra_of
+from costs.services.rows import COLUMNS, SELECTED, CostRow, cost_row
 from costs.usage import ChargeableCall
 
 TABLE = "costs_costrecord"
+MAX_TRIES = 3
 _COPY = f"COPY {TABLE} (project_id, {', '.join(COLUMNS)}) FROM STDIN"
 _known_days: dict[str, set[dt.date]] = {}
 
@@ -36,9 +39,14 @@ def forget_partitions() -> None:
     _known_days.clear()
 
 
-def price_calls(calls: Sequence[ChargeableCall], *, now: dt.datetime) -> list[CostRow]:
-    """Ledger rows of `calls`, priced. Pure CPU: do it before taking locks."""
-    return [cost_row(call, price_call(call), now=now) for call in calls]
+def price_calls(
+    calls: Sequence[ChargeableCall], *, rules: RuleSet, now: dt.datetime
+) -> list[CostRow]:
+    """Ledger rows of `calls`, priced. Pure CPU: do it before taking locks, and give `finish` the same rules."""
+    return [
+        cost_row(call, price_call(call, rules), usage_extra=extra_of(call), now=now)
+        for call in calls
+    ]
 
 
 def write_rows(
@@ -57,7 +65,7 @@ _REMOVE = f"""
 DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
 WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
   AND c.record_id = ANY(%s) AND c.occurred_at = ANY(%s)
-RETURNING {", ".join("c." + name if name != "breakdown" else "c.breakdown::text" for name in COLUMNS)}
+RETURNING {SELECTED}
 """  # noqa: S608
 
 
@@ -78,29 +86,42 @@ def remove_rows(
     return rows
 
 
+# A new row takes the rules' version from the organisation; an old one has it (costs.services.price_rules).
 _TOUCH = """
-INSERT INTO costs_projectusage AS u (project_id, version, last_activity_at) VALUES (%s, 1, %s)
+INSERT INTO costs_projectusage AS u (project_id, version, last_activity_at, rules_version)
+VALUES (%s, 1, %s, coalesce((SELECT b.version FROM costs_pricebook b JOIN projects_project p
+  ON p.organization_id = b.organization_id WHERE p.id = %s), 0))
 ON CONFLICT (project_id) DO UPDATE SET version = u.version + 1,
   last_activity_at = greatest(u.last_activity_at, excluded.last_activity_at)
-RETURNING version
+RETURNING version, rules_version
 """
 
 
 def finish(
-    cursor: Any, *, project_id: UUID, deltas: aggregates.Deltas, recorded: int, now: dt.datetime
+    cursor: Any,
+    *,
+    project_id: UUID,
+    deltas: aggregates.Deltas,
+    recorded: int,
+    now: dt.datetime | None,
+    rules: RuleSet = NO_RULES,
 ) -> int:
     """Apply the sums and raise the project's usage version; the last thing before COMMIT, because these rows are shared
-    by every writer of the project. Returns the version (1: the project's first data)."""
+    by every writer of the project. Returns the version (1: the project's first data). Without `now` nothing was used.
+
+    Raises StaleRulesError when `rules` are no longer the organisation's: roll back, load them, price again.
+    """
     aggregates.apply(cursor, project_id=project_id, deltas=deltas)
-    cursor.execute(_TOUCH, [project_id, now])
-    version: int = cursor.fetchone()[0]
+    cursor.execute(_TOUCH, [project_id, now, project_id])
+    version, rules_version = cursor.fetchone()
+    rule_cache.check(rules, rules_version)
     hint = {"type": "project.changed", "version": version}
     transaction.on_commit(lambda: live.notify(live.project_group(project_id), hint))
     if recorded:
         signals.usage_recorded.send(
             sender=CostRow, project_id=project_id, recorded=recorded, now=now
         )
-    return version
+    return int(version)
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -112,17 +133,34 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 def record_costs(
-    *, project_id: UUID, calls: Sequence[ChargeableCall], now: dt.datetime
+    *,
+    project_id: UUID,
+    calls: Sequence[ChargeableCall],
+    now: dt.datetime,
+    before_commit: Callable[[Any, int], None] | None = None,
 ) -> Recorded:
     """Store bare cost records (no span behind them) exactly once by `record_id`, in one transaction.
 
     An id that was seen before, also in this batch or under another time, changes nothing. A project's bare records are
     written one batch at a time (advisory lock), because a partitioned table cannot hold a unique key without its time.
+    `before_commit(cursor, stored)` runs last in the transaction: what must be true together with the records.
     """
     by_id: dict[str, ChargeableCall] = {}
     for call in calls:
         by_id.setdefault(call.record_id, call)
-    rows = price_calls(list(by_id.values()), now=now)
+    rules = rule_cache.known_rules(project_id)
+    for _ in range(MAX_TRIES):
+        try:
+            return _record(project_id, by_id, rules, now)
+        except rule_cache.StaleRulesError:
+            rules = rule_cache.load_rules(project_id)
+    raise OperationalError("The price rules keep changing; send these costs again.")
+
+
+def _record(
+    project_id: UUID, by_id: dict[str, ChargeableCall], rules: RuleSet, now: dt.datetime
+) -> Recorded:
+    rows = price_calls(list(by_id.values()), rules=rules, now=now)
     ensure_partitions({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -137,7 +175,16 @@ def record_costs(
         deltas: aggregates.Deltas = {}
         write_rows(cursor, project_id=project_id, rows=fresh, deltas=deltas)
         if fresh:
-            finish(cursor, project_id=project_id, deltas=deltas, recorded=len(fresh), now=now)
+            finish(
+                cursor,
+                project_id=project_id,
+                deltas=deltas,
+                recorded=len(fresh),
+                now=now,
+                rules=rules,
+            )
+        if before_commit is not None:
+            before_commit(cursor, len(fresh))
     return Recorded(
         stored=tuple(row.record_id for row in fresh),
         duplicates=tuple(sorted(seen)),

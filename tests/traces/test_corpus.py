@@ -8,6 +8,7 @@ import pytest
 from core.errors import DomainError
 from tests.traces.corpus import Case, cases
 from traces.ingest.bodies import read_body
+from traces.ingest.duplicates import without_duplicates
 from traces.ingest.json_costs import decode_costs
 from traces.ingest.json_traces import decode_traces
 from traces.ingest.limits import Limits, Window
@@ -25,7 +26,7 @@ def outcome(case: Case) -> tuple[int, int, int]:
         if case.door == "otlp":
             kind = "protobuf" if "protobuf" in case.content_type else "json"
             decoded = decode_otlp(body, content_type=kind, now=NOW, limits=Limits(), window=WINDOW)
-            return 200, len(decoded.spans), len(decoded.rejections)
+            return 200, len(without_duplicates(decoded.spans)), len(decoded.rejections)
         if case.door == "costs":
             calls, rejections = decode_costs(body, now=NOW, limits=Limits(), window=WINDOW)
             return 207, len(calls), len(rejections)

@@ -10,11 +10,13 @@ from traces.ingest.span import Rejection
 
 
 class IngestContext(msgspec.Struct, frozen=True):
-    """Whose batch it is: the project, its organisation's cipher, and the key that sent it."""
+    """Whose batch it is: the project, its organisation's cipher, the key that sent it and the door it came through
+    (none: nothing is tallied)."""
 
     project_id: UUID
     cipher: AESGCM
     api_key_id: str = ""
+    door: str = ""
 
 
 class Written(msgspec.Struct, kw_only=True):

@@ -37,7 +37,9 @@ def decode_costs(
     items = list_of(load_json(body), "costs", "id")
     if len(items) > limits.max_spans:
         raise TooManyItemsError(
-            f"The upload holds {len(items)} costs, more than {limits.max_spans}.", fields=["costs"]
+            f"The upload holds {len(items)} costs, more than {limits.max_spans}.",
+            fields=["costs"],
+            items=len(items),
         )
     calls, rejections = [], []
     for index, item in enumerate(items):

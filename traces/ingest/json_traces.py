@@ -38,14 +38,24 @@ STATUS_INFERRED = "status_inferred"
 
 class JsonTraceResult(msgspec.Struct, kw_only=True):
     """What became of one trace item: `spans` to store, `rejections` per step; `error` refuses
-    the item as a whole.
+    the item as a whole. `sent` is its steps, the trace itself being one unless a step stands for it.
     """
 
     index: int
+    sent: int = 1
     trace_id: str = ""
     spans: list[NormalSpan] = []
     rejections: list[Rejection] = []
     error: Rejection | None = None
+
+    def all_rejections(self) -> list[Rejection]:
+        """One per refused step, as the tally counts them."""
+        return [self.error] * self.sent if self.error is not None else self.rejections
+
+    @property
+    def repeated(self) -> int:
+        """Steps that came twice in the item and became one."""
+        return 0 if self.error else self.sent - len(self.spans) - len(self.rejections)
 
 
 def decode_traces(
@@ -67,7 +77,9 @@ def decode_traces(
     )
     if steps > limits.max_spans:
         raise TooManyItemsError(
-            f"The upload holds {steps} steps, more than {limits.max_spans}.", fields=["steps"]
+            f"The upload holds {steps} steps, more than {limits.max_spans}.",
+            fields=["steps"],
+            items=steps + len(items),
         )
     results = [_trace(index, item, now, limits, window) for index, item in enumerate(items)]
     _merge_across(results)
@@ -87,7 +99,14 @@ def list_of(value: Any, name: str, bare_key: str) -> list[Any]:
 
 def _trace(index: int, item: Any, now: datetime, limits: Limits, window: Window) -> JsonTraceResult:
     shown_id = short_text(item.get("trace_id"), 128) if type(item) is dict else ""
-    result = JsonTraceResult(index=index, trace_id=shown_id, spans=[], rejections=[])
+    listed = item.get("steps", item.get("spans")) if type(item) is dict else None
+    result = JsonTraceResult(
+        index=index,
+        sent=1 + (len(listed) if type(listed) is list else 0),
+        trace_id=shown_id,
+        spans=[],
+        rejections=[],
+    )
     try:
         reader = Reader(item, "", limits, window)
         facts, root = _root(reader, now)
@@ -123,6 +142,7 @@ def _trace(index: int, item: Any, now: datetime, limits: Limits, window: Window)
         spans[span.span_id] = span if earlier is None else merged(earlier, span)
     if facts.trace_id in spans:
         _promote(spans[facts.trace_id], root)
+        result.sent -= 1
     else:
         _conclude(root, facts, spans.values())
         spans = {root.span_id: root, **spans}

@@ -5,6 +5,7 @@ message of each
 refusal names the value and the rule.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -44,10 +45,14 @@ class BodyTooLargeError(DomainError):
 
 
 class TooManyItemsError(DomainError):
-    """More traces, spans or attributes in one upload than allowed."""
+    """More traces, spans or attributes in one upload than allowed; `items` are the steps it held, where known."""
 
     code = "too_many_items"
     status = 413
+
+    def __init__(self, detail: str, *, fields: Sequence[str] = (), items: int = 0) -> None:
+        super().__init__(detail, fields=fields)
+        self.items = items
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

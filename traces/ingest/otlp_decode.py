@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from traces.ingest import otlp_json, otlp_wire
 from traces.ingest.dialects.registry import understand
-from traces.ingest.duplicates import without_duplicates
 from traces.ingest.facts import EventFacts, ScopeFacts, SpanFacts
 from traces.ingest.limits import NAME_LENGTH, Limits, TooManyItemsError, Window
 from traces.ingest.otlp_raw import Budget, DamagedError, RawSpan
@@ -36,7 +35,7 @@ class RefusedError(Exception):
 def decode_otlp(
     body: bytes, *, content_type: Encoding, now: datetime, limits: Limits, window: Window
 ) -> Decoded:
-    """Every span of an ExportTraceServiceRequest, understood or named as refused.
+    """Every span of an ExportTraceServiceRequest, understood or named as refused; one that came twice is there twice.
 
     `now` is when the request arrived. Raises BodyError (400) when the body is no such request and
     TooManyItemsError
@@ -64,7 +63,6 @@ def decode_otlp(
             )
         except RefusedError as error:
             decoded.rejections.append(_rejection(index, raw, error.code, str(error)))
-    decoded.spans = without_duplicates(decoded.spans)
     return decoded
 
 

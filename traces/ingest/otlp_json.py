@@ -64,7 +64,8 @@ def read_groups(
     if count > budget.limits.max_spans:
         raise TooManyItemsError(
             f"The upload holds {count} spans, more than {budget.limits.max_spans}: "
-            "send fewer at a time."
+            "send fewer at a time.",
+            items=count,
         )
     yield from groups
 

@@ -7,16 +7,21 @@ returns, everything named as stored is committed.
 
 import datetime as dt
 import logging
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from costs.services import record_costs as ledger
+from traces.ingest import tally
 from traces.ingest.batch import Batch, TraceVanishedError
 from traces.ingest.context import IngestContext, Written
 from traces.ingest.duplicates import without_duplicates
-from traces.ingest.rows import key_of, sealed_payloads
+from traces.ingest.rows import SpanKey, key_of, sealed_payloads
 from traces.ingest.span import NormalSpan, Rejection
+from traces.ingest.tally import Counts
+from traces.models import Outcome
 
 __all__ = ["IngestContext", "Written", "write_spans"]
 
@@ -26,16 +31,34 @@ MAX_TRIES = 3
 
 
 def write_spans(
-    context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime
+    context: IngestContext,
+    spans: Sequence[NormalSpan],
+    *,
+    now: dt.datetime,
+    refused: Sequence[Rejection] = (),
+    repeated: int = 0,
 ) -> Written:
     """Store a batch. Raises OperationalError when PostgreSQL is away or too busy: nothing was stored, try again later.
 
     A span PostgreSQL will not take (DataError: a hole in the sanitiser) is refused alone; its neighbours are stored.
+    `refused` (by the door) and `repeated` (merged by it) are only tallied.
     """
+    counts = Counts()
+    tally.add_rejections(counts, refused)
+    if repeated:
+        counts["", Outcome.DUPLICATE.value, ""] += repeated
     if not spans:
+        _tally_alone(context, counts, now)
         return Written()
+    return _write_or_halve(context, spans, counts, now=now)
+
+
+def _write_or_halve(
+    context: IngestContext, spans: Sequence[NormalSpan], counts: Counts, *, now: dt.datetime
+) -> Written:
+    """`counts` are tallied with the first part that is stored."""
     try:
-        return _write_with_retry(context, spans, now=now)
+        return _write_with_retry(context, spans, counts, now=now)
     except DataError:
         logger.exception("traces.ingest.unstorable", extra={"project_id": str(context.project_id)})
     if len(spans) == 1:
@@ -47,17 +70,35 @@ def write_spans(
             code="unstorable",
             detail="The database refused a value of this step; nothing of it was stored.",
         )
+        tally.add_rejections(counts, [refused], dialect=span.dialect)
+        _tally_alone(context, counts, now)
         return Written(rejections=[refused])
     middle = len(spans) // 2
-    result = write_spans(context, spans[:middle], now=now)
-    result += write_spans(context, spans[middle:], now=now)
+    result = _write_or_halve(context, spans[:middle], counts, now=now)
+    result += _write_or_halve(context, spans[middle:], Counts(), now=now)
     return result
 
 
+def _tally_alone(context: IngestContext, counts: Counts, now: dt.datetime) -> None:
+    """A batch of which nothing is stored is still accounted for."""
+    if counts and context.door:
+        with connection.cursor() as cursor:
+            tally.write(
+                cursor, project_id=context.project_id, door=context.door, counts=counts, now=now
+            )
+
+
 def _write_with_retry(
-    context: IngestContext, spans: Sequence[NormalSpan], *, now: dt.datetime
+    context: IngestContext, spans: Sequence[NormalSpan], counts: Counts, *, now: dt.datetime
 ) -> Written:
     batch = {key_of(span): span for span in without_duplicates(spans)}
+    counts = Counts(counts)
+    if len(batch) < len(spans):
+        repeats = Counter(span.dialect for span in spans)
+        repeats.subtract(span.dialect for span in batch.values())
+        for dialect, items in repeats.items():
+            if items:
+                counts[dialect, Outcome.DUPLICATE.value, ""] += items
     sealed = sealed_payloads(
         list(batch.values()), cipher=context.cipher, project_id=context.project_id
     )
@@ -66,7 +107,9 @@ def _write_with_retry(
         ledger.ensure_partitions(days, tables=TABLES)
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                return Batch(context, dict(batch), dict(sealed), now).write(cursor)
+                written = Batch(context, dict(batch), dict(sealed), now).write(cursor)
+                _tally(cursor, context, written, batch, Counts(counts), now)
+                return written
         except TraceVanishedError:
             if attempt == MAX_TRIES:
                 raise OperationalError("The traces of this batch keep being deleted.") from None
@@ -79,6 +122,27 @@ def _write_with_retry(
             if attempt == MAX_TRIES or not _is_passing(error):
                 raise
     raise AssertionError("unreachable")
+
+
+def _tally(
+    cursor: Any,
+    context: IngestContext,
+    written: Written,
+    batch: dict[SpanKey, NormalSpan],
+    counts: Counts,
+    now: dt.datetime,
+) -> None:
+    """What became of the batch, counted in its own transaction."""
+    if not context.door:
+        return
+    for outcome, keys in (
+        (Outcome.STORED, written.stored),
+        (Outcome.UPDATED, written.updated),
+        (Outcome.DUPLICATE, written.duplicates),
+    ):
+        for key in keys:
+            counts[batch[key].dialect, outcome.value, ""] += 1
+    tally.write(cursor, project_id=context.project_id, door=context.door, counts=counts, now=now)
 
 
 def _is_passing(error: OperationalError) -> bool:
