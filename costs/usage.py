@@ -61,6 +61,7 @@ class ChargeableCall(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     client_cost_usd: Decimal | None = None
     is_error: bool = False
+    error_type: str = ""
     is_rejected: bool = False  # the provider refused it before doing work (4xx): costs nothing
     is_cache_hit: bool = False  # answered by a cache of ours or the caller's: costs nothing
     latency_ms: float | None = None

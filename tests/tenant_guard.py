@@ -36,6 +36,7 @@ TABLES = (
     "traces_collectionitem",
     "costs_costrecord",
     "costs_costaggregate",
+    "costs_costdailyaggregate",
     "costs_projectusage",
     "projects_apikey",
 )

@@ -12,9 +12,10 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Aggregate,
-    BigIntegerField,
     Case,
     DateTimeField,
+    FloatField,
+    Func,
     Q,
     QuerySet,
     Sum,
@@ -22,10 +23,11 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Trunc
+from pgvector.django import VectorField
 
 from core.ranges import Bin, TimeRange
 from costs.filters import ROW_FIELDS, SpendFilters
-from costs.histogram import merge, percentile
+from costs.histogram import BUCKETS, merge, percentile
 from costs.models import CostAggregate, Dimension
 from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from
 
@@ -33,10 +35,17 @@ Key = tuple[str, ...]
 
 
 class SumCounts(Aggregate):
-    """Adds histograms bucket by bucket (migration 0002)."""
+    """Adds histograms bucket by bucket."""
 
-    function = "llmlab_sum_counts"
-    output_field = ArrayField(BigIntegerField())
+    function = "sum"
+    output_field = VectorField(dimensions=BUCKETS)
+
+
+class AsArray(Func):
+    """A vector as an array of numbers, however this connection reads vectors."""
+
+    template = "(%(expressions)s)::real[]"
+    output_field = ArrayField(FloatField())
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def spend_groups(
     )
     if has_latency:
         rows = rows.annotate(
-            counts=SumCounts("latency_histogram", filter=Q(hour__gte=period.start))
+            counts=AsArray(SumCounts("latency_counts", filter=Q(hour__gte=period.start)))
         )
     drafts: dict[Key, _Draft] = {}
     for row in rows:
@@ -158,7 +167,7 @@ class _Draft:
         # Inside a CASE the database answers without a zone; it is UTC.
         self.bins[at if at.tzinfo else at.replace(tzinfo=dt.UTC)] = sums
         if counts:
-            self.counts.append(counts)
+            self.counts.append([round(count) for count in counts])
 
     def group(self, key: Key, *, has_trend: bool) -> Group:
         current = Sums()

@@ -1,13 +1,13 @@
-"""Hourly sums: computed from exactly the records that were written or removed, applied in one sorted upsert."""
+"""Hourly and daily sums: computed from exactly the records written or removed, applied in one sorted upsert."""
 
 import datetime as dt
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from costs.histogram import BUCKETS, bucket_of
-from costs.models import Dimension
+from costs.histogram import BUCKETS, bucket_of, to_text
 from costs.services.rows import CostRow
 
 # hour, dimension, value, provider, model, environment, agent
@@ -23,105 +23,149 @@ _COUNTS = (
     "cache_write_input_tokens",
     "reasoning_output_tokens",
     "latency_calls",
+    "first_token_calls",
 )
 
 
 class Sums:
     """What one aggregate row grows by."""
 
-    __slots__ = ("cost_usd", "counts", "histogram", "latency_ms")
+    __slots__ = (
+        "cost_usd",
+        "counts",
+        "first_token_counts",
+        "first_token_ms",
+        "latency_counts",
+        "latency_ms",
+    )
 
     def __init__(self) -> None:
         self.counts = [0] * len(_COUNTS)
         self.cost_usd = Decimal(0)
         self.latency_ms = 0.0
-        self.histogram: dict[int, int] = {}
+        self.first_token_ms = 0.0
+        self.latency_counts: dict[int, int] = {}
+        self.first_token_counts: dict[int, int] = {}
 
 
 Deltas = dict[Key, Sums]
 
 
-def _dimensions(row: CostRow) -> Iterable[tuple[str, str]]:
-    yield Dimension.ALL.value, ""
-    if row.user_id:
-        yield Dimension.USER.value, row.user_id
+def _dimensions(row: CostRow) -> list[tuple[str, str]]:
+    """Where a call counts besides ALL."""
+    found = [
+        (name, value)
+        for name, value in (
+            ("user", row.user_id),
+            ("prompt_version", row.prompt_version),
+            ("feature", row.feature),
+            ("error_type", row.error_type),
+            ("service_tier", row.service_tier),
+            ("operation", row.operation),
+        )
+        if value
+    ]
     if row.api_key_id:
-        yield Dimension.API_KEY.value, str(row.api_key_id)
-    if row.prompt_version:
-        yield Dimension.PROMPT_VERSION.value, row.prompt_version
-    if row.feature:
-        yield Dimension.FEATURE.value, row.feature
-    for tag in sorted(set(row.tags)):
-        yield Dimension.TAG.value, tag
+        found.append(("api_key", str(row.api_key_id)))
+    if row.tags:
+        found += [("tag", tag) for tag in set(row.tags)]
+    return found
 
 
 def add(deltas: Deltas, rows: Iterable[CostRow], *, sign: int = 1) -> None:
     """Add (or with sign -1 take away) each record's share in every dimension it belongs to."""
     for row in rows:
         hour = row.occurred_at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        latency, first = row.latency_ms, row.first_token_ms
         counts = (
-            1,
-            int(row.is_error),
-            int(row.cost_usd is None),
-            int(row.is_estimated),
-            row.input_tokens or 0,
-            row.output_tokens or 0,
-            row.cache_read_input_tokens,
-            row.cache_write_input_tokens,
-            row.reasoning_output_tokens,
-            int(row.latency_ms is not None),
+            sign,
+            sign * row.is_error,
+            sign * (row.cost_usd is None),
+            sign * row.is_estimated,
+            sign * (row.input_tokens or 0),
+            sign * (row.output_tokens or 0),
+            sign * row.cache_read_input_tokens,
+            sign * row.cache_write_input_tokens,
+            sign * row.reasoning_output_tokens,
+            sign * (latency is not None),
+            sign * (first is not None),
         )
+        cost = sign * row.cost_usd if row.cost_usd is not None else None
         tail = (row.provider, row.model, row.environment, row.agent)
+        whole = _grow(deltas, (hour, "all", "", *tail), counts, cost)
         for dimension, value in _dimensions(row):
-            sums = deltas.get(key := (hour, dimension, value, *tail))
-            if sums is None:
-                sums = deltas[key] = Sums()
-            own = sums.counts
-            for index, count in enumerate(counts):
-                own[index] += sign * count
-            if row.cost_usd is not None:
-                sums.cost_usd += sign * row.cost_usd
-            if row.latency_ms is not None:
-                sums.latency_ms += sign * row.latency_ms
-                if dimension == Dimension.ALL.value:
-                    bucket = bucket_of(row.latency_ms)
-                    sums.histogram[bucket] = sums.histogram.get(bucket, 0) + sign
+            _grow(deltas, (hour, dimension, value, *tail), counts, cost)
+        if latency is not None:
+            whole.latency_ms += sign * latency
+            bucket = bucket_of(latency)
+            whole.latency_counts[bucket] = whole.latency_counts.get(bucket, 0) + sign
+        if first is not None:
+            whole.first_token_ms += sign * first
+            bucket = bucket_of(first)
+            whole.first_token_counts[bucket] = whole.first_token_counts.get(bucket, 0) + sign
+
+
+def _grow(deltas: Deltas, key: Key, counts: Sequence[int], cost: Decimal | None) -> Sums:
+    sums = deltas.get(key)
+    if sums is None:
+        sums = deltas[key] = Sums()
+        sums.counts = list(counts)
+    else:
+        sums.counts = list(map(operator.add, sums.counts, counts))
+    if cost is not None:
+        sums.cost_usd += cost
+    return sums
 
 
 _KEY_COLUMNS = ("hour", "dimension", "value", "provider", "model", "environment", "agent")
+_MEASURES = ("cost_usd", "latency_ms", "first_token_ms")
+_VECTORS = ("latency_counts", "first_token_counts")
+_COLUMNS = (*_KEY_COLUMNS, *_COUNTS, *_MEASURES, *_VECTORS)
+_TYPES = (
+    ["timestamptz", *["text"] * 6]
+    + ["bigint"] * len(_COUNTS)
+    + ["numeric", "float8", "float8", "text", "text"]
+)
+_GROW = ", ".join(
+    [f"{name} = a.{name} + excluded.{name}" for name in (*_COUNTS, *_MEASURES)]
+    # A vector and NULL together are NULL; a row without such calls has none.
+    + [
+        f"{name} = coalesce(a.{name} + excluded.{name}, a.{name}, excluded.{name})"
+        for name in _VECTORS
+    ]
+)
+_SLIM = ("provider", "model", "environment", "agent")
+_DAY = "date_trunc('day', d.hour, 'UTC')"
 _UPSERT = f"""
-INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_KEY_COLUMNS)}, {", ".join(_COUNTS)},
-  cost_usd, latency_ms, latency_histogram)
-SELECT %s, {", ".join(f"d.{name}" for name in (*_KEY_COLUMNS, *_COUNTS))},
-  d.cost_usd, d.latency_ms, d.histogram::bigint[]
-FROM unnest(
-  %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-  {", ".join("%s::bigint[]" for _ in _COUNTS)}, %s::numeric[], %s::float8[], %s::text[]
-) AS d({", ".join(_KEY_COLUMNS)}, {", ".join(_COUNTS)}, cost_usd, latency_ms, histogram)
-ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET
-  {", ".join(f"{name} = a.{name} + excluded.{name}" for name in _COUNTS)},
-  cost_usd = a.cost_usd + excluded.cost_usd,
-  latency_ms = a.latency_ms + excluded.latency_ms,
-  latency_histogram = llmlab_add_counts(a.latency_histogram, excluded.latency_histogram)
+WITH d AS (
+  SELECT {", ".join(_COLUMNS[: -len(_VECTORS)])},
+    {", ".join(f"{name}::sparsevec({BUCKETS})::vector({BUCKETS}) AS {name}" for name in _VECTORS)}
+  FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES)}) AS u({", ".join(_COLUMNS)})
+), hours AS (
+  INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_COLUMNS)})
+  SELECT %s, {", ".join(f"d.{name}" for name in _COLUMNS)} FROM d
+  ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
+)
+INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)})
+SELECT %s, {_DAY}, d.dimension, d.value,
+  {", ".join(f"CASE WHEN d.dimension = 'all' THEN d.{name} ELSE '' END" for name in _SLIM)},
+  {", ".join(f"sum(d.{name})" for name in (*_COUNTS, *_MEASURES, *_VECTORS))}
+FROM d GROUP BY 2, 3, 4, 5, 6, 7, 8 ORDER BY 3, 2, 4, 5, 6, 7, 8
+ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
 """  # noqa: S608
 
 
 def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
-    """One statement, rows sorted by key, so that two writers never wait for each other in a circle."""
+    """One statement, rows sorted by key (hours by us, days by PostgreSQL), so that two writers never wait for each
+    other in a circle."""
     if not deltas:
         return
     items = sorted(deltas.items(), key=lambda item: item[0])
-    columns: list[list[Any]] = [
-        [key[index] for key, _ in items] for index in range(len(_KEY_COLUMNS))
-    ]
-    columns += [[sums.counts[index] for _, sums in items] for index in range(len(_COUNTS))]
+    columns: list[Sequence[Any]] = list(zip(*(key for key, _ in items), strict=True))
+    columns += zip(*(sums.counts for _, sums in items), strict=True)
     columns.append([sums.cost_usd for _, sums in items])
     columns.append([sums.latency_ms for _, sums in items])
-    columns.append([_array(sums.histogram) for _, sums in items])
-    cursor.execute(_UPSERT, [project_id, *columns])
-
-
-def _array(histogram: dict[int, int]) -> str:
-    if not histogram:
-        return "{}"
-    return "{" + ",".join(str(histogram.get(bucket, 0)) for bucket in range(BUCKETS)) + "}"
+    columns.append([sums.first_token_ms for _, sums in items])
+    columns.append([to_text(sums.latency_counts) for _, sums in items])
+    columns.append([to_text(sums.first_token_counts) for _, sums in items])
+    cursor.execute(_UPSERT, [*map(list, columns), project_id, project_id])

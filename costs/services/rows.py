@@ -33,6 +33,7 @@ class CostRow(msgspec.Struct, kw_only=True):
     tags: list[str]
     api_key_id: UUID | None
     is_error: bool
+    error_type: str
     latency_ms: float | None
     first_token_ms: float | None
     input_tokens: int | None
@@ -79,6 +80,7 @@ def cost_row(call: ChargeableCall, priced: Priced, *, now: dt.datetime) -> CostR
         tags=list(call.tags),
         api_key_id=UUID(call.api_key_id) if call.api_key_id else None,
         is_error=call.is_error,
+        error_type=call.error_type[:200] if call.is_error else "",
         latency_ms=call.latency_ms,
         first_token_ms=call.first_token_ms,
         input_tokens=usage.input_tokens if usage else None,

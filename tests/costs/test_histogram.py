@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from costs.histogram import BUCKETS, EDGES, GROWTH, bucket_of, histogram_of, merge, percentile
+from costs.histogram import BUCKETS, EDGES, bucket_of, histogram_of, merge, percentile
 
 
 def test_edges_are_where_the_next_bucket_begins():
@@ -21,10 +21,10 @@ def test_edges_are_where_the_next_bucket_begins():
         (0, 0),
         (math.nan, 0),
         (0.5, 0),
-        (100, 19),
-        (3_600_000, 63),
-        (1e18, 63),
-        (math.inf, 63),
+        (100, 38),
+        (3_600_000, 125),
+        (1e18, 125),
+        (math.inf, 125),
     ],
 )
 def test_every_number_has_a_bucket(latency_ms, bucket):
@@ -33,14 +33,14 @@ def test_every_number_has_a_bucket(latency_ms, bucket):
 
 @pytest.mark.parametrize("q", [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_percentile_stays_within_one_bucket_of_the_exact_one(q, seed):
+def test_percentile_stays_within_a_tenth_of_the_exact_one(q, seed):
     chance = random.Random(seed)
     latencies = [math.exp(chance.gauss(6.5, 1.4)) for _ in range(2000)]
     latencies = [min(max(value, 1.0), 3_599_999.0) for value in latencies]
     exact = sorted(latencies)[max(1, math.ceil(q * len(latencies))) - 1]
     found = percentile(histogram_of(latencies), q)
     assert found is not None
-    assert exact / GROWTH < found < exact * GROWTH
+    assert exact / 1.1 < found < exact * 1.1
 
 
 def test_median_of_evenly_spread_latencies_is_within_ten_percent():

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from core.ranges import TimeRange
 from costs.filters import InvalidFilterError, SpendFilters, read_filters
+from costs.histogram import BUCKETS
 from costs.models import CostRecord
 from costs.selectors import pages, spend
 from costs.selectors.sums import Sums
@@ -79,11 +80,9 @@ def test_groups_are_dearest_first_with_trend_latency_and_the_period_before(
     project, django_assert_num_queries
 ) -> None:
     hour = dt.timedelta(hours=1)
-    slow = [0] * 64
-    slow[40] = 1
-    add_hour(
-        project.pk, HOUR, model="a", cost_usd=Decimal(1), latency_calls=1, latency_histogram=slow
-    )
+    slow = [0] * BUCKETS
+    slow[80] = 1
+    add_hour(project.pk, HOUR, model="a", cost_usd=Decimal(1), latency_calls=1, latency_counts=slow)
     add_hour(project.pk, HOUR + hour, model="b", cost_usd=Decimal(3))
     add_hour(project.pk, HOUR + 2 * hour, model="b", cost_usd=Decimal(2))
     add_hour(
@@ -91,7 +90,7 @@ def test_groups_are_dearest_first_with_trend_latency_and_the_period_before(
         HOUR - dt.timedelta(days=1),
         model="a",
         cost_usd=Decimal(9),
-        latency_histogram=slow,
+        latency_counts=slow,
     )
     add_hour(project.pk, HOUR - dt.timedelta(days=1), model="gone", cost_usd=Decimal(9))
     with django_assert_num_queries(1):

@@ -49,6 +49,7 @@ def chargeable_call(span: NormalSpan, *, api_key_id: str) -> ChargeableCall:
         usage=span.usage,
         client_cost_usd=span.client_cost_usd,
         is_error=span.status == "error",
+        error_type=span.error_type,
         is_rejected=span.is_rejected,
         is_cache_hit=span.is_cache_hit,
         latency_ms=None if DURATION_UNKNOWN in span.flags else span.duration_ms,
