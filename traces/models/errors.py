@@ -40,6 +40,8 @@ class ErrorGroup(TenantModel):
     resolved_release = models.CharField(max_length=200, blank=True)
     reopened_at = models.DateTimeField(null=True)
     computed_at = models.DateTimeField()
+    # As traces.models.search.Activity.
+    is_stale = models.BooleanField(default=False)
 
     class Meta:
         indexes = [

@@ -26,6 +26,8 @@ class SearchState(models.Model):
     capture = models.CharField(max_length=10, blank=True)
     # The job that reads everything again, while there is one.
     job_id = models.UUIDField(null=True)
+    # Why the embeddings endpoint could not be used, until it can.
+    embedding_error = models.TextField(blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
@@ -40,6 +42,9 @@ class SearchDocument(TenantModel):
     # The trace's seq when it was read: a greater one means there is news.
     seq = models.BigIntegerField()
     started_at = models.DateTimeField()
+    # What it was counted under: when they change, both sides are counted again.
+    session_id = models.CharField(max_length=200, blank=True)
+    user_id = models.CharField(max_length=200, blank=True)
     # Made by traces.search.words; a lexeme of the project is in each, so that one index serves every tenant.
     words = SearchVectorField()
     body = models.TextField(blank=True)
@@ -109,6 +114,8 @@ class Activity(TenantModel):
     last_at = models.DateTimeField()
     environments = ArrayField(models.CharField(max_length=64), default=list)
     computed_at = models.DateTimeField()
+    # Large ones are counted again once a minute at most; until then there is news they do not have.
+    is_stale = models.BooleanField(default=False)
 
     class Meta:
         abstract = True
