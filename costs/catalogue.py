@@ -127,6 +127,12 @@ class Match:
         )
 
 
+def plan_of(prices: ModelPrice) -> Plan:
+    """Prices from elsewhere as a plan that holds for every tier."""
+    units = _compile_units(prices)
+    return Plan(units=units, keys=frozenset(unit.usage_key for unit in units), is_tier_known=True)
+
+
 def _compile_units(prices: ModelPrice) -> tuple[Unit, ...]:
     registry = _get_registry()
     priced: list[tuple[UnitDef, Decimal | TieredPrices]] = []
@@ -177,6 +183,30 @@ class Catalogue:
                 self._matches.clear()
             found = self._matches[key] = self._find(*key)
         return found
+
+    def identify(
+        self, provider: str, model: str, request_model: str
+    ) -> tuple[frozenset[str], tuple[str, ...]]:
+        """What an organisation's rules may call this provider and model: as the call says, and as
+        the catalogue does. A router's calls are also the provider's it names.
+        """
+        said = provider.strip().lower()
+        own = ALIASES.get(said, said)
+        providers, names = {said, own}, []
+        for text in (model, request_model):
+            if not (name := _clean(text)):
+                continue
+            prefix, slash, rest = name.partition("/")
+            maker = ALIASES.get(prefix, prefix)
+            names.append(name)
+            if slash and maker in self._providers and (not own or own in ROUTERS or own == maker):
+                providers.add(maker)
+                names.append(rest)
+        match = self.find(provider, model, request_model)
+        if isinstance(match, Match):
+            providers.add(match.provider.id)
+            names.append(match.model.id.lower())
+        return frozenset(providers - {""}), tuple(dict.fromkeys(names))
 
     def _find(self, provider: str, model: str, request_model: str) -> Match | str:
         name = provider.strip().lower()

@@ -7,12 +7,14 @@ no variant, class or model beyond what it states, so what it would silently char
 price comes back as `partial` with a flag.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from costs.catalogue import Context, Match, Plan, as_utc, current_catalogue
+from costs.catalogue import Catalogue, Context, Plan, as_utc, current_catalogue
+from costs.price_rules import NO_RULES, NOTHING, Choice, RuleSet
 from costs.usage import ChargeableCall, Usage
 
 Status = Literal["priced", "partial", "unpriced", "free", "client"]
@@ -57,6 +59,7 @@ SHOWN_IN_ORDER = [
 ]  # fmt: skip
 ORDER = {label: place for place, label in enumerate(SHOWN_IN_ORDER)}
 QUANTUM = Decimal("1e-12")
+ONE = Decimal(1)
 LIMIT = Decimal(10) ** 8  # numeric(20, 12) holds less than this
 PARTIAL_FLAGS = {
     "tier_unpriced", "class_unpriced", "audio_unpriced", "cache_write_1h_unpriced",
@@ -85,11 +88,15 @@ class _InconsistentUsageError(Exception):
     """A part is larger than its whole."""
 
 
-def price_call(call: ChargeableCall) -> Priced:
-    """Prices one call at the rates in force when it happened; never raises on any usage."""
+def price_call(call: ChargeableCall, rules: RuleSet = NO_RULES) -> Priced:
+    """Prices one call at the rates in force when it happened; never raises on any usage.
+
+    An override of `rules` goes before the catalogue, a discount is taken off either. A cost the
+    caller gave is never discounted.
+    """
     if call.is_cache_hit or call.is_rejected:
         return Priced(status="free", cost_usd=Decimal(0))
-    own = _own_price(call)
+    own = _own_price(call, rules)
     if own.status in ("priced", "free") or call.client_cost_usd is None:
         return own
     given = call.client_cost_usd
@@ -102,52 +109,101 @@ def price_call(call: ChargeableCall) -> Priced:
     )
 
 
-def _own_price(call: ChargeableCall) -> Priced:
-    catalogue = current_catalogue()
-    match = catalogue.find(call.provider, call.model, call.request_model)
+class _Rates(msgspec.Struct, frozen=True):
+    """What a call is priced with."""
+
+    plan: Plan
+    name: str
+    source: str
+    factor: Decimal = ONE
+    flags: tuple[str, ...] = ()
+    is_free: bool = False
+
+
+def _own_price(call: ChargeableCall, rules: RuleSet) -> Priced:
+    rates = _rates(call, rules)
     usage = call.usage
-    is_free = isinstance(match, Match) and match.is_free
-    if not is_free and (usage is None or not usage.is_known):
-        return _unpriced("no_usage", matched_model="" if isinstance(match, str) else match.model.id)
-    if isinstance(match, str):
-        return _unpriced(match)
-    context, is_tier_mapped = _price_context(call)
-    plan = match.plan(as_utc(call.occurred_at), context)
-    name = match.model.id[:200]
-    if not plan.units:
-        if is_free:
+    has_usage = usage is not None and usage.is_known
+    if isinstance(rates, str):
+        return _unpriced(rates if has_usage else "no_usage")
+    if not has_usage and not rates.is_free:
+        return _unpriced("no_usage", matched_model=rates.name)
+    if not rates.plan.units:
+        if rates.is_free:
             return Priced(
                 status="free",
                 cost_usd=Decimal(0),
-                price_source=catalogue.source,
-                matched_model=name,
+                price_source=rates.source,
+                matched_model=rates.name,
             )
-        return _unpriced("no_price", matched_model=name)
+        return _unpriced("no_price", matched_model=rates.name)
     if usage is None:
-        return _unpriced("no_usage", matched_model=name)
-    counts, flags = _counts(usage, plan)
-    if match.is_guessed:
-        flags.append("provider_guessed")
+        return _unpriced("no_usage", matched_model=rates.name)
+    return _charged(usage, rates)
+
+
+def _rates(call: ChargeableCall, rules: RuleSet) -> _Rates | str:
+    """The organisation's price, else the catalogue's, or why there is none."""
+    catalogue = current_catalogue()
+    context, is_tier_mapped = _price_context(call)
+    at = as_utc(call.occurred_at)
+    choice = _choose(call, rules, catalogue, context if is_tier_mapped else None, at)
+    suffix, factor = "", ONE
+    if choice.discount is not None:
+        suffix, factor = f", discount #{choice.discount.number}", choice.discount.factor
+    override = choice.override
+    if override is not None and override.plan is not None:
+        return _Rates(
+            override.plan, override.pattern[:200], f"override #{override.number}{suffix}", factor
+        )
+    match = catalogue.find(call.provider, call.model, call.request_model)
+    if isinstance(match, str):
+        return match
+    plan = match.plan(at, context)
+    flags = ("provider_guessed",) if match.is_guessed else ()
     if not (is_tier_mapped and plan.is_tier_known):
-        flags.append("tier_unpriced")
+        flags = (*flags, "tier_unpriced")
+    source = catalogue.source + (suffix if plan.units else "")
+    return _Rates(plan, match.model.id[:200], source, factor, flags, match.is_free)
+
+
+def _choose(
+    call: ChargeableCall,
+    rules: RuleSet,
+    catalogue: Catalogue,
+    context: Context | None,
+    at: datetime,
+) -> Choice:
+    if not rules:
+        return NOTHING
+    # A call of an unknown tier gets only rules for every tier; batch goes before the others.
+    tier = "" if context is None else (context[0][1] if context else "standard")
+    return rules.choose(
+        catalogue, call.provider, call.model, call.request_model, tier=tier, day=at.date()
+    )
+
+
+def _charged(usage: Usage, rates: _Rates) -> Priced:
+    counts, flags = _counts(usage, rates.plan)
+    flags.extend(rates.flags)
     try:
-        breakdown, cost = _decompose(plan, counts)
+        breakdown, cost = _decompose(rates.plan, counts, rates.factor)
     except _InconsistentUsageError:
         flags = [flag for flag in flags if flag != "tokens_do_not_add_up"]
         return _unpriced(
-            "inconsistent_usage", matched_model=name, flags=(*flags, "tokens_do_not_add_up")
+            "inconsistent_usage", matched_model=rates.name, flags=(*flags, "tokens_do_not_add_up")
         )
-    flags.extend(_gaps(usage, plan))
+    flags.extend(_gaps(usage, rates.plan))
     if "class_unpriced" in flags and not breakdown:
-        return _unpriced("no_price", matched_model=name, flags=tuple(flags))
+        return _unpriced("no_price", matched_model=rates.name, flags=tuple(flags))
     if cost >= LIMIT:
-        return _unpriced("out_of_range", matched_model=name, flags=tuple(flags))
+        return _unpriced("out_of_range", matched_model=rates.name, flags=tuple(flags))
     return Priced(
         status="priced" if PARTIAL_FLAGS.isdisjoint(flags) else "partial",
         cost_usd=_rounded(cost),
         breakdown=breakdown,
-        price_source=catalogue.source,
-        matched_model=name,
+        price_source=rates.source,
+        matched_model=rates.name,
         flags=tuple(flags),
     )
 
@@ -260,7 +316,9 @@ def _gaps(usage: Usage, plan: Plan) -> list[str]:
     return gaps
 
 
-def _decompose(plan: Plan, counts: dict[str, int]) -> tuple[list[dict[str, str]], Decimal]:
+def _decompose(
+    plan: Plan, counts: dict[str, int], factor: Decimal = ONE
+) -> tuple[list[dict[str, str]], Decimal]:
     """Takes the most specific units out of the general ones and multiplies; most specific first, as
     compiled.
     """
@@ -276,6 +334,8 @@ def _decompose(plan: Plan, counts: dict[str, int]) -> tuple[list[dict[str, str]]
         left.append(quantity)
         if quantity:
             price = unit.price_per_unit(counts["input_tokens"])
+            if factor is not ONE:
+                price *= factor
             cost += price * quantity
             lines.extend(
                 (label, part, price)

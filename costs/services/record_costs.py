@@ -151,14 +151,18 @@ def record_costs(
     rules = rule_cache.known_rules(project_id)
     for _ in range(MAX_TRIES):
         try:
-            return _record(project_id, by_id, rules, now)
+            return _record(project_id, by_id, rules, now, before_commit)
         except rule_cache.StaleRulesError:
             rules = rule_cache.load_rules(project_id)
     raise OperationalError("The price rules keep changing; send these costs again.")
 
 
 def _record(
-    project_id: UUID, by_id: dict[str, ChargeableCall], rules: RuleSet, now: dt.datetime
+    project_id: UUID,
+    by_id: dict[str, ChargeableCall],
+    rules: RuleSet,
+    now: dt.datetime,
+    before_commit: Callable[[Any, int], None] | None,
 ) -> Recorded:
     rows = price_calls(list(by_id.values()), rules=rules, now=now)
     ensure_partitions({row.occurred_at.astimezone(dt.UTC).date() for row in rows})

@@ -51,14 +51,21 @@ class CostRow(msgspec.Struct, kw_only=True):
     usage_convention: str
     is_estimated: bool
     flags: list[str]
+    usage_extra: str | None  # JSON text
     recorded_at: dt.datetime
 
 
 COLUMNS = CostRow.__struct_fields__
+# For SELECT and RETURNING: JSON comes as text.
+SELECTED = ", ".join(
+    f"c.{name}::text" if name in ("breakdown", "usage_extra") else f"c.{name}" for name in COLUMNS
+)
 
 
-def cost_row(call: ChargeableCall, priced: Priced, *, now: dt.datetime) -> CostRow:
-    """The ledger row of one priced call."""
+def cost_row(
+    call: ChargeableCall, priced: Priced, *, usage_extra: str | None, now: dt.datetime
+) -> CostRow:
+    """The ledger row of one priced call; `usage_extra` is costs.services.facts.extra_of's."""
     usage = call.usage
     return CostRow(
         id=uuid7(),
@@ -98,5 +105,6 @@ def cost_row(call: ChargeableCall, priced: Priced, *, now: dt.datetime) -> CostR
         usage_convention=usage.convention if usage else "",
         is_estimated=usage.is_estimated if usage else False,
         flags=[flag[:40] for flag in priced.flags],
+        usage_extra=usage_extra,
         recorded_at=now,
     )

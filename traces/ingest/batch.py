@@ -12,6 +12,7 @@ from django.db import transaction
 
 from core import live, outbox
 from costs.services import record_costs as ledger
+from costs.services import rule_cache
 from costs.services.aggregates import Deltas
 from costs.services.rows import CostRow
 from projects.models import Project
@@ -47,6 +48,7 @@ class Batch:
     ) -> None:
         self.context, self.spans, self.sealed, self.now = context, spans, sealed, now
         self.project_id = context.project_id
+        self.rules = rule_cache.known_rules(context.project_id)
         self.previous: dict[SpanKey, SpanRow] = {}
         self.written = Written()
 
@@ -137,7 +139,12 @@ class Batch:
         )
 
     def _priced(self, spans: dict[SpanKey, NormalSpan]) -> dict[SpanKey, CostRow]:
-        return priced_calls(spans.values(), api_key_id=self.context.api_key_id, now=self.now)
+        return priced_calls(
+            spans.values(),
+            api_key_id=self.context.api_key_id,
+            rules=self.rules,
+            now=self.now,
+        )
 
     def _store(
         self,
@@ -172,6 +179,7 @@ class Batch:
             deltas=deltas,
             recorded=len(self.costs),
             now=self.now,
+            rules=self.rules,
         )
         self._announce(seq_of)
 

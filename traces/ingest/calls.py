@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 
+from costs.price_rules import RuleSet
 from costs.services import record_costs as ledger
 from costs.services.rows import CostRow
 from costs.usage import ChargeableCall
@@ -12,7 +13,7 @@ from traces.ingest.span import NormalSpan
 
 
 def priced_calls(
-    spans: Iterable[NormalSpan], *, api_key_id: str, now: dt.datetime
+    spans: Iterable[NormalSpan], *, api_key_id: str, rules: RuleSet, now: dt.datetime
 ) -> dict[SpanKey, CostRow]:
     """Ledger rows of the ended calls among `spans`; which of them are written is settled later."""
     calls = [
@@ -20,7 +21,9 @@ def priced_calls(
         for span in spans
         if span.is_call and span.ended_at is not None
     ]
-    return {(row.trace_id, row.span_id): row for row in ledger.price_calls(calls, now=now)}
+    return {
+        (row.trace_id, row.span_id): row for row in ledger.price_calls(calls, rules=rules, now=now)
+    }
 
 
 def counts_tokens(row: CostRow) -> bool:

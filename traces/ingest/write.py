@@ -14,6 +14,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from costs.services import record_costs as ledger
+from costs.services import rule_cache
 from traces.ingest import tally
 from traces.ingest.batch import Batch, TraceVanishedError
 from traces.ingest.context import IngestContext, Written
@@ -110,6 +111,10 @@ def _write_with_retry(
                 written = Batch(context, dict(batch), dict(sealed), now).write(cursor)
                 _tally(cursor, context, written, batch, Counts(counts), now)
                 return written
+        except rule_cache.StaleRulesError:
+            if attempt == MAX_TRIES:
+                raise OperationalError("The price rules keep changing.") from None
+            rule_cache.load_rules(context.project_id)
         except TraceVanishedError:
             if attempt == MAX_TRIES:
                 raise OperationalError("The traces of this batch keep being deleted.") from None
