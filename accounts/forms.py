@@ -6,6 +6,7 @@ from django import forms
 
 from accounts.models import Role
 from core.errors import DomainError
+from core.person_formats import NUMBER_STYLES, time_zones
 
 
 def add_domain_error(form: forms.BaseForm, error: DomainError) -> None:
@@ -26,6 +27,27 @@ class ProfileForm(forms.Form):
         help_text="Shown to the other members.",
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
+
+
+class AppearanceForm(forms.Form):
+    """How pages look for one person."""
+
+    time_zone = forms.ChoiceField(
+        required=False,
+        label="Time zone",
+        help_text="Times of traces and events. Days of costs stay UTC, because providers bill in UTC.",
+    )
+    number_style = forms.ChoiceField(
+        choices=[(style, style) for style in NUMBER_STYLES], label="Numbers"
+    )
+    has_shortcuts = forms.BooleanField(
+        required=False, label="Keyboard shortcuts", help_text="Single keys such as g d, j and k."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zones = [(name, name.replace("_", " ")) for name in time_zones()]
+        self.fields["time_zone"].choices = [("", "As in the browser"), *zones]  # type: ignore[attr-defined]
 
 
 class InviteForm(forms.Form):

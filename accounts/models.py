@@ -28,6 +28,10 @@ class User(UUIDModel, AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
+    # How pages write times and figures (core.person_formats); no zone: the browser's.
+    time_zone = models.CharField(max_length=64, blank=True)
+    number_style = models.CharField(max_length=12, default="1,234.56")
+    has_shortcuts = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)

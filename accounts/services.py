@@ -208,6 +208,16 @@ def _reloaded(membership: Membership) -> Membership:
     return found
 
 
+def update_appearance(
+    *, user: User, time_zone: str, number_style: str, has_shortcuts: bool
+) -> User:
+    """How pages write times and figures for this person; the form has checked the values."""
+    user.time_zone, user.number_style = time_zone, number_style
+    user.has_shortcuts = has_shortcuts
+    user.save(update_fields=["time_zone", "number_style", "has_shortcuts"])
+    return user
+
+
 def update_profile(*, user: User, name: str) -> User:
     """Change the person's own name; raises DomainError on control characters."""
     user.name = clean_name(name, limit=120) if name.strip() else ""

@@ -7,6 +7,7 @@ from accounts import views
 app_name = "accounts"
 urlpatterns = [
     path("me/", views.profile, name="profile"),
+    path("me/appearance/", views.appearance, name="appearance"),
     path("organizations/new/", views.organization_create, name="organization_create"),
     path("organizations/<slug:slug>/members/", views.member_list, name="member_list"),
     path(

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import invitations, selectors, services
 from accounts.adapter import SESSION_INVITATION
 from accounts.forms import (
+    AppearanceForm,
     AuditFilterForm,
     InviteForm,
     OrganizationForm,
@@ -23,7 +24,7 @@ from accounts.forms import (
     RoleForm,
     add_domain_error,
 )
-from accounts.models import ROLE_RANK, Membership, Role
+from accounts.models import ROLE_RANK, Membership, Role, User
 from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
 
@@ -253,13 +254,38 @@ def profile(request: HttpRequest) -> HttpResponse:
         services.update_profile(user=user, name=form.cleaned_data["name"])
         messages.success(request, "Your profile is saved.")
         return redirect("accounts:profile")
+    status = UNPROCESSABLE if form.is_bound else HTTPStatus.OK
+    return _profile_page(request, form, _appearance_form(user), status)
+
+
+def _profile_page(
+    request: HttpRequest, form: ProfileForm, appearance: AppearanceForm, status: int
+) -> HttpResponse:
     context = {
         "form": form,
-        "memberships": selectors.memberships_of(user),
+        "appearance": appearance,
+        "memberships": selectors.memberships_of(person(request)),
         "session_ends_at": request.session.get_expiry_date(),
     }
-    status = UNPROCESSABLE if form.is_bound else HTTPStatus.OK
     return render(request, "accounts/profile.html", context, status=status)
+
+
+def _appearance_form(user: User) -> AppearanceForm:
+    fields = ("time_zone", "number_style", "has_shortcuts")
+    return AppearanceForm(initial={name: getattr(user, name) for name in fields})
+
+
+@login_required
+@require_POST
+def appearance(request: HttpRequest) -> HttpResponse:
+    """Keep how pages write times and figures for this person."""
+    user = person(request)
+    form = AppearanceForm(request.POST)
+    if not form.is_valid():
+        return _profile_page(request, ProfileForm(initial={"name": user.name}), form, UNPROCESSABLE)
+    services.update_appearance(user=user, **form.cleaned_data)
+    messages.success(request, "Pages are shown your way from now on.")
+    return redirect("accounts:profile")
 
 
 @require_GET

@@ -1,13 +1,18 @@
 """How figures are written for people. Pure: no Django, no clock; the template tags and the charts both use it.
 
-Rules: money exact to the cent from one dollar and to three significant digits below, never "<$0.01"; what has no
-value is a dash; minus is U+2212; tokens grouped to 99,999, then three digits and a letter.
+Separators and zone are those of the reader (core.person_formats). Rules: money exact to the cent from one dollar and
+to three significant digits below, never "<$0.01"; what has no value is a dash; minus is U+2212; tokens grouped to
+99,999, then three digits and a letter.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
+from functools import wraps
+from typing import Literal, ParamSpec
+
+from core import person_formats
 
 DASH = "—"
 MINUS = "−"
@@ -16,6 +21,17 @@ COST_RISE_ALARM = Decimal(10)
 
 Number = int | float | Decimal
 Tone = Literal["good", "bad", ""]
+P = ParamSpec("P")
+
+
+def _for_reader(write: Callable[P, str]) -> Callable[P, str]:
+    """The number that `write` makes with points and commas, with the reader's separators."""
+
+    @wraps(write)
+    def written(*args: P.args, **kwargs: P.kwargs) -> str:
+        return person_formats.current().write(write(*args, **kwargs))
+
+    return written
 
 
 def decimal(value: Number | str) -> Decimal:
@@ -42,6 +58,7 @@ def _strip(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+@_for_reader
 def money(value: Number | None, *, compact: bool = False) -> str:
     """`$12,847.32`, `$0.221`, `$0.0847`, `$0.00002`, `$0`; None is a dash; `compact` for axes: `$12.8K`."""
     if value is None:
@@ -61,6 +78,7 @@ def money(value: Number | None, *, compact: bool = False) -> str:
     return f"{sign}$0.{fraction.ljust(2, '0')}"
 
 
+@_for_reader
 def money_exact(value: Number | None) -> str:
     """Every stored digit, for a title: `$12,847.3214`."""
     if value is None:
@@ -85,6 +103,7 @@ def _short(size: Decimal, *, thousands_from: int) -> str:
     return f"{_round(size, 0):,f}"
 
 
+@_for_reader
 def tokens(value: Number | None) -> str:
     """`18,412`, `102K`, `1.02M`: exact to 99,999, then three significant digits."""
     if value is None:
@@ -100,11 +119,13 @@ def tokens(value: Number | None) -> str:
     return f"{sign}{_strip(f'{rounded / unit:f}')}{letter}"
 
 
+@_for_reader
 def count(value: Number | None) -> str:
     """A count in full: `1,102`."""
     return DASH if value is None else f"{decimal(value):,.0f}".replace("-", MINUS)
 
 
+@_for_reader
 def duration(milliseconds: Number | None) -> str:
     """`610 ms`, `11.84 s`, `1m 48s`, `2h 05m`."""
     if milliseconds is None:
@@ -125,6 +146,7 @@ def duration(milliseconds: Number | None) -> str:
     return f"{sign}{minutes // 60}h {minutes % 60:02d}m"
 
 
+@_for_reader
 def percent(ratio: Number | None) -> str:
     """A fraction as `18.2%`; what is not quite nothing or everything never shows as 0% or 100%."""
     if ratio is None:
@@ -192,6 +214,7 @@ def short_id(value: object) -> str:
     return text if len(text) <= 12 else f"{text[:6]}…{text[-4:]}"
 
 
+@_for_reader
 def byte_size(value: int | None) -> str:
     """`512 B`, `31.5 KB`, `1.2 MB` (1 KB = 1024 B)."""
     if value is None:
@@ -211,7 +234,7 @@ def relative_time(moment: datetime, now: datetime) -> str:
     seconds = int((now - moment).total_seconds())
     size = abs(seconds)
     if size >= 86_400:
-        return date(moment, now)
+        return date(moment, now, person_formats.zone())
     if size < 5:
         return "just now"
     amount = (
@@ -220,21 +243,21 @@ def relative_time(moment: datetime, now: datetime) -> str:
     return f"{amount} ago" if seconds > 0 else f"in {amount}"
 
 
-def date(moment: datetime, now: datetime) -> str:
-    """`Nov 12`, or `Nov 12, 2025` in another year (UTC)."""
-    at = moment.astimezone(UTC)
+def date(moment: datetime, now: datetime, zone: tzinfo = UTC) -> str:
+    """`Nov 12`, or `Nov 12, 2025` in another year; UTC unless a zone is given, because days are billing days."""
+    at = moment.astimezone(zone)
     text = f"{at:%b} {at.day}"
-    return text if at.year == now.astimezone(UTC).year else f"{text}, {at.year}"
+    return text if at.year == now.astimezone(zone).year else f"{text}, {at.year}"
 
 
 def clock(moment: datetime) -> str:
-    """`14:32:07` (UTC)."""
-    return f"{moment.astimezone(UTC):%H:%M:%S}"
+    """`14:32:07` in the reader's zone."""
+    return f"{moment.astimezone(person_formats.zone()):%H:%M:%S}"
 
 
 def exact_time(moment: datetime) -> str:
-    """`2026-11-20 14:32:07 UTC`, for a title."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """`2026-11-20 14:32:07 UTC` in the reader's zone, for a title."""
+    return f"{moment.astimezone(person_formats.zone()):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def plain_decimal(value: Decimal) -> str:

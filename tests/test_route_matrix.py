@@ -144,6 +144,7 @@ ROUTES: Matrix = {
     "": {"GET": LoggedIn()},
     **{f"{entry}/": {"GET": LoggedIn()} for entry in ("dashboard", "traces", "setup", "settings")},
     "me/": OWN,
+    "me/appearance/": {"POST": LoggedIn()},
     "organizations/new/": OWN,
     "organizations/<slug:slug>/members/": {"GET": Page(), "POST": Page(A)},
     "organizations/<slug:slug>/members/<uuid:member_id>/": {"POST": Page(A)},

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from core import formats
+from core import formats, person_formats
 from core.templatetags.ui import icon
 
 register = template.Library()
@@ -204,3 +204,12 @@ def moment(value: Any) -> SafeString | str:
     """`2026-11-20 14:32:07 UTC`, rewritten to the reader's zone in the browser."""
     at = _moment(value)
     return formats.DASH if at is None else _time_tag(at, formats.exact_time(at), "datetime")
+
+
+@register.simple_tag
+def reader_attributes() -> SafeString | str:
+    """Attributes of <html>: what the scripts that write times and durations need to know of the reader."""
+    reader = person_formats.current()
+    decimal = "" if reader.decimal == "." else format_html(' data-decimal="{}"', reader.decimal)
+    zone = format_html(' data-time-zone="{}"', str(reader.zone)) if reader.zone else ""
+    return format_html("{}{}", decimal, zone)

@@ -1,8 +1,10 @@
 // <live-clock data-elapsed="11840">: a running duration. Counts from what the server measured, so clocks need not agree.
+const decimal = document.documentElement.dataset.decimal || ".";
+
 export function duration(ms) {
   if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
   const seconds = Math.round(ms / 10) / 100;
-  if (seconds < 60) return `${seconds.toFixed(2)} s`;
+  if (seconds < 60) return `${seconds.toFixed(2).replace(".", decimal)} s`;
   const whole = Math.round(ms / 1000);
   if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
   const minutes = Math.round(ms / 60000);

@@ -1,12 +1,13 @@
 // <time-ago format="relative|clock|datetime"><time datetime>: shown in the reader's zone, relative texts kept fresh.
-// Same rules as core.formats.relative_time.
+// Same rules as core.formats.relative_time. <html data-time-zone> is the zone the reader has chosen in their profile.
+const timeZone = document.documentElement.dataset.timeZone || undefined;
 const exact = new Intl.DateTimeFormat("en-CA", {
   year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
-  hourCycle: "h23", timeZoneName: "short",
+  hourCycle: "h23", timeZoneName: "short", timeZone,
 });
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const dayOfYear = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric" });
-const day = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric" });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone });
+const dayOfYear = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", timeZone });
+const day = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric", timeZone });
 
 function relative(moment) {
   const seconds = Math.trunc((Date.now() - moment) / 1000);
