@@ -24,6 +24,16 @@ _REFUSED_NAMES = re.compile(
 )
 _COST_STEP = Decimal("1E-12")
 
+# Who, which conversation and what for: keys that travel on every span of a trace, whatever vocabulary it is in.
+_USER = (
+    "user.id", "enduser.id", "gen_ai.user", "langfuse.user.id", "traceloop.association.properties.user_id",
+)  # fmt: skip
+_SESSION = (
+    "gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id",
+)  # fmt: skip
+_ENVIRONMENT = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
+_TAGS = ("llmlab.tags", "langfuse.trace.tags")
+
 
 def first(attributes: dict[str, Any], names: tuple[str, ...]) -> Any:
     """The first stated value among `names`, in order of precedence."""
@@ -40,10 +50,13 @@ def plain_span(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     resource = facts.scope.resource
     error_type, error_message = _error(facts)
     environment = (
-        resource.get("deployment.environment.name")
-        or resource.get("deployment.environment")
-        or attributes.get("deployment.environment.name")
-        or attributes.get("deployment.environment")
+        attributes.get("langfuse.environment")
+        or first(resource, _ENVIRONMENT)
+        or first(attributes, _ENVIRONMENT)
+    )
+    trace_name = short_text(attributes.get("langfuse.trace.name"))
+    release = attributes.get("langfuse.release") or first(
+        resource, ("service.version", "langfuse.release")
     )
     span = NormalSpan(
         trace_id=facts.trace_id,
@@ -55,16 +68,16 @@ def plain_span(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
         ended_at=facts.ended_at,
         error_type=error_type,
         error_message=error_message,
-        trace_name="" if facts.parent_span_id else facts.name,
+        trace_name=trace_name or ("" if facts.parent_span_id else facts.name),
         agent=short_text(resource.get("service.name")) if _is_named(resource) else "",
         environment=short_text(environment, SHORT_LENGTH),
-        release=short_text(resource.get("service.version")),
-        user_id=short_text(first(attributes, ("user.id", "enduser.id", "gen_ai.user"))),
-        session_id=short_text(first(attributes, ("gen_ai.conversation.id", "session.id"))),
+        release=short_text(release),
+        user_id=short_text(first(attributes, _USER)),
+        session_id=short_text(first(attributes, _SESSION)),
         feature=short_text(attributes.get("llmlab.feature")),
         prompt_version=short_text(attributes.get("llmlab.prompt.version")),
         is_cache_hit=attributes.get("llmlab.cache.hit") in (True, "true"),
-        tags=tags_of(attributes.get("llmlab.tags")),
+        tags=tags_of(first(attributes, _TAGS)),
         events=[_event(event) for event in facts.events],
         dialect="otel",
         scope_name=facts.scope.name,

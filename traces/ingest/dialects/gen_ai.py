@@ -79,18 +79,16 @@ _TIER = (
     "gen_ai.openai.response.service_tier",
     "openai.request.service_tier", "gen_ai.openai.request.service_tier",
 )  # fmt: skip
-_MARKERS = (
-    "gen_ai.operation.name",
-    "gen_ai.provider.name",
-    "gen_ai.system",
-    "gen_ai.request.model",
+MARKERS = frozenset(
+    {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "gen_ai.request.model"}
 )
+PREFIXES = ("gen_ai.",)
 
 
 def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
     """Any gen_ai attribute makes it ours."""
-    return any(name in attributes for name in _MARKERS) or any(
-        name.startswith("gen_ai.") for name in attributes
+    return not MARKERS.isdisjoint(attributes) or any(
+        name.startswith(PREFIXES) for name in attributes
     )
 
 

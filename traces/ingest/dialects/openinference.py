@@ -27,6 +27,7 @@ NAME = "openinference"
 # Before gen_ai: some instrumentations write both vocabularies, and this one says what kind of step
 # it is.
 PRIORITY = 40
+MARKERS = frozenset({"openinference.span.kind", "llm.token_count.prompt"})
 
 _KINDS = {
     "LLM": "llm", "EMBEDDING": "embedding", "CHAIN": "chain", "RETRIEVER": "retrieval",
@@ -57,7 +58,7 @@ _COST = ("llm.cost.total", "gen_ai.usage.cost")
 
 def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
     """Its span kind is mandatory; token counts alone are enough as well."""
-    return "openinference.span.kind" in attributes or "llm.token_count.prompt" in attributes
+    return not MARKERS.isdisjoint(attributes)
 
 
 def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:

@@ -1,9 +1,11 @@
 """Finds the dialect of a span.
 
-Every module of this package with `NAME`, `PRIORITY`, `matches(scope_name, attributes)` and
-`normalise(facts, cleaner)` takes part; the lowest PRIORITY that matches wins. A module may name the
-`SCOPES` its instrumentation writes under (a name, or the beginning of one ending in `*`): spans of
-these are offered to it first. Unmatched spans are kept as plain steps.
+Every module of this package with `NAME` and `PRIORITY` takes part. A span is offered to the dialects one of whose
+`MARKERS` (attribute names) or `PREFIXES` (their beginnings) it carries, and to those whose `SCOPES` (instrumentation
+names, or beginnings ending in `*`) it comes from and whose `matches` agrees; the lowest PRIORITY wins. Unmatched spans
+are kept as plain steps.
+
+This runs for every span: one pass over the attribute names in C, one more in Python only where no marker was found.
 """
 
 import importlib
@@ -23,6 +25,7 @@ class Dialect(Protocol):
 
     NAME: str
     PRIORITY: int
+    MARKERS: frozenset[str]
 
     def matches(self, scope_name: str, attributes: dict[str, Any]) -> bool:
         """Whether the span is written in this vocabulary."""
@@ -46,21 +49,23 @@ def _discover() -> tuple[Any, ...]:
 
 DIALECTS: tuple[Dialect, ...] = _discover()
 _LIMITS = Limits()
-# Whom to ask first, by scope name. Senders choose the names, so only so many are remembered.
-_ORDERS: dict[str, tuple[Dialect, ...]] = {}
-_MAX_ORDERS = 2_000
+_RANK: dict[str, int] = {dialect.NAME: rank for rank, dialect in enumerate(DIALECTS)}
+# Backwards, so that of two dialects with one marker the first in rank stays.
+_BY_MARKER = {m: _RANK[d.NAME] for d in reversed(DIALECTS) for m in d.MARKERS}
+_BY_PREFIX = [(prefix, _RANK[d.NAME]) for d in DIALECTS for prefix in getattr(d, "PREFIXES", ())]
+_MARKERS = frozenset(_BY_MARKER)
+_PREFIXES = tuple(prefix for prefix, _ in _BY_PREFIX)
+# Whose scope it is. Senders choose the names, so only so many are remembered.
+_OWNERS: dict[str, tuple[Dialect, ...]] = {}
+_MAX_OWNERS = 2_000
 
 
-def _asked(scope_name: str) -> tuple[Dialect, ...]:
-    """The dialects in the order they are asked about a span of this scope."""
-    order = _ORDERS.get(scope_name)
-    if order is None:
-        own = [d for d in DIALECTS if _claims(d, scope_name)]
-        order = (*own, *(dialect for dialect in DIALECTS if dialect not in own))
-        if len(_ORDERS) >= _MAX_ORDERS:
-            _ORDERS.clear()
-        _ORDERS[scope_name] = order
-    return order
+def _owners(scope_name: str) -> tuple[Dialect, ...]:
+    """The dialects whose instrumentation has this name."""
+    if len(_OWNERS) >= _MAX_OWNERS:
+        _OWNERS.clear()
+    owners = _OWNERS[scope_name] = tuple(d for d in DIALECTS if _claims(d, scope_name))
+    return owners
 
 
 def _claims(dialect: Dialect, scope_name: str) -> bool:
@@ -73,10 +78,15 @@ def _claims(dialect: Dialect, scope_name: str) -> bool:
 def dialect_of(facts: SpanFacts) -> Dialect | None:
     """The dialect a span is written in; None for one of no known vocabulary."""
     scope_name, attributes = facts.scope.name, facts.attributes
-    for dialect in _asked(scope_name):
+    ranks = [_BY_MARKER[marker] for marker in _MARKERS.intersection(attributes)]
+    owners = _OWNERS.get(scope_name)
+    for dialect in _owners(scope_name) if owners is None else owners:
         if dialect.matches(scope_name, attributes):
-            return dialect
-    return None
+            ranks.append(_RANK[dialect.NAME])
+    if not ranks:
+        begun = [name for name in attributes if name.startswith(_PREFIXES)]
+        ranks = [rank for prefix, rank in _BY_PREFIX if any(n.startswith(prefix) for n in begun)]
+    return DIALECTS[min(ranks)] if ranks else None
 
 
 def understand(facts: SpanFacts, limits: Limits = _LIMITS) -> NormalSpan:
