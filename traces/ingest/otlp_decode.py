@@ -10,6 +10,7 @@ from typing import Any, Literal
 from traces.ingest import otlp_json, otlp_wire
 from traces.ingest.dialects.registry import understand
 from traces.ingest.facts import EventFacts, ScopeFacts, SpanFacts
+from traces.ingest.inherit import inherit
 from traces.ingest.limits import NAME_LENGTH, Limits, TooManyItemsError, Window
 from traces.ingest.otlp_raw import Budget, DamagedError, RawSpan
 from traces.ingest.sanitize import TRUNCATED, Cleaner, clean_text, short_text
@@ -63,6 +64,7 @@ def decode_otlp(
             )
         except RefusedError as error:
             decoded.rejections.append(_rejection(index, raw, error.code, str(error)))
+    inherit(decoded.spans)
     return decoded
 
 
