@@ -76,8 +76,8 @@ def hash_key(raw: str) -> str:
 
 
 def key_from_request(request: HttpRequest) -> str | None:
-    """The key in `Authorization: Bearer`, `Authorization: Basic` (either half) or `x-api-key`; None
-    without one.
+    """The key in `Authorization: Bearer`, `Authorization: Basic` (either half), `Authorization` alone (Logfire's way)
+    or `x-api-key`; None without one.
     """
     header = request.headers.get("Authorization", "")
     if len(header) > MAX_HEADER:
@@ -88,6 +88,8 @@ def key_from_request(request: HttpRequest) -> str | None:
         return value or None
     if scheme.lower() == "basic":
         return _key_from_basic(value)
+    if not value and scheme.startswith(KEY_PREFIX):
+        return scheme
     value = request.headers.get("x-api-key", "").strip()
     return value if 0 < len(value) <= MAX_HEADER else None
 

@@ -32,6 +32,8 @@ def basic(text: str) -> str:
         ({"x-api-key": ""}, None),
         ({}, None),
         ({"Authorization": "Bearer "}, None),
+        ({"Authorization": "llmlab_sk_abc"}, "llmlab_sk_abc"),
+        ({"Authorization": "something-else"}, None),
         ({"Authorization": "Basic !!!"}, None),
         ({"Authorization": "Basic " + base64.b64encode(b"\xff\xfe").decode()}, None),
         ({"Authorization": "Bearer " + "x" * 1_000_000}, None),
