@@ -190,6 +190,7 @@ ROUTES: Matrix = {
     "projects/<str:slug>/traces/<str:trace_id>/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/rows/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/changes/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/find/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/trace.json": READ,
     "projects/<str:slug>/traces/<str:trace_id>/deletion/": {"POST": Page(M)},
     "projects/<str:slug>/traces/<str:trace_id>/steps/<str:span_id>/": READ,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from traces.idle import FoldedAxis
 from traces.waterfall import Extent, Row
 
 Scale = Literal["time", "cost"]
@@ -23,12 +24,17 @@ class Bar:
     label: Literal["in", "after", "before"]
 
 
-def bar_of(row: Row, extent: Extent, scale: Scale = "time") -> Bar:
-    """Where the bar stands. By time: from start to end. By cost: its share of the trace's cost, from the left edge."""
+def bar_of(row: Row, extent: Extent, scale: Scale = "time", fold: FoldedAxis | None = None) -> Bar:
+    """Where the bar stands. By time: from start to end, on a folded axis if there is one. By cost: its share of the
+    trace's cost, from the left edge."""
     if scale == "cost":
         amount = row.subtree_cost or _ZERO
         share = float(amount / extent.total_cost) * 100 if extent.total_cost else 0.0
         x, width, first = 0.0, share, 0.0
+    elif fold:
+        x = fold.percent(row.start_ms)
+        width = max(fold.percent(row.start_ms + row.length_ms) - x, MIN_WIDTH)
+        first = fold.percent(row.start_ms + min(row.step.first_token_ms or 0.0, row.length_ms)) - x
     else:
         x = (row.start_ms - extent.start_ms) / extent.length_ms * 100
         width = row.length_ms / extent.length_ms * 100

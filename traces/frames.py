@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from traces import lines
 from traces.models import Trace
 from traces.selectors import detail
+from traces.tree import Tree, placed
 from traces.viewer import Viewer
 from traces.waterfall import Layout, Row, lay_out
 
@@ -29,18 +30,15 @@ class Frame:
     html: str
 
 
-def trace_context(
-    viewer: Viewer, trace: Trace, layout: Layout, *, now: dt.datetime
-) -> dict[str, Any]:
+def trace_context(viewer: Viewer, trace: Trace, tree: Tree, *, now: dt.datetime) -> dict[str, Any]:
     """Facts, badges and cost card; the same for the page and for frames. No query."""
-    is_running = trace.status == "running" or layout.is_running
+    is_running = trace.status == "running" or tree.is_running
     elapsed = (now - trace.started_at).total_seconds() * 1000
     return {
         "viewer": viewer,
         "project": viewer.project,
         "trace": trace,
-        "layout": layout,
-        "extent": layout.extent,
+        "extent": tree.extent,
         "is_running": is_running,
         "elapsed_ms": round(max(elapsed, 0)),
         "models": [
@@ -52,26 +50,26 @@ def trace_context(
                 "share": one.share,
                 "bar": lines.percent(one.share * 100),
             }
-            for one in detail.costs_by_model([row.step for row in layout.rows])
+            for one in tree.models
         ],
         "step_base": viewer.base_url,
-        "step_count": len(layout.rows),
-        "orphans": sum("orphan" in row.flags for row in layout.rows),
+        "step_count": len(tree.rows),
+        "orphans": tree.orphans,
         "now": now,
     }
 
 
 def build_frame(
-    viewer: Viewer, trace: Trace, layout: Layout, *, from_seq: int, now: dt.datetime
+    viewer: Viewer, trace: Trace, tree: Tree, *, from_seq: int, now: dt.datetime
 ) -> Frame:
     """Everything between `from_seq` and the trace's present state. No query; CPU only."""
-    rows = changed_rows(layout, from_seq)
+    rows = changed_rows(tree.layout, from_seq)
     is_reload = len(rows) > MAX_ROWS
-    context = trace_context(viewer, trace, layout, now=now) | {
+    context = trace_context(viewer, trace, tree, now=now) | {
         "from_seq": from_seq,
         "is_reload": is_reload,
         "behind": len(rows),
-        "lines": [] if is_reload else lines.step_lines(layout, rows, "time"),
+        "lines": [] if is_reload else lines.step_lines(placed(tree, rows), tree.extent, "time"),
         "is_frame": True,
         "new_after": from_seq,
     }
@@ -111,5 +109,5 @@ def read_frame(viewer: Viewer, after: int, *, now: dt.datetime) -> Frame | None:
         return gone_frame(after)
     if trace.seq <= after:
         return None
-    layout = lay_out(detail.steps_of(trace), now=now)
-    return build_frame(viewer, trace, layout, from_seq=after, now=now)
+    tree = Tree(lay_out(detail.steps_of(trace), now=now))
+    return build_frame(viewer, trace, tree, from_seq=after, now=now)

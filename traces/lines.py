@@ -9,8 +9,10 @@ from core import formats
 from core.charts import Step
 from traces import bars, waterfall
 from traces.bars import Scale
+from traces.idle import FoldedAxis
 from traces.models import Trace
-from traces.waterfall import Extent, Layout, Row
+from traces.tree import Drawn
+from traces.waterfall import Extent, Row
 
 KIND_LOOK = {
     # kind: (css class, icon, words)
@@ -38,10 +40,7 @@ FLAG_WORDS = {
     ),
     waterfall.EARLY: ("starts early", "It starts before its parent; clocks may differ."),
 }
-ONLY = {"errors": "Errors", "llm": "LLM", "tools": "Tools"}
 MAX_INDENT = 12
-FEW_ROWS = 300
-MORE_ROWS = 200
 STRIP_KINDS = frozenset(KIND_LOOK) | {"error"}
 
 
@@ -70,11 +69,10 @@ class StepLine:
     label_anchor: str
     label_css: str
     length_text: str
-    after: str  # element id of the row before this one in tree order
-
-    @property
-    def dom_id(self) -> str:
-        return self.row.dom_id
+    dom_id: str
+    is_lazy: bool
+    parent: str  # element ids that say where the row belongs on an open page
+    previous: str
 
 
 def percent(value: float) -> str:
@@ -83,24 +81,20 @@ def percent(value: float) -> str:
     return f"{text or '0'}%"
 
 
-def step_lines(layout: Layout, rows: Sequence[Row], scale: Scale) -> list[StepLine]:
-    """Lines for `rows`, which are some of the layout's rows in its order."""
-    position = {row.dom_id: index for index, row in enumerate(layout.rows)}
-    found = []
-    for row in rows:
-        index = position[row.dom_id]
-        after = layout.rows[index - 1].dom_id if index else ""
-        found.append(_line(row, layout.extent, scale, after))
-    return found
+def step_lines(
+    drawn: Sequence[Drawn], extent: Extent, scale: Scale, fold: FoldedAxis | None = None
+) -> list[StepLine]:
+    """Lines for rows whose steps have all their facts."""
+    return [_line(one, extent, scale, fold) for one in drawn]
 
 
-def _line(row: Row, extent: Extent, scale: Scale, after: str) -> StepLine:
-    step = row.step
+def _line(drawn: Drawn, extent: Extent, scale: Scale, fold: FoldedAxis | None) -> StepLine:
+    row, step = drawn.row, drawn.row.step
     css, icon, words = KIND_LOOK.get(step.kind, KIND_LOOK["span"])
     name = step.name or words
     length = formats.duration(round(row.length_ms, 3)) + ("…" if step.is_running else "")
     cost_text, cost_css, cost_title = _cost_cell(row)
-    bar = bars.bar_of(row, extent, scale)
+    bar = bars.bar_of(row, extent, scale, fold)
     anchor, dx = ("start", 6) if bar.label == "after" else ("end", -6)
     return StepLine(
         row=row,
@@ -124,7 +118,10 @@ def _line(row: Row, extent: Extent, scale: Scale, after: str) -> StepLine:
         label_anchor=anchor,
         label_css=_label_css(row, bar.label),
         length_text=cost_text if scale == "cost" else length,
-        after=after,
+        dom_id=row.dom_id,
+        is_lazy=drawn.is_lazy,
+        parent=drawn.parent,
+        previous=drawn.previous,
     )
 
 
@@ -188,34 +185,15 @@ def _label_css(row: Row, place: str) -> str:
     return "dur bad" if row.step.is_error else "dur"
 
 
-def chosen_rows(layout: Layout, only: str) -> list[Row]:
-    """The layout's rows, or only errors, model calls or tools with the steps above them."""
-    if only not in ONLY:
-        return list(layout.rows)
-    parents = {row.step.span_id: row.parent_id for row in layout.rows}
-    kept: set[str] = set()
-    for row in layout.rows:
-        if _is_wanted(row, only):
-            at = row.step.span_id
-            while at and at not in kept:
-                kept.add(at)
-                at = parents[at]
-    return [row for row in layout.rows if row.step.span_id in kept]
-
-
-def _is_wanted(row: Row, only: str) -> bool:
-    if only == "errors":
-        return row.step.is_error
-    return row.step.kind in (("llm", "embedding") if only == "llm" else ("tool",))
-
-
-def only_counts(layout: Layout) -> dict[str, int]:
-    """How many steps each chip would show."""
-    return {only: sum(_is_wanted(row, only) for row in layout.rows) for only in ONLY}
-
-
-def axis(extent: Extent, scale: Scale) -> list[tuple[str, str, str]]:
+def axis(
+    extent: Extent, scale: Scale, fold: FoldedAxis | None = None
+) -> list[tuple[str, str, str]]:
     """(x, anchor, words) of the marks above the lanes."""
+    if fold and scale == "time":
+        return [
+            (percent(x), "middle" if x else "start", _axis_words(at) if at else "0")
+            for x, at in _apart(fold.marks())
+        ]
     if scale == "cost":
         shares = [(n * 25.0, extent.total_cost * Decimal(n) / 4) for n in range(5)]
         return [
@@ -229,6 +207,23 @@ def axis(extent: Extent, scale: Scale) -> list[tuple[str, str, str]]:
     return [
         (percent(x), "start" if x == 0 else "middle", "0" if at == 0 else _axis_words(at))
         for x, at in bars.ticks(extent)
+    ]
+
+
+def _apart(marks: list[tuple[float, float]], room: float = 9.0) -> list[tuple[float, float]]:
+    """Marks whose words do not run into each other."""
+    kept: list[tuple[float, float]] = []
+    for mark in marks:
+        if not kept or mark[0] - kept[-1][0] >= room:
+            kept.append(mark)
+    return kept
+
+
+def breaks(fold: FoldedAxis | None) -> list[tuple[str, str, str]]:
+    """(x, width, words) of the folded pauses."""
+    return [
+        (percent(low), percent(high - low), words)
+        for low, high, words in (fold.breaks() if fold else [])
     ]
 
 

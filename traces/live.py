@@ -21,8 +21,9 @@ from projects.models import Project
 from traces.frames import Frame, build_frame, gone_frame
 from traces.models import Trace
 from traces.selectors import detail
+from traces.tree import Tree
 from traces.viewer import member_viewer
-from traces.waterfall import Layout, StepFacts, lay_out
+from traces.waterfall import StepFacts, lay_out
 
 logger = logging.getLogger(__name__)
 MIN_INTERVAL = 0.25  # at most four frames a second
@@ -34,7 +35,11 @@ Listener = Callable[[], Awaitable[None]]
 
 
 class TraceState:
-    """The trace as last read. Not thread-safe: one caller at a time."""
+    """The trace as last read. Not thread-safe: one caller at a time.
+
+    The steps are read when somebody lacks something: a page opened on an ended trace of 30,000 steps has them all, and
+    costs its feed one row.
+    """
 
     def __init__(self, project: Project, trace_id: str) -> None:
         self.project = project
@@ -42,8 +47,9 @@ class TraceState:
         self.trace_id = trace_id
         self.trace: Trace | None = None
         self.steps: dict[str, StepFacts] = {}
-        self.layout: Layout | None = None
+        self.tree: Tree | None = None
         self.read_at: dt.datetime = timezone.now()
+        self._read_seq = -1  # what `steps` and `tree` show
         self._frames: OrderedDict[tuple[int, int], Frame] = OrderedDict()
 
     @property
@@ -51,39 +57,49 @@ class TraceState:
         return self.trace.seq if self.trace else -1
 
     def advance(self) -> bool:
-        """Read what is new; whether anything was. One query, two when it was.
-
-        The trace is read before its steps: a step of a later transaction may come along, which
-        the next reading repeats.
-        """
+        """Look for news; whether there was any. One query."""
         trace = detail.trace_of(self.project, self.trace_id)
         if trace is None or (self.trace is not None and trace.seq < self.trace.seq):
             was_there = self.trace is not None
-            self.trace, self.steps, self.layout = None, {}, None
+            self.trace, self.steps, self.tree, self._read_seq = None, {}, None, -1
             self._frames.clear()
             if trace is None:
                 return was_there
         if self.trace is not None and trace.seq == self.trace.seq:
             return False
-        known = self.trace.seq if self.trace else -1
-        self.steps.update((step.span_id, step) for step in detail.steps_of(trace, after_seq=known))
-        self.read_at = timezone.now()
-        self.layout = lay_out(self.steps.values(), now=self.read_at)
         self.trace = trace
         return True
 
+    def lacks(self, from_seq: int) -> bool:
+        """Whether a reader at `from_seq` needs steps that are not read yet."""
+        return self.trace is not None and from_seq != self.seq and self._read_seq != self.seq
+
+    def read(self) -> None:
+        """Read the steps that are new. One query.
+
+        The trace was read before its steps: a step of a later transaction may come along, which the next reading
+        repeats.
+        """
+        if self.trace is None:
+            return
+        found = detail.steps_of(self.trace, after_seq=self._read_seq)
+        self.steps.update((step.span_id, step) for step in found)
+        self.read_at = timezone.now()
+        self.tree = Tree(lay_out(self.steps.values(), now=self.read_at))
+        self._read_seq = self.trace.seq
+
     def frame(self, from_seq: int) -> Frame | None:
         """From `from_seq` to here, rendered once; None when there is nothing to tell."""
-        if self.trace is None or self.layout is None:
+        if self.trace is None:
             return gone_frame(from_seq)
-        if from_seq == self.trace.seq:
+        if from_seq == self.trace.seq or self.tree is None:
             return None
         if from_seq > self.trace.seq:
             from_seq = -1  # deleted and sent again meanwhile: everything is new
         key = (from_seq, self.trace.seq)
         if key not in self._frames:
             self._frames[key] = build_frame(
-                self.viewer, self.trace, self.layout, from_seq=from_seq, now=self.read_at
+                self.viewer, self.trace, self.tree, from_seq=from_seq, now=self.read_at
             )
             while len(self._frames) > KEPT_FRAMES:
                 self._frames.popitem(last=False)
@@ -108,6 +124,8 @@ class Feed:
     async def frame(self, from_seq: int) -> Frame | None:
         await self._ready.wait()
         async with self._lock:
+            if self.state.lacks(from_seq):
+                await database_sync_to_async(self.state.read)()
             return await asyncio.to_thread(self.state.frame, from_seq)
 
     def start(self) -> None:

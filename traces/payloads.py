@@ -1,4 +1,8 @@
-"""What was said in a step, sealed for storage: msgpack → zlib → AES-GCM with the organisation's key."""
+"""What was said in a step, packed for storage: msgpack → zlib → AES-GCM with the organisation's key, or no seal.
+
+Two forms lie side by side, whatever the project chose when they were written: sealed (a random nonce leads) and plain
+(a marker leads). Readers take either; only plain ones can be searched.
+"""
 
 import zlib
 from typing import Any
@@ -10,6 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from core import crypto
 
 _COMPRESS_FROM = 200  # bytes; below that zlib only costs time
+# Leads what is stored without a seal. One in 2^32 nonces looks like it: reading then tries the seal, too.
+_PLAIN = b"\x00LL\x01"
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")
 
 
@@ -18,26 +24,72 @@ def payload_context(project_id: UUID, trace_id: str, span_id: str) -> bytes:
     return f"{project_id.hex}:{trace_id}:{span_id}".encode()
 
 
-def seal_payload(cipher: AESGCM, content: dict[str, Any], context: bytes) -> tuple[bytes, int]:
-    """(sealed bytes, size before compression). `content` is JSON-able."""
+def is_plain(data: bytes | memoryview) -> bool:
+    """Whether the blob was stored without a seal."""
+    return bytes(data[: len(_PLAIN)]) == _PLAIN
+
+
+def seal_payload(
+    cipher: AESGCM | None, content: dict[str, Any], context: bytes
+) -> tuple[bytes, int]:
+    """(bytes to store, size before compression); without a cipher they are only compressed. `content` is JSON-able."""
     plain = _encoder.encode(content)
     packed = b"z" + zlib.compress(plain, 1) if len(plain) >= _COMPRESS_FROM else b"r" + plain
-    return crypto.seal(cipher, packed, context), len(plain)
+    return _PLAIN + packed if cipher is None else crypto.seal(cipher, packed, context), len(plain)
 
 
-def open_payload(cipher: AESGCM, sealed: bytes | memoryview, context: bytes) -> dict[str, Any]:
-    """The content of one step; raises core.crypto.DecryptionError."""
-    packed = crypto.unseal(cipher, sealed, context)
-    plain = zlib.decompress(packed[1:]) if packed[:1] == b"z" else packed[1:]
+def open_payload(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> dict[str, Any]:
+    """The content of one step, sealed or plain; raises core.crypto.DecryptionError."""
+    return read_payload(unpacked(cipher, stored, context))
+
+
+def unpacked(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> bytes:
+    """The content's msgpack, for those who only look whether something is in it; raises DecryptionError."""
+    if is_plain(stored):
+        try:
+            return _inflated(bytes(stored[len(_PLAIN) :]))
+        except zlib.error:
+            pass  # a sealed one after all
+    return _inflated(crypto.unseal(cipher, stored, context))
+
+
+def _inflated(packed: bytes) -> bytes:
+    if packed[:1] == b"z":
+        return zlib.decompress(packed[1:])
+    if packed[:1] == b"r":
+        return packed[1:]
+    raise zlib.error("neither compressed nor raw")
+
+
+def read_payload(plain: bytes) -> dict[str, Any]:
+    """The content behind `unpacked`."""
     content: dict[str, Any] = msgspec.msgpack.decode(plain)
     return content
 
 
-def seal_text(cipher: AESGCM, text: str, context: bytes) -> bytes:
-    """A short text (the list's preview), sealed."""
-    return crypto.seal(cipher, text.encode(), context) if text else b""
+def plain_payload(stored: bytes | memoryview) -> dict[str, Any] | None:
+    """The content of a blob stored without a seal, None for a sealed one: for the search, which has no keys."""
+    if not is_plain(stored):
+        return None
+    try:
+        return read_payload(_inflated(bytes(stored[len(_PLAIN) :])))
+    except (zlib.error, msgspec.DecodeError):
+        return None
 
 
-def open_text(cipher: AESGCM, sealed: bytes | memoryview, context: bytes) -> str:
+def seal_text(cipher: AESGCM | None, text: str, context: bytes) -> bytes:
+    """A short text (the list's preview), sealed; without a cipher it is kept plain."""
+    if not text:
+        return b""
+    return _PLAIN + text.encode() if cipher is None else crypto.seal(cipher, text.encode(), context)
+
+
+def open_text(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> str:
     """The reverse of `seal_text`; empty for nothing, raises core.crypto.DecryptionError."""
-    return crypto.unseal(cipher, sealed, context).decode() if bytes(sealed) else ""
+    data = bytes(stored)
+    if is_plain(data):
+        try:
+            return data[len(_PLAIN) :].decode()
+        except UnicodeDecodeError:
+            pass  # a sealed one after all
+    return crypto.unseal(cipher, data, context).decode() if data else ""

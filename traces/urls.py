@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from traces.views import detail, export, listing, starting, steps
+from traces.trace_urls import trace_urls
+from traces.views import detail, export, listing, starting
 
 app_name = "traces"
 
@@ -27,10 +28,5 @@ urlpatterns = [
     path(f"{_LIST}panels/total/", listing.total_panel, name="total_panel"),
     path(f"{_LIST}panels/new/", listing.new_panel, name="new_panel"),
     path(f"{_LIST}panels/traces.csv", export.trace_csv, name="trace_csv"),
-    path(_TRACE, detail.trace_detail, name="trace_detail"),
-    path(f"{_TRACE}rows/", detail.steps_panel, name="steps_panel"),
-    path(f"{_TRACE}changes/", detail.trace_changes, name="trace_changes"),
-    path(f"{_TRACE}trace.json", detail.trace_json, name="trace_json"),
-    path(f"{_TRACE}deletion/", detail.trace_delete, name="trace_delete"),
-    path(f"{_TRACE}steps/<str:span_id>/", steps.step_panel, name="step_panel"),
+    *trace_urls(_TRACE),
 ]

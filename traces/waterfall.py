@@ -89,6 +89,16 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return self.subtree_cost is not None and self.subtree_cost != (self.own_cost or _ZERO)
 
 
+class ModelCost(msgspec.Struct, frozen=True):
+    """One row of "where the cost went"."""
+
+    model: str
+    calls: int
+    cost_usd: Decimal | None
+    unpriced_calls: int
+    share: float
+
+
 class Extent(msgspec.Struct, frozen=True):
     """The window the bars are drawn in."""
 
@@ -258,26 +268,29 @@ def _rows(
             below[parent] = below.get(parent, 0) + below.get(step.span_id, 0) + 1
             unpriced[parent] = unpriced.get(parent, 0) + missing
     rows = []
+    none: set[str] = set()
     for step, level, parent in order:
-        marks = flags.get(step.span_id, set())
-        end = step.ended_at or (now if step.is_running else step.started_at)
-        length = (end - step.started_at).total_seconds() * 1000
-        if step.ended_at and length < 0:
-            marks = marks | {BACKWARDS}
+        span_id = step.span_id
+        marks = flags.get(span_id, none)
+        start = step.started_at.timestamp()
+        end = step.ended_at or (now if step.is_running else None)
+        length = end.timestamp() - start if end else 0.0
+        if length < 0:
+            marks, length = (marks | {BACKWARDS} if step.ended_at else marks), 0.0
         rows.append(
             Row(
                 step=step,
                 level=level,
                 parent_id=parent,
-                has_children=step.span_id in below,
-                descendants=below.get(step.span_id, 0),
-                start_ms=round(step.started_at.timestamp() * 1000, 3),
-                length_ms=round(max(length, 0.0), 3),
+                has_children=span_id in below,
+                descendants=below.get(span_id, 0),
+                start_ms=round(start * 1000, 3),
+                length_ms=round(length * 1000, 3),
                 own_cost=step.cost_usd if step.has_cost_record else None,
-                subtree_cost=cost[step.span_id],
-                unpriced_below=unpriced[step.span_id],
-                attempt=attempts.get(step.span_id, 0),
-                flags=tuple(sorted(marks)),
+                subtree_cost=cost[span_id],
+                unpriced_below=unpriced[span_id],
+                attempt=attempts.get(span_id, 0),
+                flags=tuple(sorted(marks)) if marks else (),
             )
         )
     return rows
@@ -307,3 +320,21 @@ def _with_hot(rows: Sequence[Row], total: Decimal) -> tuple[Row, ...]:
     if (hot.own_cost or _ZERO) < total * HOT_SHARE:
         return tuple(rows)
     return tuple(msgspec.structs.replace(row, is_hot=True) if row is hot else row for row in rows)
+
+
+def costs_by_model(steps: Sequence[StepFacts]) -> list[ModelCost]:
+    """Where a trace's cost went, dearest first, unpriced last."""
+    calls: dict[str, list[StepFacts]] = {}
+    for step in steps:
+        if step.has_cost_record:
+            calls.setdefault(step.model or step.provider or "unnamed model", []).append(step)
+    total = sum(
+        (step.cost_usd or Decimal(0) for group in calls.values() for step in group), Decimal(0)
+    )
+    found = []
+    for model, group in calls.items():
+        priced = [step.cost_usd for step in group if step.cost_usd is not None]
+        amount = sum(priced, Decimal(0)) if priced else None
+        share = float((amount or 0) / total) if total else 0.0
+        found.append(ModelCost(model, len(group), amount, len(group) - len(priced), share))
+    return sorted(found, key=lambda one: (one.cost_usd is None, -(one.cost_usd or 0), one.model))

@@ -18,4 +18,5 @@ import "./live_status.js";
 import "./shortcuts.js";
 import "./trace_live.js";
 import "./trace_waterfall.js";
+import "./trace_find.js";
 import "./trace_activity.js";

@@ -4,6 +4,7 @@
 import { announce } from "./announce.js";
 
 const SAY_EVERY_MS = 5000;
+const RENEW_MS = 3000;
 const KEPT = ["aria-selected", "aria-expanded", "tabindex"];
 
 class TraceLive extends HTMLElement {
@@ -69,8 +70,8 @@ class TraceLive extends HTMLElement {
       if (!piece.classList.contains("wf-row")) this.replace(piece);
     }
     const waterfall = this.querySelector("trace-waterfall");
-    if (mark.hasAttribute("data-reload") || (rows.length && waterfall?.isFiltered)) this.reload();
-    else this.place(rows);
+    if (waterfall && mark.hasAttribute("data-reload") || (rows.length && waterfall?.isFiltered)) this.reload();
+    else if (rows.length || mark.hasAttribute("data-reload")) this.place(rows);
     this.querySelector("trace-waterfall")?.rescale();
     this.refreshPane(rows);
     this.say(rows);
@@ -86,29 +87,62 @@ class TraceLive extends HTMLElement {
     window.htmx.process(inner ? old : piece);
   }
 
-  // Rows come in tree order, each naming the row before it, so one pass puts every row where it belongs.
+  // Rows come in tree order; each names its parent and the sibling before it, so one pass puts every row where it
+  // belongs. What belongs into a part that is closed or not loaded yet comes with that part.
   place(rows) {
     const steps = document.getElementById("steps");
-    if (!steps) return;
+    if (!steps) return this.renew();
     for (const row of rows) {
       row.removeAttribute("hx-swap-oob");
       const old = document.getElementById(row.id);
-      const before = row.dataset.after ? document.getElementById(row.dataset.after) : null;
-      // Not drawn yet: it comes with "Load more".
-      if (row.dataset.after && !before) continue;
-      if (!old && before?.nextElementSibling?.id === "steps-more") continue;
       const focused = old?.contains(document.activeElement);
-      for (const name of old ? KEPT : []) {
-        if (name !== "aria-expanded" || row.hasAttribute(name)) row.setAttribute(name, old.getAttribute(name) ?? row.getAttribute(name));
+      const spot = this.spot(row);
+      if (!spot) {
+        old?.remove();
+        continue;
       }
-      if (old) row.classList.remove("new");
+      if (old) this.keep(old, row);
       else row.setAttribute("data-new", "");
       old?.remove();
-      if (before) before.after(row);
-      else steps.prepend(row);
+      if (spot === steps) steps.prepend(row);
+      else spot.after(row);
       window.htmx.process(row);
       if (focused) row.focus({ preventScroll: true });
     }
+  }
+
+  // The element a row follows, the tree itself for its first row, null when its place is not drawn.
+  spot(row) {
+    const { parent, previous } = row.dataset;
+    const above = parent ? document.getElementById(parent) : null;
+    if (parent && (!above || above.dataset.lazy)) return null;
+    if (!previous) return above || document.getElementById("steps");
+    let last = document.getElementById(previous);
+    if (!last) return null;
+    const level = Number(row.getAttribute("aria-level"));
+    const deeper = (one) => Number(one?.getAttribute("aria-level") || one?.dataset.level || 0) > level;
+    while (last.nextElementSibling !== null && last.nextElementSibling.id !== row.id && deeper(last.nextElementSibling)) last = last.nextElementSibling;
+    const next = last.nextElementSibling;
+    const isBeforeGap = next?.dataset.level === String(level) || next?.id === "steps-more";
+    return isBeforeGap && !document.getElementById(row.id) ? null : last;
+  }
+
+  keep(old, row) {
+    for (const name of KEPT) {
+      if (name !== "aria-expanded" || row.hasAttribute(name)) row.setAttribute(name, old.getAttribute(name) ?? row.getAttribute(name));
+    }
+    if (old.dataset.lazy) row.dataset.lazy = old.dataset.lazy;
+    if (old.classList.contains("hit")) row.classList.add("hit");
+    row.classList.remove("new");
+  }
+
+  // The other views are drawn again as a whole, not more than every few seconds.
+  renew() {
+    if (this.renewing) return;
+    this.renewing = setTimeout(() => {
+      this.renewing = null;
+      if (!document.getElementById("steps")) window.htmx.ajax("GET", location.href, { target: "#trace-view", swap: "outerHTML" });
+    }, RENEW_MS);
   }
 
   reload() {

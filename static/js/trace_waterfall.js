@@ -1,7 +1,7 @@
 // <trace-waterfall data-scale data-only>: what the server cannot do for an open waterfall.
 // Running bars grow with the clock, bars follow when the trace becomes longer (SVG attributes, no styles), a click
-// anywhere on a row opens it, and where the step is shown below the timeline the page goes there; "Find" narrows to rows
-// that contain a text.
+// anywhere on a row opens it, and where the step is shown below the timeline the page goes there.
+// On an axis with folded pauses (data-scale="fold") only the server knows where bars stand.
 import { duration } from "./live_clock.js";
 
 const ROOM = 13; // percent of the lane that a label needs: traces.waterfall.LABEL_ROOM
@@ -15,8 +15,6 @@ class TraceWaterfall extends HTMLElement {
     if (this.timer) return;
     this.loaded = performance.now();
     this.addEventListener("click", (e) => this.click(e));
-    this.addEventListener("input", (e) => { if (e.target.matches("[data-find]")) this.find(e.target.value); });
-    this.addEventListener("keydown", (e) => { if (e.target.matches("[data-find]") && e.key === "Enter") e.preventDefault(); });
     this.onSwap = (e) => this.show(e);
     document.body.addEventListener("htmx:afterSettle", this.onSwap);
     this.timer = setInterval(() => { if (!document.hidden && this.isRunning) this.rescale(); }, TICK_MS);
@@ -34,7 +32,7 @@ class TraceWaterfall extends HTMLElement {
   }
 
   get isFiltered() {
-    return Boolean(this.dataset.only);
+    return Boolean(this.dataset.only) || this.dataset.scale === "fold";
   }
 
   get isRunning() {
@@ -58,18 +56,6 @@ class TraceWaterfall extends HTMLElement {
     target.scrollIntoView({ block: "start", behavior: isCalm ? "auto" : "smooth" });
   }
 
-  find(text) {
-    const wanted = text.trim().toLowerCase();
-    for (const row of this.rows) {
-      const hit = !wanted || row.getAttribute("aria-label").toLowerCase().includes(wanted);
-      row.hidden = !hit;
-      if (hit) delete row.dataset.filtered;
-      else row.dataset.filtered = "1";
-    }
-    const more = this.querySelector("#steps-more");
-    if (more) more.hidden = Boolean(wanted);
-  }
-
   // A running row's length now: what the server measured plus the time since it was drawn here.
   lengthOf(row, now) {
     row.seen ??= now;
@@ -78,7 +64,7 @@ class TraceWaterfall extends HTMLElement {
 
   rescale() {
     const { extent } = this;
-    if (!extent) return;
+    if (!extent || this.dataset.scale === "fold") return;
     if (this.dataset.scale === "cost") this.byCost(Number(extent.dataset.total));
     else this.byTime(Number(extent.dataset.start), Number(extent.dataset.length));
   }

@@ -1,5 +1,6 @@
 // <tree-nav> around one role=tree of role=treeitem rows with aria-level: arrows, j/k, Home, End, Enter, left/right to fold.
-// Rows stay flat siblings; folding hides the deeper rows that follow. Buttons: [data-tree-fold] folds or unfolds all.
+// Rows stay flat siblings; folding hides the deeper rows that follow, and what else carries a data-level among them.
+// A row with data-lazy fetches what is below it when it is first opened. Buttons: [data-tree-fold] folds or unfolds all.
 class TreeNav extends HTMLElement {
   connectedCallback() {
     if (this.watcher) return;
@@ -28,7 +29,7 @@ class TreeNav extends HTMLElement {
   }
 
   level(row) {
-    return Number(row.getAttribute("aria-level")) || 1;
+    return Number(row.getAttribute("aria-level") || row.dataset.level) || 1;
   }
 
   // Exactly one row is in the tab order; rows that arrive under a folded one start hidden.
@@ -36,7 +37,7 @@ class TreeNav extends HTMLElement {
     const rows = this.rows;
     if (!rows.length) return;
     let foldedAt = 0;
-    for (const row of rows) {
+    for (const row of this.querySelectorAll("[role=treeitem], [data-level]")) {
       const level = this.level(row);
       if (foldedAt && level > foldedAt) {
         if (!row.hidden) row.hidden = true;
@@ -58,9 +59,38 @@ class TreeNav extends HTMLElement {
   fold(row, folded) {
     if (!row.hasAttribute("aria-expanded")) return false;
     if ((row.getAttribute("aria-expanded") === "false") === folded) return false;
+    if (!folded && row.dataset.lazy) {
+      this.load(row);
+      return true;
+    }
     row.setAttribute("aria-expanded", String(!folded));
     this.tidy();
     return true;
+  }
+
+  async load(row) {
+    const url = row.dataset.lazy;
+    if (row.getAttribute("aria-busy")) return;
+    row.setAttribute("aria-busy", "true");
+    await window.htmx.ajax("GET", url, { target: row, swap: "afterend" });
+    row.removeAttribute("aria-busy");
+    if (this.level(row.nextElementSibling || row) <= this.level(row)) return; // refused or offline: closed, can be tried again
+    delete row.dataset.lazy;
+    row.querySelector("[data-below]")?.remove();
+    row.setAttribute("aria-expanded", "true");
+    this.tidy();
+  }
+
+  // Open everything above a row that is there but folded away.
+  reveal(row) {
+    const rows = this.rows;
+    let level = this.level(row);
+    for (let at = rows.indexOf(row) - 1; at >= 0 && level > 1; at -= 1) {
+      if (this.level(rows[at]) >= level) continue;
+      level = this.level(rows[at]);
+      if (!rows[at].dataset.lazy) rows[at].setAttribute("aria-expanded", "true");
+    }
+    this.tidy();
   }
 
   go(row) {
@@ -105,7 +135,7 @@ class TreeNav extends HTMLElement {
     if (all) {
       const folded = this.rows.some((row) => row.getAttribute("aria-expanded") === "true" && this.level(row) > 1);
       for (const row of this.rows) {
-        if (row.hasAttribute("aria-expanded") && this.level(row) > 1) row.setAttribute("aria-expanded", String(!folded));
+        if (row.hasAttribute("aria-expanded") && this.level(row) > 1 && !row.dataset.lazy) row.setAttribute("aria-expanded", String(!folded));
       }
       this.tidy();
       return;

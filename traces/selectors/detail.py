@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from core.crypto import DecryptionError, data_cipher
@@ -19,17 +18,6 @@ STEP_COLUMNS = StepFacts.__struct_fields__
 EXPORT_CHUNK = 100
 # A record's own time may differ from its step's by the length of the call.
 RECORD_SLACK = dt.timedelta(days=2)
-
-
-@dataclass(frozen=True)
-class ModelCost:
-    """One row of "where the cost went"."""
-
-    model: str
-    calls: int
-    cost_usd: Decimal | None
-    unpriced_calls: int
-    share: float
 
 
 @dataclass(frozen=True)
@@ -105,24 +93,6 @@ def cost_record_of(span: Span) -> CostRecord | None:
         .order_by("-occurred_at")
         .first()
     )
-
-
-def costs_by_model(steps: Sequence[StepFacts]) -> list[ModelCost]:
-    """Where a trace's cost went, dearest first, unpriced last. No query: the steps carry it."""
-    calls: dict[str, list[StepFacts]] = {}
-    for step in steps:
-        if step.has_cost_record:
-            calls.setdefault(step.model or step.provider or "unnamed model", []).append(step)
-    total = sum(
-        (step.cost_usd or Decimal(0) for group in calls.values() for step in group), Decimal(0)
-    )
-    found = []
-    for model, group in calls.items():
-        priced = [step.cost_usd for step in group if step.cost_usd is not None]
-        amount = sum(priced, Decimal(0)) if priced else None
-        share = float((amount or 0) / total) if total else 0.0
-        found.append(ModelCost(model, len(group), amount, len(group) - len(priced), share))
-    return sorted(found, key=lambda one: (one.cost_usd is None, -(one.cost_usd or 0), one.model))
 
 
 def neighbours(

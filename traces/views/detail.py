@@ -110,6 +110,14 @@ def trace_changes(request: HttpRequest, slug: str, trace_id: str) -> HttpRespons
 @login_required
 @never_cache
 @require_GET
+def find_panel(request: HttpRequest, slug: str, trace_id: str) -> HttpResponse:
+    """The steps that match a text."""
+    return shown.show_find(request, _viewer(request, slug, trace_id))
+
+
+@login_required
+@never_cache
+@require_GET
 def trace_json(request: HttpRequest, slug: str, trace_id: str) -> StreamingHttpResponse:
     """The trace with its steps and what was said in them, as one JSON document, streamed."""
     viewer = _viewer(request, slug, trace_id)
