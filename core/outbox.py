@@ -23,6 +23,7 @@ MAX_ATTEMPTS = 3
 # Only bridges the moment between claim and work, which holds the row's lock: a killed worker's row is free soon after.
 LEASE = dt.timedelta(seconds=30)
 DRAIN_FOR = dt.timedelta(minutes=4)  # ends before the task's time limit; the sweeper goes on
+RING_WITHIN_S = 300
 KEEP_DONE = dt.timedelta(days=7)
 
 
@@ -71,17 +72,27 @@ def enqueue(
         [OutboxItem(topic=topic, key=key, payload=payload, available_at=available_at or now)],
         ignore_conflicts=True,
     )
-    transaction.on_commit(_ring, robust=True)
+    wait_s = max(0.0, (available_at - now).total_seconds()) if available_at else 0.0
+    transaction.on_commit(lambda: _ring(wait_s), robust=True)
     return bool(created)
 
 
-def _ring() -> None:
-    """Best effort: a lost bell is picked up by the sweeper within 10 s."""
+def _ring(wait_s: float = 0) -> None:
+    """Best effort, when the row is due: a lost bell is picked up by the sweeper within 10 s.
+
+    A long wait is left to the sweeper: the broker gives back what lies unacknowledged for ten minutes.
+    """
+    if wait_s > RING_WITHIN_S:
+        return
     from celery import current_app  # the broker client is only needed once work is waiting
 
     try:
         current_app.send_task(
-            "core.tasks.drain_outbox", queue="ingest", retry=False, ignore_result=True
+            "core.tasks.drain_outbox",
+            queue="ingest",
+            countdown=wait_s + 0.1 if wait_s else None,
+            retry=False,
+            ignore_result=True,
         )
     except OperationalError as error:
         logger.warning("core.outbox.bell_lost: %s", type(error).__name__)

@@ -10,9 +10,13 @@ class TracesConfig(AppConfig):
         from traces import followups
         from traces import purge as rows
         from traces.search import purge as derived
+        from traces.search import schedule
+        from traces.signals import spans_recorded
 
         partitions.register("traces_span", "started_at")
         partitions.register("traces_spanpayload", "started_at")
         purge.register("search", count=derived.count_rows, delete_batch=derived.delete_batch)
         purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
         outbox.handler("traces.first_trace")(followups.record_first_trace)
+        outbox.handler(schedule.TOPIC)(schedule.handle)
+        spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")

@@ -176,6 +176,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
+    "sweep-search": {
+        "task": "traces.tasks.sweep_search",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
 }
 
 # --- Accounts: allauth by e-mail.
@@ -264,6 +269,11 @@ LLMLAB_INGEST_MAX_DECOMPRESSED = env_int(
 )
 LLMLAB_INGEST_MAX_SPANS = env_int("LLMLAB_INGEST_MAX_SPANS", 5000, minimum=1)
 LLMLAB_INGEST_RATE_PER_MINUTE = env_int("LLMLAB_INGEST_RATE_PER_MINUTE", 60_000, minimum=1)
+# Meaning search: any OpenAI-compatible endpoint; without one the offline lexical default.
+LLMLAB_EMBEDDINGS_BASE_URL = env_str("LLMLAB_EMBEDDINGS_BASE_URL", "")
+LLMLAB_EMBEDDINGS_API_KEY = env_secret("LLMLAB_EMBEDDINGS_API_KEY", "")
+LLMLAB_EMBEDDINGS_MODEL = env_str("LLMLAB_EMBEDDINGS_MODEL", "text-embedding-3-small")
+LLMLAB_EMBEDDINGS_DIMENSIONS = env_int("LLMLAB_EMBEDDINGS_DIMENSIONS", 0, maximum=4000)
 LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
 
 # --- Static files, security headers

@@ -6,9 +6,12 @@ from uuid import UUID
 from django.contrib.postgres.search import SearchVectorField
 from django.db.models import Lookup, Q
 
-from projects.models import Project
+from projects.models import ContentCapture, Project
 from traces.models import SearchDocument
 from traces.search.words import Query, parse
+
+# The capture modes in which inputs and outputs may stand in the search tables.
+SEARCHABLE = frozenset({ContentCapture.MASKED.value, ContentCapture.PLAIN.value})
 
 
 @SearchVectorField.register_lookup
@@ -31,9 +34,11 @@ def label_of(project_id: UUID) -> str:
 
 
 def documents(project: Project, query: Query) -> Any:
-    """The documents with these words, in no order."""
+    """The documents with these words, in no order. Content that the project's mode no longer allows is not looked at,
+    also while it is not deleted yet."""
     asked = query.tsquery(label=label_of(project.pk))
-    return SearchDocument.objects.filter(project=project.pk, words__matches=asked)
+    found = SearchDocument.objects.filter(project=project.pk, words__matches=asked)
+    return found if project.content_capture in SEARCHABLE else found.filter(has_content=False)
 
 
 def condition(project: Project, text: str) -> Q:

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 
 from core.crypto import DecryptionError
-from projects.models import ContentCapture
 from traces.errors.fingerprint import Failure
 from traces.payloads import open_payload, payload_context
 
@@ -20,7 +19,6 @@ MAX_TRACE = 256 * 1024
 MAX_GIST = 1_000
 STEPS_READ = 1_000
 FAILURES_READ = 300
-SEARCHABLE = frozenset({ContentCapture.MASKED, ContentCapture.PLAIN})
 # Values of these keys name kinds and ids, not words somebody said.
 _MUTE = frozenset(
     {"role", "type", "id", "tool_call_id", "call_id", "mime_type", "media_type", "finish_reason", "encrypted_content"}

@@ -140,7 +140,7 @@ def _term(minus: str, quoted: str | None, bare: str) -> tuple[Term | None, bool]
     if not words:
         return None, is_unwanted
     last = words[-1]
-    may_go_on = len(last) >= MIN_PREFIX and not is_unwanted and len(last) < MAX_WORD
+    may_go_on = MIN_PREFIX <= len(last) < MAX_WORD
     is_prefix = bare.endswith("*") or may_go_on
     return Term(tuple(words), is_prefix and not _UNSPACED_WORD.match(last)), is_unwanted
 

@@ -1,0 +1,1 @@
+"""Sessions and users: the traces of one conversation or one person added up."""

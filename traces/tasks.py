@@ -1,0 +1,31 @@
+"""Celery shells of traces. What must happen is an outbox row; these make it happen sooner, or wait for networks."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from traces.search import embedding, schedule
+
+
+@shared_task(
+    name="traces.tasks.embed_documents", queue="analysis", time_limit=180, soft_time_limit=150
+)
+def embed_documents(*, project_id: str, **_: Any) -> int:
+    """Vectors of what waits in a project."""
+    return embedding.embed_waiting(UUID(project_id), now=timezone.now())
+
+
+@shared_task(
+    name="traces.tasks.embed_question", queue="llm.high", time_limit=30, soft_time_limit=25
+)
+def embed_question(*, project_id: str, text: str, **_: Any) -> None:
+    """The vector of a reader's question."""
+    embedding.answer_question(UUID(project_id), text)
+
+
+@shared_task(name="traces.tasks.sweep_search", queue="analysis", time_limit=120)
+def sweep_search(**_: Any) -> int:
+    """Projects whose news nobody announced, and documents without a vector."""
+    return schedule.sweep(now=timezone.now())
