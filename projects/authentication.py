@@ -40,6 +40,8 @@ _AUTH_COLUMNS = (
     "project_id",
     "project__slug",
     "project__status",
+    "project__content_capture",
+    "project__masking",
     "project__organization_id",
     "project__organization__data_key",
 )
@@ -56,6 +58,8 @@ class KeyAuth:
     project_status: str
     organization_id: UUID
     scopes: frozenset[str]
+    content_capture: str
+    masking: dict[str, Any]
     data_key: bytes = field(repr=False)
 
     @property
@@ -129,7 +133,10 @@ def authenticate_key(raw: str, *, now: dt.datetime) -> KeyAuth | None:
 
 def _auth_of(columns: Sequence[Any]) -> KeyAuth:
     """From the values of `_AUTH_COLUMNS`, in their order."""
-    key_id, name, prefix, scopes, project_id, slug, status, organization_id, data_key = columns
+    key_id, name, prefix, scopes, project_id, slug, status, capture, masking, *organization = (
+        columns
+    )
+    organization_id, data_key = organization
     return KeyAuth(
         key_id=key_id,
         key_label=f"{name} ({prefix}…)",
@@ -138,6 +145,8 @@ def _auth_of(columns: Sequence[Any]) -> KeyAuth:
         project_status=status,
         organization_id=organization_id,
         scopes=frozenset(scopes),
+        content_capture=capture,
+        masking=masking,
         data_key=bytes(data_key),
     )
 

@@ -145,6 +145,7 @@ def json_costs(request: HttpRequest, project: str) -> HttpResponse:
         )
         for call in calls:
             call.api_key_id = str(auth.key_id)
+        visit.context(auth).capture.apply_to_calls(calls)
 
         def count(cursor: Any, stored: int) -> None:
             counts = _cost_counts(stored, len(calls) - stored, rejections)

@@ -7,6 +7,7 @@ from core import crypto
 from core.ids import uuid7
 from costs.usage import Usage
 from projects.models import Project
+from traces.ingest.capture import capture_of
 from traces.ingest.span import NormalSpan
 from traces.ingest.write import IngestContext, write_spans
 
@@ -43,7 +44,9 @@ def send_test_trace(*, project: Project, user_label: str, now: dt.datetime) -> s
     start = now - dt.timedelta(milliseconds=2_950)
     spans = _spans(trace_id, start, user_label)
     cipher = crypto.data_cipher(project.organization.data_key)
-    write_spans(IngestContext(project_id=project.pk, cipher=cipher), spans, now=now)
+    capture = capture_of(project.content_capture, project.masking)
+    context = IngestContext(project_id=project.pk, cipher=cipher, capture=capture)
+    write_spans(context, spans, now=now)
     return trace_id
 
 

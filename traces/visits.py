@@ -21,6 +21,7 @@ from projects.authentication import KeyAuth, authenticate_key, key_from_request
 from projects.models import ApiKey
 from traces.ingest import tally
 from traces.ingest.bodies import read_body
+from traces.ingest.capture import capture_of
 from traces.ingest.context import IngestContext
 from traces.ingest.limits import BodyTooLargeError, Limits, Window
 
@@ -103,6 +104,7 @@ class Visit:
             cipher=crypto.data_cipher(auth.data_key),
             api_key_id=str(auth.key_id),
             door=self.door,
+            capture=capture_of(auth.content_capture, auth.masking),
         )
 
     def answer(self, work: Callable[[], HttpResponse], refuse: Refuse) -> HttpResponse:

@@ -109,7 +109,7 @@ class Batch:
             text := rollup.preview_text(span.input)
         ):
             context = payload_context(self.project_id, trace.trace_id, "preview")
-            trace.preview = seal_text(self.context.cipher, text, context)
+            trace.preview = seal_text(self.context.sealing, text, context)
 
     def _family(self, spans: dict[SpanKey, NormalSpan]) -> leaf.Family:
         parents: dict[SpanKey, SpanKey | None] = {
@@ -131,11 +131,14 @@ class Batch:
         if not self.previous:
             return
         changed = running.completed(cursor, self.context, running=self.previous, news=self.spans)
+        # What was stored under an earlier choice of the project's follows today's.
+        today = self.context.capture.apply(list(changed.values()))
+        changed = dict(zip(changed, today, strict=True))
         self.spans |= changed
         self.rows |= {key: span_row(span, now=self.now) for key, span in changed.items()}
         self.costs |= self._priced(changed)
         self.sealed |= sealed_payloads(
-            list(changed.values()), cipher=self.context.cipher, project_id=self.project_id
+            list(changed.values()), cipher=self.context.sealing, project_id=self.project_id
         )
 
     def _priced(self, spans: dict[SpanKey, NormalSpan]) -> dict[SpanKey, CostRow]:

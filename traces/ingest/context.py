@@ -5,18 +5,25 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from traces.ingest.capture import Capture
 from traces.ingest.rows import SpanKey
 from traces.ingest.span import Rejection
 
 
 class IngestContext(msgspec.Struct, frozen=True):
-    """Whose batch it is: the project, its organisation's cipher, the key that sent it and the door it came through
-    (none: nothing is tallied)."""
+    """Whose batch it is: the project, its organisation's cipher, the key that sent it, the door it came through
+    (none: nothing is tallied), and what of the content may be stored."""
 
     project_id: UUID
     cipher: AESGCM
     api_key_id: str = ""
     door: str = ""
+    capture: Capture = Capture()
+
+    @property
+    def sealing(self) -> AESGCM | None:
+        """What seals texts in this project, None where they are stored plain."""
+        return self.capture.cipher(self.cipher)
 
 
 class Written(msgspec.Struct, kw_only=True):

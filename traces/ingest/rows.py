@@ -120,9 +120,9 @@ def payload_content(span: NormalSpan) -> dict[str, Any]:
 
 
 def sealed_payloads(
-    spans: Sequence[NormalSpan], *, cipher: AESGCM, project_id: UUID
+    spans: Sequence[NormalSpan], *, cipher: AESGCM | None, project_id: UUID
 ) -> dict[SpanKey, tuple[bytes, int]]:
-    """Sealed payloads by step; steps that carried no content have none."""
+    """Payloads by step, sealed when there is a cipher; steps that carried no content have none."""
     sealed = {}
     for span in spans:
         if content := payload_content(span):

@@ -51,7 +51,8 @@ def write_spans(
     if not spans:
         _tally_alone(context, counts, now)
         return Written()
-    return _write_or_halve(context, spans, counts, now=now)
+    allowed = context.capture.apply(list(spans))
+    return _write_or_halve(context, allowed, counts, now=now)
 
 
 def _write_or_halve(
@@ -101,7 +102,7 @@ def _write_with_retry(
             if items:
                 counts[dialect, Outcome.DUPLICATE.value, ""] += items
     sealed = sealed_payloads(
-        list(batch.values()), cipher=context.cipher, project_id=context.project_id
+        list(batch.values()), cipher=context.sealing, project_id=context.project_id
     )
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
     for attempt in range(1, MAX_TRIES + 1):

@@ -1,0 +1,316 @@
+"""Personal data out of text before it is stored: built-in rules and a project's own patterns, in linear time.
+
+Patterns run on RE2, which cannot backtrack; what it does not compile (look-around, back references) is refused when
+the rules are saved. Matches of all rules are found in the original text and replaced together, so that no rule sees
+another's replacement and overlapping matches leave nothing behind. Domain free: knows text and JSON, no project.
+"""
+
+import logging
+import time
+from collections import Counter
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+import re2
+
+from core.errors import DomainError
+from core.masking_builtins import BUILTINS, BY_NAME, Check
+
+logger = logging.getLogger(__name__)
+
+MAX_PATTERNS = 20
+MAX_PATTERN_LENGTH = 500
+MAX_NAME_LENGTH = 60
+MAX_REPLACEMENT_LENGTH = 100
+MAX_DEPTH = 64
+MAX_JSON_LAYERS = 3  # JSON in a string in JSON in a string …
+# RE2 finds one match in linear time; many short matches that each look far ahead add up. One upload may spend this
+# long; what is left then is replaced as a whole, never stored unseen.
+BUDGET_SECONDS = 5.0
+TOO_LONG = "[masking took too long]"
+_MEMORY = 8 << 20  # of one compiled pattern: RE2 refuses what needs more
+
+
+class MaskingError(DomainError):
+    """A rule that cannot be used; `detail` names it and says what is wrong."""
+
+    code = "invalid_masking"
+
+
+class Rule(NamedTuple):
+    """One compiled rule; group 1 is replaced."""
+
+    name: str
+    replacement: bytes
+    pattern: Any
+    check: Check | None = None
+    is_own: bool = False
+
+
+Rules = tuple[Rule, ...]
+
+
+def _options(*, is_bytes: bool) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    if is_bytes:
+        options.encoding = re2.Options.Encoding.LATIN1
+    return options
+
+
+def validate(masking: Any) -> dict[str, Any]:
+    """`{"builtin": [names], "patterns": [{"name", "pattern", "replacement"}]}` in its normal form. Raises MaskingError
+    naming the field, its value and the rule."""
+    if masking in (None, {}):
+        return {}
+    if type(masking) is not dict or set(masking) - {"builtin", "patterns"}:
+        raise MaskingError(
+            'Masking rules are an object with "builtin" and "patterns".', fields=["masking"]
+        )
+    builtin = masking.get("builtin") or []
+    patterns = masking.get("patterns") or []
+    if type(builtin) is not list or not all(type(name) is str for name in builtin):
+        raise MaskingError("builtin must be a list of names.", fields=["masking.builtin"])
+    for name in builtin:
+        if name not in BY_NAME:
+            raise MaskingError(
+                f"There is no built-in rule {name[:60]!r}; choose from {', '.join(BY_NAME)}.",
+                fields=["masking.builtin"],
+            )
+    if type(patterns) is not list or len(patterns) > MAX_PATTERNS:
+        raise MaskingError(
+            f"patterns must be a list of at most {MAX_PATTERNS} patterns.",
+            fields=["masking.patterns"],
+        )
+    own = [_checked(item, f"masking.patterns[{place}]") for place, item in enumerate(patterns)]
+    names = Counter(item["name"] for item in own)
+    if twice := next((name for name, times in names.items() if times > 1), None):
+        raise MaskingError(f"Two patterns are named {twice!r}.", fields=["masking.patterns"])
+    chosen = [name for name in BY_NAME if name in builtin]
+    return {key: value for key, value in (("builtin", chosen), ("patterns", own)) if value}
+
+
+def _checked(item: Any, path: str) -> dict[str, str]:
+    if type(item) is not dict or set(item) - {"name", "pattern", "replacement"}:
+        raise MaskingError(
+            f"{path} must be an object with name, pattern and replacement.", fields=[path]
+        )
+    texts = {}
+    for key, limit in (
+        ("name", MAX_NAME_LENGTH),
+        ("pattern", MAX_PATTERN_LENGTH),
+        ("replacement", MAX_REPLACEMENT_LENGTH),
+    ):
+        value = item.get(key, "")
+        if type(value) is not str or len(value) > limit:
+            raise MaskingError(
+                f"{path}.{key} must be text of at most {limit} characters.",
+                fields=[f"{path}.{key}"],
+            )
+        texts[key] = value.strip() if key == "name" else value
+    if not texts["name"]:
+        raise MaskingError(
+            f"{path}.name is empty; name what the pattern finds.", fields=[f"{path}.name"]
+        )
+    if not texts["name"].isprintable() or not texts["replacement"].isprintable():
+        raise MaskingError(
+            f"{path} holds control characters in its name or replacement.", fields=[path]
+        )
+    try:
+        texts["pattern"].encode()
+    except UnicodeEncodeError:
+        raise MaskingError(
+            f"{path}.pattern holds characters that are no text.", fields=[f"{path}.pattern"]
+        ) from None
+    _compiled(texts["name"], texts["pattern"], f"{path}.pattern")
+    return texts
+
+
+def _compiled(name: str, pattern: str, path: str) -> Any:
+    if not pattern:
+        raise MaskingError(f"The pattern {name!r} is empty.", fields=[path])
+    try:
+        # Alone first: "a)(b" would only compile between brackets.
+        re2.compile(pattern, _options(is_bytes=False))
+        compiled = re2.compile(f"({pattern})", _options(is_bytes=False))
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        raise MaskingError(
+            f"The pattern {name!r} cannot be used: {reason}. Patterns are RE2 (linear time): no look-ahead, no"
+            " look-behind, no back references.",
+            fields=[path],
+        ) from None
+    if compiled.search(b"") is not None:
+        raise MaskingError(
+            f"The pattern {name!r} also matches nothing at all; make it ask for at least one character.",
+            fields=[path],
+        )
+    return compiled
+
+
+def rules_of(masking: Any) -> Rules:
+    """The compiled rules of a validated setting. Raises MaskingError for one that is not."""
+    return _rules(msgspec.json.encode(validate(masking)))
+
+
+def all_builtin() -> Rules:
+    """Every built-in rule: what a project that masks without a choice of its own gets."""
+    return _rules(msgspec.json.encode({"builtin": list(BY_NAME)}))
+
+
+@lru_cache(maxsize=256)
+def _rules(encoded: bytes) -> Rules:
+    masking = msgspec.json.decode(encoded)
+    chosen = [builtin for builtin in BUILTINS if builtin.name in masking.get("builtin", ())]
+    builtin = [
+        Rule(
+            rule.name,
+            rule.replacement.encode(),
+            re2.compile(rule.pattern, _options(is_bytes=True)),
+            rule.check,
+        )
+        for rule in chosen
+    ]
+    own = [
+        Rule(
+            item["name"],
+            item["replacement"].encode(),
+            _compiled(item["name"], item["pattern"], "masking.patterns"),
+            is_own=True,
+        )
+        for item in masking.get("patterns", ())
+    ]
+    return (*builtin, *own)
+
+
+class Masker:
+    """Applies rules to the values of one upload; `hits` counts replacements by rule. Never raises on odd input."""
+
+    def __init__(self, rules: Rules, *, budget: float = BUDGET_SECONDS) -> None:
+        self.rules = rules
+        self.hits: Counter[str] = Counter()
+        self._left = budget
+
+    def text(self, value: str) -> str:
+        """`value` with every match replaced; JSON in it is looked into and stays JSON."""
+        return self._text(value, 0)
+
+    def value(self, value: Any, _depth: int = 0, _layer: int = 0) -> Any:
+        """A copy of a JSON-able value with its texts, keys and long numbers masked."""
+        kind = type(value)
+        if kind is str:
+            return self._text(value, _layer)
+        if value is None or kind is bool or kind is float:
+            return value
+        if _depth > MAX_DEPTH:
+            return TOO_LONG
+        if kind is dict:
+            return self._mapping(value, _depth, _layer)
+        if kind is list or kind is tuple:
+            return [self.value(item, _depth + 1, _layer) for item in value]
+        if kind is int and -(10**7) < value < 10**7:
+            return value
+        shown = str(value)
+        masked = self._plain(shown)
+        return value if masked == shown else masked
+
+    def _mapping(self, value: dict[Any, Any], depth: int, layer: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            shown = key if type(key) is str else str(key)
+            masked = name = self._plain(shown)
+            number = 2
+            while name in result:  # two addresses as keys both became [email]
+                name, number = f"{masked} {number}", number + 1
+            result[name] = self.value(item, depth + 1, layer)
+        return result
+
+    def _text(self, value: str, layer: int) -> str:
+        if layer < MAX_JSON_LAYERS and value[:1] in ("{", "[", '"') and len(value) > 2:
+            try:
+                inner = msgspec.json.decode(value)
+            except (msgspec.DecodeError, RecursionError, UnicodeError):
+                return self._plain(value)
+            masked = self.value(inner, 0, layer + 1)
+            return value if masked == inner else msgspec.json.encode(masked).decode()
+        return self._plain(value)
+
+    def _plain(self, value: str) -> str:
+        if not self.rules or not value:
+            return value
+        try:
+            data = value.encode()
+        except UnicodeEncodeError:
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            data = value.encode()
+        started = time.perf_counter()
+        found = self._matches(data, started + self._left)
+        self._left -= time.perf_counter() - started
+        if found is None:
+            return TOO_LONG
+        if not found:
+            return value
+        return _replaced(data, found, self.hits).decode("utf-8", "replace")
+
+    def _matches(self, data: bytes, deadline: float) -> list["Found"] | None:
+        """All matches of all rules; None when the upload's time is used up."""
+        found: list[Found] = []
+        looks = 0
+        for rule in self.rules:
+            position = 0
+            while (match := rule.pattern.search(data, position)) is not None:
+                start, end = match.span(1)
+                stop = rule.check(data, start, end) if rule.check else end
+                if stop is None:
+                    position = start + 1
+                else:
+                    found.append(Found(start, stop, rule))
+                    position = max(stop, start + 1)
+                looks += 1
+                # Matches that each look far ahead are dear: the clock is asked often where they are.
+                if (rule.is_own or looks % 64 == 0) and time.perf_counter() > deadline:
+                    logger.warning("core.masking.took_too_long: %s", rule.name)
+                    return None
+        return found
+
+
+class Found(NamedTuple):
+    """A match: bytes from `start` to `end`."""
+
+    start: int
+    end: int
+    rule: Rule
+
+
+def _replaced(data: bytes, found: list[Found], hits: "Counter[str]") -> bytes:
+    """Each run of overlapping matches becomes one replacement: that of the first, of the longer."""
+    found.sort(key=lambda match: (match.start, -match.end))
+    parts: list[bytes] = []
+    position, reach = 0, -1
+    for start, end, rule in found:
+        if start < reach:
+            reach = max(reach, end)
+        else:
+            if reach >= 0:
+                position = reach
+            parts += (data[position:start], rule.replacement)
+            hits[rule.name] += 1
+            reach = end
+    parts.append(data[max(reach, 0) :])
+    return b"".join(parts)
+
+
+class Preview(NamedTuple):
+    """What rules make of a sample."""
+
+    text: str
+    hits: dict[str, int]
+
+
+def preview(rules: Rules, text: str) -> Preview:
+    """What would be stored of `text`, and how often each rule struck (for the settings page)."""
+    masker = Masker(rules, budget=1.0)
+    return Preview(masker.text(text), dict(masker.hits))

@@ -1,0 +1,268 @@
+"""Masking: what the built-in rules find, what own patterns may be, and that nothing makes it slow or raise."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.masking import (
+    BUDGET_SECONDS,
+    TOO_LONG,
+    Masker,
+    MaskingError,
+    all_builtin,
+    preview,
+    rules_of,
+    validate,
+)
+from core.masking_builtins import BUILTINS
+
+
+def masked(text: str, *builtin: str) -> str:
+    return Masker(rules_of({"builtin": list(builtin)}) if builtin else all_builtin()).text(text)
+
+
+def own(pattern: str, replacement: str = "[x]", name: str = "mine") -> Any:
+    return rules_of({"patterns": [{"name": name, "pattern": pattern, "replacement": replacement}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("write to jane.doe+x@mail.example.com.", "write to [email]."),
+        ("müller@exämple.de", "[email]"),
+        ("call +49 30 901820 or (555) 234-5678 now", "call [phone] or [phone] now"),
+        ("tel 0171 2345678", "tel [phone]"),
+        ("card 4111 1111 1111 1111, amex 3782-822463-10005", "card [card], amex [card]"),
+        ("5555 4111111111111111 x", "5555 [card] x"),
+        ("DE89 3704 0044 0532 0130 00 THIS IS", "[iban] THIS IS"),
+        ("gb82west12345698765432", "[iban]"),
+        ("from 203.0.113.7. and 2001:db8::1, fine", "from [ip]. and [ip], fine"),
+        ("536-22-8726", "[ssn]"),
+        ("sk-proj-abcdefghijklmnop1234", "[secret]"),
+        ("key=sk-ant-api03-abcdefghijklmnop-Q", "key=[secret]"),
+        ("AKIAIOSFODNN7EXAMPLE", "[secret]"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "[secret]"),
+        ("xoxb-123456789012-abcdefghij", "[secret]"),
+        ("llmlab_sk_abcdef0123456789", "[secret]"),
+        ("Authorization: Bearer abcdefghijklmnop.qrst", "Authorization: [secret]"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ_S", "[secret]"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "[secret]"),
+    ],
+)
+def test_builtin_rules_find(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card 4111 1111 1111 1112 fails Luhn",
+        "DE88370400440532013000 has a wrong check number",
+        "at 12:30:45 call std::abs or A::B",
+        "127.0.0.1 and ::1 are this machine",
+        "1763718000000000000 is a time in nanoseconds",
+        "2026-11-21T09:40:24Z v1.2.3",
+        "000-12-3456 666-12-3456 900-12-3456 no such numbers",
+        "a@b is no address",
+        "gpt-4o-2024-08-06 used 12345 tokens",
+        "0000 0000 0000 0000",
+        "resp_68af4030b2dc81a3",
+    ],
+)
+def test_builtin_rules_leave_alone(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_every_builtin_example_is_found_by_its_own_rule_alone() -> None:
+    for builtin in BUILTINS:
+        if builtin.name != "api_key":  # its example only shows beginnings
+            assert masked(builtin.example, builtin.name) == builtin.replacement
+            assert masked("nothing here", builtin.name) == "nothing here"
+
+
+def test_only_chosen_rules_apply() -> None:
+    assert masked("jane@example.com 203.0.113.7", "ip_address") == "jane@example.com [ip]"
+
+
+def test_nested_values_keys_numbers_and_json_in_strings() -> None:
+    value = {
+        "a": ["jane@example.com", {"b": 4111111111111111, "n": 42, "t": True, "f": 1.5, "z": None}],
+        "jane@example.com": 1,
+        "joe@example.com": 2,
+        "json": json.dumps({"mail": "jane@example.com", "deep": json.dumps(["joe@example.com"])}),
+        "escaped": '{"mail":"jane\\u0040example.com"}',
+        "broken": '{"mail":"jane@example.com"',
+    }
+    masker = Masker(all_builtin())
+    assert masker.value(value) == {
+        "a": ["[email]", {"b": "[card]", "n": 42, "t": True, "f": 1.5, "z": None}],
+        "[email]": 1,
+        "[email] 2": 2,
+        "json": '{"mail":"[email]","deep":"[\\"[email]\\"]"}',
+        "escaped": '{"mail":"[email]"}',
+        "broken": '{"mail":"[email]"',
+    }
+    assert masker.hits == {"email": 7, "credit_card": 1}
+
+
+def test_untouched_json_keeps_its_bytes() -> None:
+    text = '{ "a" : 1.0, "b":[ ] }'
+    assert masked(text) == text
+
+
+def test_own_patterns_replace_literally_and_overlaps_leave_nothing() -> None:
+    assert Masker(own(r"ORD-\d+", r"\1$0")).text("see ORD-123!") == r"see \1$0!"
+    rules = rules_of(
+        {
+            "builtin": ["email"],
+            "patterns": [
+                {"name": "left", "pattern": "abcd", "replacement": "<"},
+                {"name": "right", "pattern": "cdef", "replacement": ">"},
+                {"name": "host", "pattern": "example", "replacement": "!"},
+                {"name": "mark", "pattern": r"\[email\]", "replacement": "?"},
+            ],
+        }
+    )
+    assert Masker(rules).text("abcdef jane@example.com [email]") == "< [email] ?"
+    assert Masker(own("(?i)straße")).text("STRASSE Straße") == "STRASSE [x]"
+    assert Masker(own("é")).text("caféé") == "caf[x][x]"
+
+
+@pytest.mark.parametrize(
+    ("masking", "said"),
+    [
+        ({"patterns": [{"name": "n", "pattern": "(a"}]}, "'n' cannot be used: missing [)]"),
+        ({"patterns": [{"name": "n", "pattern": "a)(b"}]}, "'n' cannot be used: unexpected [)]"),
+        ({"patterns": [{"name": "n", "pattern": "(?=a)"}]}, "no look-ahead"),
+        ({"patterns": [{"name": "n", "pattern": r"(a)\1"}]}, "no back references"),
+        ({"patterns": [{"name": "n", "pattern": "a{9999}"}]}, "invalid repetition size"),
+        ({"patterns": [{"name": "n", "pattern": "a*"}]}, "matches nothing at all"),
+        ({"patterns": [{"name": "n", "pattern": ""}]}, "'n' is empty"),
+        ({"patterns": [{"name": " ", "pattern": "a"}]}, r"patterns\[0\].name is empty"),
+        ({"patterns": [{"name": "n", "pattern": "a" * 501}]}, "at most 500 characters"),
+        ({"patterns": [{"name": "n", "pattern": "a", "replacement": "x" * 101}]}, "at most 100"),
+        (
+            {"patterns": [{"name": "n", "pattern": "a", "replacement": "\x00"}]},
+            "control characters",
+        ),
+        ({"patterns": [{"name": "n", "pattern": "\ud800"}]}, "no text"),
+        ({"patterns": [{"name": "n", "pattern": "a", "flags": 1}]}, "must be an object"),
+        ({"patterns": [{"name": "n", "pattern": "a"}] * 2}, "Two patterns are named 'n'"),
+        ({"patterns": [{"name": str(n), "pattern": "a"} for n in range(21)]}, "at most 20"),
+        ({"patterns": "a"}, "must be a list"),
+        ({"builtin": ["mail"]}, "no built-in rule 'mail'; choose from email, phone"),
+        ({"builtin": "email"}, "must be a list of names"),
+        ({"other": 1}, "builtin"),
+        ([], "object"),
+        ("x", "object"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_named(masking: Any, said: str) -> None:
+    with pytest.raises(MaskingError, match=said) as caught:
+        validate(masking)
+    assert caught.value.fields[0].startswith("masking")
+
+
+def test_a_valid_setting_comes_back_in_its_normal_form() -> None:
+    assert validate({}) == validate(None) == validate({"builtin": [], "patterns": []}) == {}
+    assert validate(
+        {"patterns": [{"name": " n ", "pattern": "a+"}], "builtin": ["phone", "email", "phone"]}
+    ) == {
+        "builtin": ["email", "phone"],
+        "patterns": [{"name": "n", "pattern": "a+", "replacement": ""}],
+    }
+
+
+ADVERSARIAL = (
+    "a" * 200_000,
+    "a@" * 100_000,
+    "a.a." * 50_000 + "@",
+    "4111 " * 40_000,
+    "1" * 200_000,
+    "1." * 100_000,
+    ":" * 200_000,
+    "DE89 " * 40_000,
+    "eyJ" * 60_000,
+    "+1 " * 60_000,
+    "(" * 200_000,
+    "[" * 200_000,
+    "bearer " * 30_000,
+    "-----BEGIN PRIVATE KEY-----" * 8_000,
+    "sk-" * 60_000,
+)
+
+
+@pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: repr(text[:12]))
+def test_builtin_rules_stay_linear(text: str) -> None:
+    started = time.perf_counter()
+    masked(text)
+    assert time.perf_counter() - started < 2.5  # 0.7 s at most when measured alone
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+b", "(a*)*b|a", "(.*)(.*)(.*)x"])
+def test_patterns_that_explode_elsewhere_do_not_here(pattern: str) -> None:
+    started = time.perf_counter()
+    Masker(own(pattern)).text("a" * 20_000 + "!")
+    assert time.perf_counter() - started < 2.5
+
+
+def test_a_pattern_that_looks_far_ahead_for_each_match_costs_its_upload_the_text() -> None:
+    masker = Masker(own("a.*b|a"), budget=0.2)
+    started = time.perf_counter()
+    assert masker.text("a" * 1_000_000) == TOO_LONG
+    assert masker.value({"k": "ab"}) == {"k": TOO_LONG}
+    assert time.perf_counter() - started < BUDGET_SECONDS / 2
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(alphabet=st.characters(exclude_categories=()))
+    | st.from_regex(r"[\[{\"][0-9a-z@.: \-\\\"]{0,40}", fullmatch=True),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_odd_values_never_raise_and_keep_their_shape(value: Any) -> None:
+    result = Masker(all_builtin()).value(value)
+    if isinstance(value, dict):
+        assert len(result) == len(value)
+    if isinstance(value, list):
+        assert len(result) == len(value)
+
+
+@given(
+    st.text(max_size=60),
+    st.sampled_from([b.example for b in BUILTINS if b.name != "api_key"]),
+    st.text(max_size=60),
+)
+def test_data_among_other_text_is_gone_and_masking_twice_changes_nothing(
+    before: str, secret: str, after: str
+) -> None:
+    once = masked(f"{before} {secret} {after}")
+    assert secret not in once or secret in before + after
+    assert masked(once) == once
+
+
+def test_deep_nesting_is_bounded() -> None:
+    value: Any = "jane@example.com"
+    for _ in range(500):
+        value = [value]
+    assert "jane@" not in json.dumps(Masker(all_builtin()).value(value))
+
+
+def test_preview_shows_the_text_and_the_hits() -> None:
+    assert preview(all_builtin(), "jane@example.com and joe@example.com") == (
+        "[email] and [email]",
+        {"email": 2},
+    )
