@@ -182,6 +182,7 @@ ROUTES: Matrix = {
     "traces/<str:trace_id>/": READ,
     "projects/<str:slug>/setup/first-trace/": READ,
     "projects/<str:slug>/setup/test-trace/": {"POST": Page(M)},
+    "projects/<str:slug>/palette/": READ,
     "projects/<str:slug>/traces/": READ,
     **{
         f"projects/<str:slug>/traces/panels/{panel}": READ

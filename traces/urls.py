@@ -3,7 +3,7 @@
 from django.urls import path
 
 from traces.trace_urls import trace_urls
-from traces.views import detail, export, listing, starting
+from traces.views import detail, export, listing, palette, starting
 
 app_name = "traces"
 
@@ -21,6 +21,7 @@ urlpatterns = [
         starting.test_trace_create,
         name="test_trace_create",
     ),
+    path("projects/<str:slug>/palette/", palette.palette, name="palette"),
     path(_LIST, listing.trace_list, name="trace_list"),
     # A trace may be named "panels": none of the names below is a trace's own sub-page.
     path(f"{_LIST}panels/facets/", listing.facets_panel, name="facets_panel"),

@@ -11,6 +11,7 @@ import "./page_retry.js";
 import "./dialogs.js";
 import "./pop_menu.js";
 import "./filter_list.js";
+import "./command_palette.js";
 import "./confirm_typed.js";
 import "./time_ago.js";
 import "./live_clock.js";

@@ -1,4 +1,5 @@
 // <filter-list>: typing in [data-filter-input] hides [data-filter-text] rows that do not match; Enter opens the first.
+// Rows marked [data-filter-found] came from the server for what was typed: they stay, and count for keys and Enter.
 class FilterList extends HTMLElement {
   connectedCallback() {
     const input = this.querySelector("[data-filter-input]");
@@ -24,17 +25,17 @@ class FilterList extends HTMLElement {
   }
 
   get rows() {
-    return [...this.querySelectorAll("[data-filter-text]")];
+    return [...this.querySelectorAll("[data-filter-text], [data-filter-found]")];
   }
 
   filter(typed) {
     const words = typed.trim().toLowerCase().split(/\s+/);
-    for (const row of this.rows) {
+    for (const row of this.querySelectorAll("[data-filter-text]")) {
       const text = row.dataset.filterText.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
     for (const group of this.querySelectorAll("[data-filter-group]")) {
-      group.hidden = !group.querySelector("[data-filter-text]:not([hidden])");
+      group.hidden = !group.querySelector("[data-filter-text]:not([hidden]), [data-filter-found]");
     }
     const none = this.querySelector("[data-filter-none]");
     if (none) none.hidden = !this.rows.length || this.rows.some((row) => !row.hidden);

@@ -30,12 +30,14 @@ def test_menu_leads_to_the_readers_project() -> None:
     organization = membership.organization.slug
     assert _links(html, 'id="menu"', "</aside>") == [
         "/projects/",
+        "/projects/support/traces/",  # what Search leads to without JavaScript
         "/projects/support/dashboard/",
         "/projects/support/traces/",
         "/projects/",
         "/projects/support/setup/",
         "/projects/support/settings/",
         "/me/",
+        "/jobs/",
         f"/organizations/{organization}/members/",
         f"/organizations/{organization}/settings/",
         "/projects/",
@@ -48,6 +50,7 @@ def test_without_a_project_the_menu_offers_projects_and_the_account() -> None:
         "/projects/",
         "/projects/",
         "/me/",
+        "/jobs/",
         "/projects/",
     ]
     assert "Choose a project" in html
