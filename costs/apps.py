@@ -5,9 +5,12 @@ class CostsConfig(AppConfig):
     name = "costs"
 
     def ready(self) -> None:
-        from core import partitions
+        from core import jobs, partitions
         from costs import purge as rows
+        from costs.services import reprice_job
         from projects import purge
 
         partitions.register("costs_costrecord", "occurred_at")
         purge.register("cost records", count=rows.count_rows, delete_batch=rows.delete_batch)
+        jobs.register(reprice_job.PREVIEW, reprice_job.preview_step)
+        jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)

@@ -5,3 +5,10 @@ from django.dispatch import Signal
 # Sent inside the transaction that recorded calls: project_id (UUID), recorded (int), now (datetime).
 # Receivers only write outbox rows.
 usage_recorded = Signal()
+
+# Sent inside the transaction that prices records again, before any of them is locked: project_id (UUID), trace_ids
+# (sorted list[str]). Receivers lock what they keep about these traces, so that every writer locks in one order.
+records_repricing = Signal()
+# Sent inside the same transaction: project_id (UUID), changes (list[costs.services.reprice.Change]), now (datetime).
+# Receivers bring their own copies of the costs up to date.
+records_repriced = Signal()

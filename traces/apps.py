@@ -6,8 +6,9 @@ class TracesConfig(AppConfig):
 
     def ready(self) -> None:
         from core import outbox, partitions
+        from costs.signals import records_repriced, records_repricing
         from projects import purge
-        from traces import followups
+        from traces import followups, repricing
         from traces import purge as rows
         from traces.search import purge as derived
         from traces.search import schedule
@@ -20,3 +21,5 @@ class TracesConfig(AppConfig):
         outbox.handler("traces.first_trace")(followups.record_first_trace)
         outbox.handler(schedule.TOPIC)(schedule.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")
+        records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")
+        records_repriced.connect(repricing.follow_costs, dispatch_uid="traces.repricing.follow")

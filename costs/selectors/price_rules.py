@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -43,3 +44,43 @@ def rules_of(organization_id: UUID) -> RuleSet:
         return RuleSet()
     rows = PriceRule.objects.filter(organization_id=organization_id, removed_at=None)
     return RuleSet(version, [rule_of(row) for row in rows.values_list(*COLUMNS)])
+
+
+def rules_in_force(organization_id: UUID) -> list[PriceRule]:
+    """Every rule that was not removed, by provider and model. One query."""
+    return list(
+        PriceRule.objects.filter(organization_id=organization_id, removed_at=None)
+        .select_related("author")
+        .order_by("provider", "pattern", "kind", "-number")
+    )
+
+
+def days_text(rule: Any) -> str:
+    """When a rule holds, in words."""
+    if rule.valid_from and rule.valid_to:
+        return f"{rule.valid_from} to {rule.valid_to}"
+    if rule.valid_from:
+        return f"from {rule.valid_from}"
+    return f"until {rule.valid_to}" if rule.valid_to else "always"
+
+
+def rules_with(
+    rules: RuleSet, draft: Any | None, *, without: int | None = None, number: int = 0
+) -> RuleSet:
+    """`rules` as they would be with the draft saved (as `number`) and rule `without` gone. No query."""
+    kept = [rule for rule in rules.rules if rule.number != without]
+    if draft is not None:
+        plan = compile_prices(draft.prices) if draft.kind == RuleKind.OVERRIDE else None
+        kept.append(
+            Rule(
+                number=number,
+                provider=draft.provider,
+                pattern=draft.pattern,
+                service_tier=draft.service_tier,
+                plan=plan,
+                factor=draft.factor if draft.factor is not None else Decimal(1),
+                valid_from=draft.valid_from,
+                valid_to=draft.valid_to,
+            )
+        )
+    return RuleSet(rules.version, kept)

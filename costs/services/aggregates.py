@@ -10,6 +10,7 @@ from uuid import UUID
 from costs.histogram import BUCKETS, bucket_of, to_text
 from costs.services.rows import CostRow
 
+ZERO = Decimal(0)
 # hour, dimension, value, provider, model, environment, agent
 Key = tuple[dt.datetime, str, str, str, str, str, str]
 _COUNTS = (
@@ -103,6 +104,20 @@ def add(deltas: Deltas, rows: Iterable[CostRow], *, sign: int = 1) -> None:
             whole.first_token_ms += sign * first
             bucket = bucket_of(first)
             whole.first_token_counts[bucket] = whole.first_token_counts.get(bucket, 0) + sign
+
+
+_UNPRICED = _COUNTS.index("unpriced_calls")
+
+
+def add_new_price(deltas: Deltas, row: CostRow, *, before: Decimal | None) -> None:
+    """Change a counted record's share: it cost `before`, now it costs what `row` says."""
+    hour = row.occurred_at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    counts = [0] * len(_COUNTS)
+    counts[_UNPRICED] = (row.cost_usd is None) - (before is None)
+    cost = (row.cost_usd or ZERO) - (before or ZERO)
+    tail = (row.provider, row.model, row.environment, row.agent)
+    for dimension, value in (("all", ""), *_dimensions(row)):
+        _grow(deltas, (hour, dimension, value, *tail), counts, cost)
 
 
 def _grow(deltas: Deltas, key: Key, counts: Sequence[int], cost: Decimal | None) -> Sums:

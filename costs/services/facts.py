@@ -41,25 +41,6 @@ def extra_of(call: ChargeableCall) -> str | None:
     return msgspec.json.encode(found).decode() if found else None
 
 
-def pricing_key(row: CostRow) -> tuple[Any, ...]:
-    """Rows with one key and one day have one price: everything a price depends on."""
-    return (
-        row.provider,
-        row.model,
-        row.request_model,
-        row.service_tier,
-        row.input_tokens,
-        row.output_tokens,
-        row.cache_read_input_tokens,
-        row.cache_write_input_tokens,
-        row.reasoning_output_tokens,
-        row.usage_extra,
-        row.client_cost_usd,
-        None if row.usage_extra else row.breakdown,
-        row.usage_convention,
-    )
-
-
 def call_of(row: CostRow) -> ChargeableCall:
     """The call as it was priced, for pricing it again (names and people are left out)."""
     extra = msgspec.json.decode(row.usage_extra) if row.usage_extra else {}
