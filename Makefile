@@ -17,7 +17,7 @@ PROD_CHECK := DJANGO_SETTINGS_MODULE=config.settings.prod LLMLAB_ALLOWED_HOSTS=l
 	LLMLAB_SECRET_KEY=$$(head -c 60 /dev/urandom | base64 | tr -d '\n') LLMLAB_ENCRYPTION_KEYS=$$(head -c 32 /dev/urandom | base64) \
 	DATABASE_URL=postgres://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help install run test test-fast browser bench lint format types arch migrations-check seed doctor ci clean
+.PHONY: help install run test test-fast clients browser bench lint format types arch migrations-check seed doctor ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,12 +47,15 @@ seed: $(RUN) ## put the demo organisation and its history into the running LLMLa
 doctor: $(RUN) ## name what is missing, unreachable or misconfigured
 	$(BIN)/python manage.py doctor
 
-test: $(DEV) ## run every test (browser tests only where chromium is installed: make browser)
+test: $(DEV) clients ## run every test (browser tests only where chromium is installed: make browser)
 	@$(if $(CHROMIUM),:,echo "No chromium on this machine: browser tests are left out. Install it with: make browser")
 	$(BIN)/python -m pytest -n $(WORKERS) $(BROWSER_TESTS) $(ARGS)
 
 test-fast: $(DEV) ## run the tests that take no browser and no ten seconds
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
+
+clients: $(DEV) ## install the real clients the tests run against, each apart (var/clients)
+	@$(BIN)/python -m tests.clients.install
 
 browser: ## install Debian's chromium for the browser tests (needs root and apt)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -4,23 +4,24 @@ import json
 import os
 import subprocess
 import sys
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from core import crypto
 from costs.models import CostRecord
-from costs.pricing import price_call
-from costs.usage import ChargeableCall, Usage
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
+from tests.functional.ledger import (
+    assert_content_is_captured,
+    assert_refusal_costs_nothing,
+    expected_cost,
+    record_of,
+)
 from tests.functional.server import ROOT, Server
 from tests.functional.unreliable import unreliable_proxy
 from tests.traces.spans import assert_ledger_is_exact
 from tests.traces.uploads import key_for
-from traces.models import Span, SpanPayload, Trace
-from traces.payloads import open_payload, payload_context
+from traces.models import Span, Trace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 Told = dict[str, dict[str, Any]]
@@ -59,58 +60,6 @@ def run_program(name: str, simulator: str, collector: str, key: str, *scenarios:
 
 def send(name: str, simulator: str, server: Server, project: Project, *scenarios: str) -> Told:
     return run_program(name, simulator, server.url, key_for(project)[1], *scenarios)
-
-
-def record_of(project: Project, told: dict[str, Any]) -> CostRecord:
-    return CostRecord.objects.get(project=project, trace_id=told["trace_id"])
-
-
-def expected_cost(
-    told: dict[str, Any], provider: str, *, with_cache: bool = True
-) -> Decimal | None:
-    """The price of what the provider said it used."""
-    record = ChargeableCall(
-        record_id="x",
-        occurred_at=CostRecord.objects.get(trace_id=told["trace_id"]).occurred_at,
-        provider=provider,
-        model=told["model"],
-        usage=_openai_usage(told["usage"], with_cache) if provider == "openai" else _anthropic_usage(told["usage"]),
-    )  # fmt: skip
-    return price_call(record).cost_usd
-
-
-def _openai_usage(usage: dict[str, Any], with_cache: bool) -> Usage:
-    return Usage(
-        input_tokens=usage["prompt_tokens"],
-        output_tokens=usage["completion_tokens"],
-        cache_read_input_tokens=usage["prompt_tokens_details"]["cached_tokens"]
-        if with_cache
-        else 0,
-    )
-
-
-def _anthropic_usage(usage: dict[str, Any]) -> Usage:
-    read, written = usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]
-    return Usage(
-        input_tokens=usage["input_tokens"] + read + written,
-        output_tokens=usage["output_tokens"],
-        cache_read_input_tokens=read,
-        cache_write_input_tokens=written,
-        cache_write_5m_input_tokens=usage["cache_creation"]["ephemeral_5m_input_tokens"],
-        cache_write_1h_input_tokens=usage["cache_creation"]["ephemeral_1h_input_tokens"],
-    )
-
-
-def payload_of(project: Project, told: dict[str, Any], span_id: str) -> dict[str, Any]:
-    cipher = crypto.data_cipher(project.organization.data_key)
-    stored = SpanPayload.objects.get(project=project, trace_id=told["trace_id"], span_id=span_id)
-    return open_payload(cipher, stored.data, payload_context(project.pk, stored.trace_id, span_id))
-
-
-def assert_content_is_captured(project: Project, told: dict[str, Any]) -> None:
-    content = payload_of(project, told, record_of(project, told).span_id)
-    assert "order 55180" in json.dumps(content["input"])
-    assert told["text"][:40] in json.dumps(content["output"], ensure_ascii=False)
 
 
 SAME = ("whole", "stream", "tool", "reasoning", "unknown")
@@ -152,15 +101,6 @@ def test_openai_v2_and_openinference_cost_the_same_to_the_last_digit(
         assert_content_is_captured(project, told["stream"])
         assert_refusal_costs_nothing(project, told["refused"])
     assert_ledger_is_exact(project)
-
-
-def assert_refusal_costs_nothing(project: Project, told: dict[str, Any]) -> None:
-    record = record_of(project, told)
-    assert (record.is_error, record.price_status, record.cost_usd) == (True, "free", Decimal(0))
-    step = Span.objects.get(project=project, trace_id=told["trace_id"], span_id=record.span_id)
-    assert step.status == "error"
-    # The anthropic SDK's own spans carry the error's type and no message.
-    assert step.error_type.rpartition(".")[2] in ("NotFoundError", "not_found_error")
 
 
 def test_anthropic_instrumentations_cost_the_same_to_the_last_digit(

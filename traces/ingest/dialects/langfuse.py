@@ -4,6 +4,7 @@
 Other instrumentations' spans that pass through its processor carry its trace keys only: those any dialect reads (base).
 """
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +56,7 @@ _OPERATIONS = {
 }
 _OBSERVATION = "langfuse.observation."
 _CALL_KINDS = ("llm", "embedding")
+_STATUS = re.compile(r"Error code: ([1-5][0-9]{2})\b")
 
 
 def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
@@ -142,6 +144,10 @@ def _read_level(span: NormalSpan, attributes: dict[str, Any]) -> None:
         span.status = "error"
     if span.status == "error" and not span.error_message and type(message) is str:
         span.error_message = clean_text(message)[:ERROR_LENGTH]
+    if span.status == "error" and not span.error_type:
+        # Langfuse keeps no type of error; the official SDKs' messages begin with the status.
+        code = _STATUS.match(span.error_message)
+        span.error_type = code[1] if code else ""
 
 
 def _read_content(span: NormalSpan, attributes: dict[str, Any], cleaner: Cleaner) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 from traces.ingest.dialects import gen_ai, openinference
 from traces.ingest.dialects.base import counted, tags_of
 from traces.ingest.dialects.logfire_content import read_content
-from traces.ingest.dialects.structured import milliseconds
+from traces.ingest.dialects.structured import as_mapping, milliseconds
+from traces.ingest.dialects.usage_shapes import counts_of
 from traces.ingest.facts import SpanFacts
 from traces.ingest.limits import ERROR_LENGTH, NAME_LENGTH
 from traces.ingest.messages import parse_json
 from traces.ingest.sanitize import Cleaner, clean_text, short_text
 from traces.ingest.span import NormalSpan
+from traces.ingest.token_counts import usage_from
 
 NAME = "logfire"
 PRIORITY = 20
@@ -24,7 +26,6 @@ SCOPES = ("logfire*", "pydantic-ai")
 IGNORED = {
     "logfire.json_schema": "tells the types of other attributes; kept with the step's attributes",
     "logfire.msg_template": "the name's template, filled in by logfire.msg; kept with the step's attributes",
-    "gen_ai.usage.raw": "repeats the counts in the provider's words; kept with the step's attributes",
     "gen_ai.aggregated_usage.*": "totals of the calls below, which are counted there; kept with the step's attributes",
 }
 
@@ -54,6 +55,7 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     if type(message) is str and message:
         span.name = short_text(message, NAME_LENGTH)
         span.trace_name = span.name if span.trace_name else ""
+    _read_raw_usage(span, attributes)
     span.tags = tags_of(_listed(attributes, "logfire.tags")) or span.tags
     span.agent = short_text(attributes.get("agent_name")) or span.agent
     read_content(span, attributes, cleaner)
@@ -77,6 +79,25 @@ def _become_real(facts: SpanFacts) -> bool:
     if facts.parent_span_id == facts.span_id:
         facts.parent_span_id = ""
     return True
+
+
+def _read_raw_usage(span: NormalSpan, attributes: dict[str, Any]) -> None:
+    """The provider's own usage object, which tells classes apart that Logfire's counts leave out."""
+    raw = as_mapping(parse_json(attributes.get("gen_ai.usage.raw")))
+    if not raw or not span.is_call:
+        return
+    flags = list(span.flags)
+    counts, convention = counts_of(raw, flags)
+    provider = "" if "claude" in (span.response_model or span.request_model) else span.provider
+    told = usage_from(
+        counts,
+        flags,
+        provider=provider,
+        convention=convention,
+        is_embedding=span.kind == "embedding",
+    )
+    if counted(told):
+        span.usage, span.flags = told, tuple(flags)
 
 
 def _listed(attributes: dict[str, Any], name: str) -> Any:

@@ -30,6 +30,9 @@ _FREE = {
 }  # fmt: skip
 
 
+_CACHED = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
+
+
 def counts_of(usage: Mapping[str, Any], flags: list[str]) -> tuple[Counts, Convention | None]:
     """The counts a usage object states, and the convention its shape proves (None: arithmetic decides)."""
     read = _Reader(usage, flags)
@@ -40,7 +43,9 @@ def counts_of(usage: Mapping[str, Any], flags: list[str]) -> tuple[Counts, Conve
     if "input_tokens_details" in usage or "output_tokens_details" in usage:
         return _openai(read, "input_tokens", "output_tokens"), None
     if "input_tokens" in usage or "output_tokens" in usage:
-        return _anthropic(read), None
+        # Anthropic's own object has the cache beside the input, and no total; who adds a total adds the cache up too.
+        beside = usage.get("total_tokens") is None and not _CACHED.isdisjoint(usage)
+        return _anthropic(read), "exclusive" if beside else None
     if "promptTokens" in usage or "completionTokens" in usage:
         return Counts(
             input=read("promptTokens"), output=read("completionTokens"), total=read("totalTokens")
