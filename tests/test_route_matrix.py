@@ -64,6 +64,13 @@ class Page(LoggedIn):
         return None if ROLE_RANK[Role(actor)] >= ROLE_RANK[self.role] else 403
 
 
+class Author(Page):
+    """The member who wrote it (tests.world); colleagues, admins too, are refused."""
+
+    def refusal(self, actor: str) -> int | None:
+        return super().refusal(actor) or (403 if actor != "member" else None)
+
+
 class Api(Page):
     """The same people by session, and this project's keys with the scope."""
 
@@ -140,7 +147,89 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/spans": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/scores": {"GET": Api(V, "read"), "POST": Api(M, "ingest")},
+    "api/v1/projects/<str:project>/scores/<str:score>": {
+        "GET": Api(V, "read"),
+        "DELETE": Api(M, "ingest"),
+    },
+    "api/v1/projects/<str:project>/score-definitions": {
+        "GET": Api(V, "read"),
+        "POST": Api(A, "admin"),
+    },
+    "api/v1/projects/<str:project>/score-definitions/<uuid:definition>": {
+        "PATCH": Api(A, "admin"),
+        "DELETE": Api(A, "admin"),
+    },
+    "api/v1/projects/<str:project>/traces/<str:trace_id>/comments": {
+        "GET": Api(V, "read"),
+        "POST": Api(M, "ingest"),
+    },
+    "api/v1/projects/<str:project>/comments/<uuid:comment>": {
+        "PATCH": Api(M, "admin", needs_person=True),
+        "DELETE": Api(M, "admin"),
+    },
+    "api/v1/projects/<str:project>/shares": {"GET": Api(M, "admin"), "POST": Api(M, "admin")},
+    "api/v1/projects/<str:project>/shares/<uuid:share>": {"DELETE": Api(M, "admin")},
+    "api/v1/projects/<str:project>/collections": {"GET": Api(V, "read"), "POST": Api(M, "ingest")},
+    "api/v1/projects/<str:project>/collections/<uuid:collection>": {
+        "GET": Api(V, "read"),
+        "DELETE": Api(M, "ingest"),
+    },
+    "api/v1/projects/<str:project>/collections/<uuid:collection>/items": {
+        "GET": Api(V, "read"),
+        "POST": Api(M, "ingest"),
+    },
+    "api/v1/projects/<str:project>/collections/<uuid:collection>/items/<uuid:item>": {
+        "PATCH": Api(M, "ingest"),
+        "DELETE": Api(M, "ingest"),
+    },
+    "api/v1/projects/<str:project>/collections/<uuid:collection>/export": {
+        "GET": Api(V, "read"),
+    },
     # --- pages
+    **{
+        f"projects/<str:slug>/traces/<str:trace_id>/feedback/{part}": READ
+        for part in ("", "scores/", "comments/")
+    },
+    **{
+        f"projects/<str:slug>/traces/<str:trace_id>/{path}": {"POST": Page(M)}
+        for path in (
+            "scores/",
+            "scores/undo/",
+            "scores/<str:score_id>/deletion/",
+            "comments/",
+            "comments/<uuid:comment_id>/deletion/",
+            "comments/<uuid:comment_id>/resolution/",
+        )
+    },
+    "projects/<str:slug>/traces/<str:trace_id>/comments/<uuid:comment_id>/": {"POST": Author()},
+    "projects/<str:slug>/traces/<str:trace_id>/shares/": {"GET": Page(M), "POST": Page(M)},
+    "projects/<str:slug>/scores/": READ,
+    "projects/<str:slug>/scores/panels/summary/": READ,
+    "projects/<str:slug>/scores/panels/scores.csv": READ,
+    "projects/<str:slug>/dashboard/panels/feedback/": READ,
+    "projects/<str:slug>/settings/scores/": {"GET": Page(), "POST": Page(A)},
+    "projects/<str:slug>/settings/scores/<uuid:definition_id>/": {"GET": Page(A), "POST": Page(A)},
+    "projects/<str:slug>/settings/scores/<uuid:definition_id>/archive/": {"POST": Page(A)},
+    "projects/<str:slug>/settings/scores/<uuid:definition_id>/deletion/": {"POST": Page(A)},
+    "projects/<str:slug>/settings/shares/": {"GET": Page(M)},
+    "projects/<str:slug>/settings/shares/<uuid:link_id>/revocation/": {"POST": Page(M)},
+    "projects/<str:slug>/collections/": {"GET": Page(), "POST": Page(M)},
+    "projects/<str:slug>/collections/items/": {"GET": Page(M), "POST": Page(M)},
+    "projects/<str:slug>/collections/<uuid:collection_id>/": {"GET": Page(), "POST": Page(M)},
+    "projects/<str:slug>/collections/<uuid:collection_id>/deletion/": {"POST": Page(M)},
+    "projects/<str:slug>/collections/<uuid:collection_id>/items/<uuid:item_id>/": {
+        "POST": Page(M),
+    },
+    "projects/<str:slug>/collections/<uuid:collection_id>/items/<uuid:item_id>/deletion/": {
+        "POST": Page(M),
+    },
+    "projects/<str:slug>/collections/<uuid:collection_id>/export.jsonl": READ,
+    # Whoever has the link: tests/traces/test_share.py.
+    **{
+        f"share/<str:token>/{path}": {"GET": Public()}
+        for path in ("", "rows/", "changes/", "find/", "steps/<str:span_id>/")
+    },
     "": {"GET": LoggedIn()},
     **{f"{entry}/": {"GET": LoggedIn()} for entry in ("dashboard", "traces", "setup", "settings")},
     "me/": OWN,
@@ -236,6 +325,18 @@ def _all_routes() -> dict[str, URLPattern]:
 def test_every_route_is_declared_and_every_declaration_has_a_route() -> None:
     assert set(_all_routes()) == set(ROUTES)
 
+    "comment_id": lambda world, route: world.names["comment_id"],
+    "comment": lambda world, route: world.names["comment_id"],
+    "score_id": lambda world, route: world.names["score_id"],
+    "score": lambda world, route: world.names["score_id"],
+    "definition_id": lambda world, route: world.names["definition_id"],
+    "definition": lambda world, route: world.names["definition_id"],
+    "link_id": lambda world, route: world.names["link_id"],
+    "share": lambda world, route: world.names["link_id"],
+    "collection_id": lambda world, route: world.names["collection_id"],
+    "collection": lambda world, route: world.names["collection_id"],
+    "item_id": lambda world, route: world.names["item_id"],
+    "item": lambda world, route: world.names["item_id"],
 
 def _path(route: str, entry: URLPattern, world: World) -> str:
     text = route

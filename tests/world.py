@@ -17,9 +17,17 @@ from tests.factories.accounts import (
     OrganizationFactory,
     UserFactory,
 )
+from tests.factories.feedback import (
+    CollectionItemFactory,
+    CommentFactory,
+    ScoreDefinitionFactory,
+    ScoreFactory,
+    ShareLinkFactory,
+)
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.traces.spans import context_for, llm, span
 from traces.ingest.write import write_spans
+from traces.models import SavedView
 
 RAW = {
     "key_ingest": "llmlab_sk_world_ingest_0000000000000000000",
@@ -93,8 +101,13 @@ def make_world() -> World:
         organization_id=organization.pk,
         project_id=project.pk,
     )
+    view = SavedView.objects.create(
+        project=project, author=people["member"], name="Shared", query="range=7d", is_shared=True
+    )
     world = World(organization, project, people, keys, job)
     invitation = InvitationFactory(organization=organization)
+    comment = CommentFactory(project=project, author=people["member"])
+    item = CollectionItemFactory(collection__project=project)
     world.names = {
         "organization": organization.slug,
         "project": project.slug,
@@ -104,5 +117,12 @@ def make_world() -> World:
         "membership_id": colleague.pk,
         "invitation_id": invitation.pk,
         "job_id": job.pk,
+        "comment_id": comment.pk,
+        "score_id": ScoreFactory(project=project, author=people["member"]).score_id,
+        "definition_id": ScoreDefinitionFactory(project=project).pk,
+        "link_id": ShareLinkFactory(project=project).pk,
+        "collection_id": item.collection_id,
+        "item_id": item.pk,
+        "view_id": view.pk,
     }
     return world

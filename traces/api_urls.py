@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from traces import api
+from traces.feedback_api.urls import urlpatterns as feedback_patterns
 
 urlpatterns = [
     *endpoint("projects/<str:project>/traces", api.TraceListView, "trace_list_api"),
@@ -10,4 +11,5 @@ urlpatterns = [
         "projects/<str:project>/traces/<str:trace_id>", api.TraceDetailView, "trace_detail_api"
     ),
     *endpoint("projects/<str:project>/spans", api.SpanListView, "span_list_api"),
+    *feedback_patterns,
 ]

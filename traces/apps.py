@@ -11,6 +11,7 @@ class TracesConfig(AppConfig):
         from traces import followups, repricing
         from traces import purge as rows
         from traces.search import purge as derived
+        from traces.feedback import comments
         from traces.search import schedule
         from traces.signals import spans_recorded
 
@@ -22,4 +23,5 @@ class TracesConfig(AppConfig):
         outbox.handler(schedule.TOPIC)(schedule.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")
         records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")
+        outbox.handler(comments.TOPIC)(comments.handle_mention_mail)
         records_repriced.connect(repricing.follow_costs, dispatch_uid="traces.repricing.follow")

@@ -2,6 +2,8 @@
 
 from django.urls import path
 
+from traces.feedback_urls import urlpatterns as feedback_patterns
+from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
 from traces.views import detail, export, listing, palette, starting
 
@@ -24,6 +26,7 @@ urlpatterns = [
     path("projects/<str:slug>/palette/", palette.palette, name="palette"),
     path(_LIST, listing.trace_list, name="trace_list"),
     # A trace may be named "panels": none of the names below is a trace's own sub-page.
+    *feedback_patterns,
     path(f"{_LIST}panels/facets/", listing.facets_panel, name="facets_panel"),
     path(f"{_LIST}panels/volume/", listing.volume_panel, name="volume_panel"),
     path(f"{_LIST}panels/total/", listing.total_panel, name="total_panel"),

@@ -259,6 +259,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ProjectStatusEnum": "projects.models.Project.Status",
         "SpanStatusEnum": "traces.models.SpanStatus",
+        "ScoreTypeEnum": "traces.models.ScoreType",
     },
 }
 

@@ -21,3 +21,7 @@ import "./trace_live.js";
 import "./trace_waterfall.js";
 import "./trace_find.js";
 import "./trace_activity.js";
+import "./mention_box.js";
+import "./query_bar.js";
+import "./trace_peek.js";
+import "./trace_list.js";

@@ -65,6 +65,15 @@ class Score(TenantModel):
     def __str__(self) -> str:
         return f"{self.name} {self.score_id}"
 
+    @property
+    def shown(self) -> str:
+        """The value in words."""
+        if self.data_type == ScoreType.CATEGORICAL:
+            return self.text
+        if self.data_type == ScoreType.BOOLEAN:
+            return "yes" if self.value else "no"
+        return f"{self.value:g}" if self.value is not None else "—"
+
 
 def new_score_id() -> str:
     return str(uuid7())

@@ -1,12 +1,14 @@
 """Reads of scores: what the trace list shows and filters by, what a trace or a step was given."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Avg, Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 
 from core.errors import DomainError
+from core.formats import percent
 from projects.models import Project
 from traces.models import Score, ScoreType
 
@@ -26,6 +28,15 @@ class ScoreFact:
     value: float | None
     text: str
 
+    @property
+    def shown(self) -> str:
+        """The mean, the share of yes or the commonest category, in words."""
+        if self.data_type == ScoreType.CATEGORICAL:
+            return self.text
+        if self.value is None:
+            return "—"
+        return percent(self.value) if self.data_type == ScoreType.BOOLEAN else f"{self.value:.4g}"
+
 
 def score_facts(project: Project, trace_ids: Sequence[str]) -> dict[str, list[ScoreFact]]:
     """What each of these traces was scored, by name; traces without scores are absent. One query."""
@@ -36,17 +47,33 @@ def score_facts(project: Project, trace_ids: Sequence[str]) -> dict[str, list[Sc
         .annotate(n=Count("score_id"), mean=Avg("value"))
         .order_by("trace_id", "name", "data_type", "-n", "text")
     )
-    found: dict[str, dict[tuple[str, str], ScoreFact]] = {}
+    found: dict[str, list[ScoreFact]] = {}
     for trace_id, name, data_type, text, n, mean in rows:
-        facts = found.setdefault(trace_id, {})
-        known = facts.get((name, data_type))
-        if known is None:  # of categories the commonest comes first
-            facts[name, data_type] = ScoreFact(name, data_type, n, mean, text)
-        else:
-            facts[name, data_type] = ScoreFact(
-                name, data_type, known.count + n, known.value, known.text
-            )
-    return {trace_id: list(facts.values()) for trace_id, facts in found.items()}
+        _add(found.setdefault(trace_id, []), ScoreFact(name, data_type, n, mean, text))
+    return found
+
+
+def facts_of(scores: Sequence[Score]) -> list[ScoreFact]:
+    """The same of rows already read, by name. No query."""
+    texts = Counter((score.name, score.data_type, score.text) for score in scores)
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for score in scores:
+        if score.value is not None:
+            values.setdefault((score.name, score.data_type, score.text), []).append(score.value)
+    facts: list[ScoreFact] = []
+    for key, n in sorted(texts.items(), key=lambda one: (one[0][:2], -one[1], one[0][2])):
+        numbers = values.get(key)
+        mean = sum(numbers) / len(numbers) if numbers else None
+        _add(facts, ScoreFact(key[0], key[1], n, mean, key[2]))
+    return facts
+
+
+def _add(facts: list[ScoreFact], fact: ScoreFact) -> None:
+    """Categories of one name are one fact: the commonest, which comes first, with the count of all."""
+    if facts and (facts[-1].name, facts[-1].data_type) == (fact.name, fact.data_type):
+        facts[-1] = replace(facts[-1], count=facts[-1].count + fact.count)
+    else:
+        facts.append(fact)
 
 
 def has_score() -> Q:

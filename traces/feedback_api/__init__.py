@@ -1,0 +1,1 @@
+"""Scores, comments, public links and collections for programs."""
