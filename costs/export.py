@@ -5,24 +5,40 @@ import io
 from collections.abc import Sequence
 from decimal import Decimal
 
-from core.ranges import TimeRange
+from core.ranges import Bin, TimeRange
+from costs.frames import Chart, rows_of
 from costs.selectors.spend import Cell
 from costs.selectors.sums import FIELDS
 
 
-def spend_csv(cells: Sequence[Cell], *, period: TimeRange, group: str) -> str:
+def chart_csv(chart: Chart) -> str:
+    """The chart's numbers as drawn: one line per bin, one column per series. An empty cell is unknown."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    for place, line in enumerate(rows_of(chart)):
+        writer.writerow(
+            [safe_text(str(text)) for text in line] if place == 0 else map(_plain, line)
+        )
+    return out.getvalue()
+
+
+def _plain(value: object) -> object:
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def spend_csv(cells: Sequence[Cell], *, period: TimeRange, size: Bin, group: str) -> str:
     """One line per bin and group. Amounts keep every digit; times are UTC."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["start", "end", group, *FIELDS])
     for cell in cells:
-        span = period.bin_range(cell.at)
+        span = period.bin_range(cell.at, size)
         sums = [
             _amount(cell.sums.known_cost_usd) if name == "cost_usd" else getattr(cell.sums, name)
             for name in FIELDS
         ]
         writer.writerow(
-            [span.start.isoformat(), span.end.isoformat(), safe_text(cell.value), *sums]
+            [span.start.isoformat(), span.end.isoformat(), safe_text(cell.value or ""), *sums]
         )
     return out.getvalue()
 

@@ -9,7 +9,16 @@ from core.errors import DomainError
 # On every aggregate row, so they combine freely.
 ROW_FIELDS = ("provider", "model", "environment", "agent")
 # One more per question: rows of such a dimension repeat calls by its value.
-EXTRA_FIELDS = ("user", "tag", "api_key", "feature", "prompt_version")
+EXTRA_FIELDS = (
+    "user",
+    "tag",
+    "api_key",
+    "feature",
+    "prompt_version",
+    "error_type",
+    "service_tier",
+    "operation",
+)
 GROUPS = (*ROW_FIELDS, *EXTRA_FIELDS)
 # How "no agent", "no environment" is written in a query string; an empty value is an untouched form field.
 NONE = "(none)"

@@ -35,6 +35,7 @@ NOTHING = {
     "model": "Unknown model",
     "agent": "No agent",
     "environment": "No environment",
+    "error_type": "No type given",
 }
 SLOTS = ("c1", "c2", "c3", "c4", "c5", "c6")
 # A provider keeps its colour on every page.
@@ -51,7 +52,7 @@ PROVIDER_SLOTS = {
 def label_of(name: str, value: str) -> str:
     """What a person reads for one value of a dimension."""
     if not value:
-        return NOTHING.get(name, f"No {name}")
+        return NOTHING.get(name, f"No {name.replace('_', ' ')}")
     return PROVIDERS.get(ALIASES.get(value, value), value) if name == "provider" else value
 
 

@@ -1,28 +1,29 @@
-"""What each dashboard panel shows: cached selectors turned into figures, series, rows and links.
+"""What the dashboard's panels ask, cached, and its key figures and mix. `charts` and `tables` hold the other panels.
 
 Each function states its queries when nothing is cached; with a warm cache it is none.
 """
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from core import formats
-from core.charts import Series, Slice
-from core.ranges import bin_label, instant
+from core.charts import Slice
 from costs import caching
-from costs.dashboard import DashboardState
+from costs.dashboard import DIMENSIONS, DashboardState
 from costs.labels import label_of, slots_for
 from costs.selectors import spend
-from costs.selectors.pages import top_groups
-from costs.selectors.spend import Cell, Group
-from costs.selectors.sums import ZERO, Sums, add_up
+from costs.selectors.names import key_names
+from costs.selectors.spend import Cell, Group, Key, Latency, Percentiles, Top
+from costs.selectors.sums import ZERO, Sums
 from costs.selectors.usage import UsageMark
 
 TOP = 5
 TOP_MODELS = 8
+MAX_MODELS = 200
 TOP_WHO = 6
 
 
@@ -40,74 +41,113 @@ class Question:
         previous = state.previous.explicit if state.previous else ""
         return (name, state.period.explicit, previous, state.filters.cache_key, *parts)
 
-    def groups(self, *group_by: str, latency: bool = False, trend: bool = False) -> list[Group]:
-        """Cached `spend_groups` with the period before. One query."""
-        period = self.state.period
-        return caching.cached(
-            self.project_id,
-            self.mark,
-            self.key("groups", group_by, latency, trend),
-            lambda: spend.spend_groups(
-                self.project_id,
-                period,
-                self.state.filters,
-                group_by,
-                previous=self.state.previous,
-                trend=period.bin if trend else None,
-                with_latency=latency,
-            ),
-        )
-
-    def top(self, by: str, *, limit: int) -> list[Group]:
-        """Cached `top_groups`. One query."""
+    def top(
+        self,
+        *by: str,
+        limit: int,
+        order: str = "spend",
+        having: str = "calls",
+        latency: bool = False,
+    ) -> Top:
+        """Cached `top_groups` with the period before. One query."""
         state = self.state
         return caching.cached(
             self.project_id,
             self.mark,
-            self.key("top", by, limit),
-            lambda: top_groups(
+            self.key("top", by, limit, order, having, latency),
+            lambda: spend.top_groups(
                 self.project_id,
                 state.period,
                 state.filters,
                 by,
                 previous=state.previous,
                 limit=limit,
+                order=order,
+                having=having,
+                with_latency=latency,
             ),
         )
 
     def total(self) -> Group:
-        """Cached `spend_total`. One query."""
-        return caching.cached(
-            self.project_id,
-            self.mark,
-            self.key("total"),
-            lambda: spend.spend_total(
-                self.project_id,
-                self.state.period,
-                self.state.filters,
-                previous=self.state.previous,
-                trend=self.state.period.bin,
-            ),
-        )
-
-    def series(self, group_by: str) -> list[Cell]:
-        """Cached `spend_series` in the range's own bins. One query."""
+        """Cached `spend_total` with both trends. One query."""
         state = self.state
         return caching.cached(
             self.project_id,
             self.mark,
-            self.key("series", group_by),
-            lambda: spend.spend_series(
-                self.project_id, state.period, state.filters, (group_by,), state.period.bin
+            self.key("total", state.bin),
+            lambda: spend.spend_total(
+                self.project_id,
+                state.period,
+                state.filters,
+                previous=state.previous,
+                trend=state.bin,
             ),
         )
+
+    def series(self, by: str, values: tuple[str, ...]) -> list[Cell]:
+        """Cached `spend_series` of some values and of all others together, both periods. One query."""
+        state = self.state
+        return caching.cached(
+            self.project_id,
+            self.mark,
+            self.key("series", state.bin, by, values),
+            lambda: spend.spend_series(
+                self.project_id,
+                state.period,
+                state.filters,
+                (by,),
+                state.bin,
+                single_out=values,
+                previous=state.previous,
+            ),
+        )
+
+    def trends(self, keys: Sequence[Key]) -> Mapping[Key, Mapping[dt.datetime, Decimal]]:
+        """Cached `trends` of some models. One query."""
+        state = self.state
+        return caching.cached(
+            self.project_id,
+            self.mark,
+            self.key("trends", state.bin, tuple(keys)),
+            lambda: spend.trends(self.project_id, state.period, state.filters, keys, state.bin),
+        )
+
+    def percentiles(self, histogram: str) -> tuple[list[Percentiles], Latency] | None:
+        """Cached `percentile_series`. One query."""
+        state = self.state
+        return caching.cached(
+            self.project_id,
+            self.mark,
+            self.key("percentiles", state.bin, histogram),
+            lambda: spend.percentile_series(
+                self.project_id, state.period, state.filters, state.bin, histogram=histogram
+            ),
+        )
+
+    def names(self, by: str, values: Sequence[str]) -> dict[str, str]:
+        """What a person reads for values of a dimension. One query for API keys, else none."""
+        if by != "api_key":
+            return {value: label_of(by, value) for value in values}
+        return key_names(self.project_id, values)
+
+
+def conflict(question: Question, by: str) -> str:
+    """Why a panel cannot be drawn: sums know one dimension besides the four of every row; else empty."""
+    extra = question.state.filters.extra
+    if question.state.can_group(by):
+        return ""
+    return (
+        f"Calls are not counted by {DIMENSIONS[by].lower()} and {DIMENSIONS[extra].lower()} together."
+        f" Remove the filter on {DIMENSIONS[extra].lower()}, or group by something else."
+    )
 
 
 def figures(question: Question) -> dict[str, Any]:
     """The key figures with their change and small trends. One query."""
     total = question.total()
-    trend = [total.trend.get(at, Sums()) for at in question.state.period.bins()]
-    return {"state": question.state, "total": total, "cards": _cards(question, total, trend)}
+    state = question.state
+    trend = [total.trend.get(at, Sums()) for at in state.period.bins(state.bin)]
+    return {"state": state, "total": total, "cards": _cards(question, total, trend)}
 
 
 def _cards(question: Question, total: Group, trend: list[Sums]) -> list[dict[str, Any]]:
@@ -207,84 +247,34 @@ def _quality_cards(question: Question, total: Group) -> list[dict[str, Any]]:
     ]
 
 
-def chart(question: Question) -> dict[str, Any]:
-    """Stacked spend per bin: the dearest five and Other. One query."""
-    state = question.state
-    group, period = state.choices["group"], state.period
-    cells = question.series(group)
-    by_value: dict[str, Sums] = {}
-    for cell in cells:
-        by_value[cell.value] = by_value.get(cell.value, Sums()) + cell.sums
-    ranked = sorted(
-        by_value, key=lambda value: (-by_value[value].cost_usd, -by_value[value].calls, value)
-    )
-    top, rest = ranked[:TOP], ranked[TOP:]
-    if len(rest) == 1:  # one more colour says more than "Other (1)"
-        top, rest = ranked, []
-    bins = period.bins()
-    amounts = {(cell.value, cell.at): cell.sums.cost_usd for cell in cells}
-    slots = slots_for(group, top)
-    spans = [period.bin_range(at) for at in bins]
-    series = [
-        Series(
-            label_of(group, value),
-            [amounts.get((value, at), ZERO) for at in bins],
-            slots[value],
-            href=state.traces_url(**{group: value}),
-            hrefs=[state.traces_url(span, **{group: value}) for span in spans],
-        )
-        for value in top
-    ]
-    if rest:
-        other = [sum((amounts.get((value, at), ZERO) for value in rest), ZERO) for at in bins]
-        series.append(Series(f"Other ({len(rest)})", other, "co"))
-    total = add_up(list(by_value.values()))
-    noun = {"hour": "Hourly", "day": "Daily", "week": "Weekly"}[period.bin]
-    return {
-        "state": state,
-        "noun": noun,
-        "series": series,
-        "total": total,
-        "labels": [axis_label(at, period.bin, first=index == 0) for index, at in enumerate(bins)],
-        "titles": [bin_label(at, period.bin) for at in bins],
-        "edges": " ".join(instant(at) for at in period.edges()),
-        "hrefs": [state.traces_url(span) for span in spans],
-        "summary": f"{noun} spend by {group}, {period.span_label}: {formats.money(total.cost_usd)} in"
-        f" {formats.count(total.calls)} calls, {formats.count(total.unpriced_calls)} of them unpriced.",
-        "unpriced_url": state.traces_url(unpriced="1"),
-    }
-
-
-def axis_label(at: dt.datetime, size: str, *, first: bool) -> str:
-    """Short: the month only where it begins."""
-    if size == "hour":
-        return f"{at:%b} {at.day}" if at.hour == 0 else f"{at:%H}:00"
-    return f"{at:%b} {at.day}" if first or at.day == 1 or size == "week" else str(at.day)
-
-
 def mix(question: Question) -> dict[str, Any]:
-    """Shares of spend by provider or model. One query."""
+    """Shares of spend by one dimension: the dearest five and what is left. Two queries, three for API keys."""
     state = question.state
     by = state.choices["mix"]
-    groups = question.groups(by)
-    priced = [group for group in groups if group.current.cost_usd > 0]
-    top, rest = (priced, []) if len(priced) == TOP + 1 else (priced[:TOP], priced[TOP:])
-    slots = slots_for(by, [group.value for group in top])
+    found: dict[str, Any] = {"state": state, "by": by, "caption": state.period.span_label}
+    if reason := conflict(question, by):
+        return found | {"parts": [], "total": Sums(), "conflict": reason}
+    top = question.top(by, limit=TOP + 1)
+    total = question.total().current
+    priced = [group for group in top.groups if group.current.cost_usd > 0]
+    if len(priced) > TOP and top.count > TOP + 1:
+        priced = priced[:TOP]
+    values = [group.value for group in priced]
+    names, slots = question.names(by, values), slots_for(by, values)
     parts = [
         Slice(
-            label_of(by, group.value),
+            names[group.value],
             group.current.cost_usd,
             slots[group.value],
-            href=state.traces_url(**{by: group.value}),
+            href=state.behind(by, group.value),
         )
-        for group in top
+        for group in priced
     ]
-    if rest:
-        parts.append(
-            Slice(f"Other ({len(rest)})", sum((g.current.cost_usd for g in rest), ZERO), "co")
-        )
-    total = add_up([group.current for group in groups])
-    return {"state": state, "parts": parts, "total": total, "caption": state.period.span_label}
+    # Of a dimension that not every call carries (a user, a feature), the rest holds the calls without one.
+    rest = total.cost_usd - sum((group.current.cost_usd for group in priced), ZERO)
+    if rest > 0 and parts:
+        parts.append(Slice("Other", rest, "co"))
+    return found | {"parts": parts, "total": total}
 
 
 def share_of(part: Decimal, whole: Decimal) -> Decimal | None:

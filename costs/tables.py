@@ -6,14 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from core import formats
+from costs.dashboard import DIMENSIONS, TRACE_FIELDS
 from costs.labels import label_of, provider_slot
-from costs.panels import TOP_MODELS, TOP_WHO, Question, share_of
+from costs.panels import MAX_MODELS, TOP_MODELS, TOP_WHO, Question, conflict, share_of
 from costs.selectors.spend import Group
-from costs.selectors.sums import ZERO, Sums, add_up
+from costs.selectors.sums import ZERO, Sums
 
 # A share of failed calls worth a line; below it, failures are in the figures above.
 ERROR_SHARE = Decimal("0.01")
 MAX_ATTENTION = 8
+MAX_FOUND = 50
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,15 @@ _SORTS: dict[str, Callable[[Group], Any]] = {
 
 
 def models(question: Question) -> dict[str, Any]:
-    """The models table, sorted as the address says. One query."""
+    """The models table, sorted as the address says, among the 200 dearest. Three queries."""
     state = question.state
-    groups = question.groups("provider", "model", latency=True, trend=True)
-    total = add_up([group.current for group in groups])
+    top = question.top("provider", "model", limit=MAX_MODELS, latency=True)
+    total = question.total().current
     sort = state.choices["sort"]
-    ordered = sorted(groups, key=_SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
+    ordered = sorted(top.groups, key=_SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     shown = ordered if state.choices["models"] == "all" else ordered[:TOP_MODELS]
-    bins = state.period.bins()
-    names = [group.key[1] for group in groups]
+    bins, trends = state.period.bins(state.bin), question.trends([group.key for group in shown])
+    names = [group.key[1] for group in top.groups]
     rows = [
         _row(
             question,
@@ -75,8 +77,9 @@ def models(question: Question) -> dict[str, Any]:
             label=label_of("model", group.key[1]),
             note=label_of("provider", group.key[0]),
             slot=provider_slot(group.key[0]),
-            extra={"provider": group.key[0], "model": group.key[1]},
-            trend=[group.trend.get(at, Sums()).cost_usd for at in bins],
+            href=state.traces_url(provider=group.key[0], model=group.key[1]),
+            unpriced_href=state.traces_url(provider=group.key[0], model=group.key[1], unpriced="1"),
+            trend=[trends[group.key].get(at, ZERO) for at in bins],
             shows_note=names.count(group.key[1]) > 1,
         )
         for group in shown
@@ -84,7 +87,8 @@ def models(question: Question) -> dict[str, Any]:
     return {
         "state": state,
         "rows": rows,
-        "count": len(groups),
+        "count": top.count,
+        "limit": MAX_MODELS,
         "sort": sort,
         "heads": _heads(question, sort),
     }
@@ -98,7 +102,8 @@ def _row(
     label: str,
     note: str,
     slot: str,
-    extra: dict[str, str],
+    href: str,
+    unpriced_href: str,
     trend: list[Decimal],
     shows_note: bool = False,
 ) -> SpendRow:
@@ -118,14 +123,14 @@ def _row(
         note=note,
         shows_note=shows_note,
         slot=slot,
-        href=state.traces_url(**extra),
+        href=href,
         sums=group.current,
         share=share,
         share_width=f"{float(share or 0) * 100:.1f}%",
         change=change,
         trend=trend,
         p95_ms=group.latency.p95_ms,
-        unpriced_href=state.traces_url(**extra, unpriced="1"),
+        unpriced_href=unpriced_href,
     )
 
 
@@ -164,30 +169,66 @@ def _heads(question: Question, sort: str) -> list[Head]:
 
 
 def who(question: Question) -> dict[str, Any]:
-    """The dearest agents or users, cut in the database. One query."""
+    """The dearest values of the dimension the address names. One query, two for API keys."""
+    return dearest(question, question.state.choices["who"])
+
+
+def users(question: Question) -> dict[str, Any]:
+    """The dearest users. One query."""
+    return dearest(question, "user")
+
+
+def features(question: Question) -> dict[str, Any]:
+    """The dearest features. One query."""
+    return dearest(question, "feature")
+
+
+def tags(question: Question) -> dict[str, Any]:
+    """The dearest tags. One query."""
+    return dearest(question, "tag")
+
+
+def keys(question: Question) -> dict[str, Any]:
+    """The dearest API keys. Two queries."""
+    return dearest(question, "api_key")
+
+
+def dearest(question: Question, by: str) -> dict[str, Any]:
+    """The dearest values of one dimension, cut in the database. One query, two for API keys."""
     state = question.state
-    by = state.choices["who"]
-    groups = question.top(by, limit=TOP_WHO + 1)
+    noun = DIMENSIONS[by]
+    found: dict[str, Any] = {"state": state, "by": by, "noun": noun, "rows": [], "count": 0}
+    if reason := conflict(question, by):
+        return found | {"conflict": reason}
+    top = question.top(by, limit=TOP_WHO)
+    names = question.names(by, [group.value for group in top.groups])
     rows = [
         _row(
             question,
             group,
             Sums(),
-            label=label_of(by, group.value),
+            label=names[group.value],
             note="",
             slot="c1",
-            extra={by: group.value},
+            href=state.behind(by, group.value),
+            unpriced_href=state.traces_url(
+                **({TRACE_FIELDS[by]: group.value} if by in TRACE_FIELDS else {}), unpriced="1"
+            ),
             trend=[],
         )
-        for group in groups[:TOP_WHO]
+        for group in top.groups
     ]
-    return {"state": state, "rows": rows, "by": by, "has_more": len(groups) > TOP_WHO}
+    return found | {"rows": rows, "count": top.count}
 
 
 def attention(question: Question) -> dict[str, Any]:
-    """Models without a price, and models and agents whose calls fail; worst first. One query."""
-    groups = question.groups("provider", "model", "agent")
-    rows = _unpriced_rows(question, _fold(groups, 0, 1)) + _error_rows(question, groups)
+    """Models without a price, and models and agents whose calls fail; worst first. Two queries."""
+    by_model = question.top(
+        "provider", "model", limit=MAX_FOUND, order="attention", having="attention"
+    )
+    by_agent = question.top("agent", limit=MAX_FOUND, order="attention", having="attention")
+    rows = _unpriced_rows(question, by_model.groups)
+    rows += _error_rows(question, by_model.groups, by_agent.groups)
     return {
         "state": question.state,
         "rows": rows[:MAX_ATTENTION],
@@ -195,21 +236,9 @@ def attention(question: Question) -> dict[str, Any]:
     }
 
 
-def _fold(groups: list[Group], *places: int) -> dict[tuple[str, ...], tuple[Sums, Sums]]:
-    """Groups added up over some of their fields: (current, previous)."""
-    found: dict[tuple[str, ...], tuple[Sums, Sums]] = {}
-    for group in groups:
-        key = tuple(group.key[place] for place in places)
-        current, previous = found.get(key, (Sums(), Sums()))
-        found[key] = (current + group.current, previous + group.previous)
-    return found
-
-
-def _unpriced_rows(
-    question: Question, by_model: dict[tuple[str, ...], tuple[Sums, Sums]]
-) -> list[AttentionRow]:
+def _unpriced_rows(question: Question, groups: list[Group]) -> list[AttentionRow]:
     rows = []
-    found = [(key, now) for key, (now, _) in by_model.items() if now.unpriced_calls]
+    found = [(group.key, group.current) for group in groups if group.current.unpriced_calls]
     for (provider, model), now in sorted(
         found, key=lambda item: (-item[1].unpriced_calls, item[0])
     ):
@@ -227,21 +256,24 @@ def _unpriced_rows(
     return rows
 
 
-def _error_rows(question: Question, groups: list[Group]) -> list[AttentionRow]:
-    found: list[tuple[Sums, Sums, str, str, dict[str, str]]] = []
-    for (provider, model), (now, before) in _fold(groups, 0, 1).items():
-        found.append(
-            (
-                now,
-                before,
-                label_of("model", model),
-                label_of("provider", provider),
-                {"provider": provider, "model": model},
-            )
+def _error_rows(
+    question: Question, by_model: list[Group], by_agent: list[Group]
+) -> list[AttentionRow]:
+    found: list[tuple[Sums, Sums, str, str, dict[str, str]]] = [
+        (
+            group.current,
+            group.previous,
+            label_of("model", group.key[1]),
+            label_of("provider", group.key[0]),
+            {"provider": group.key[0], "model": group.key[1]},
         )
-    for (agent,), (now, before) in _fold(groups, 2).items():
-        if agent:
-            found.append((now, before, agent, "Agent", {"agent": agent}))
+        for group in by_model
+    ]
+    found += [
+        (group.current, group.previous, group.value, "Agent", {"agent": group.value})
+        for group in by_agent
+        if group.value
+    ]
     rows = []
     failing = [
         item for item in found if item[0].errors and (item[0].error_share or 0) >= ERROR_SHARE

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from costs import views
+from costs import arrangement_views, views
 
 app_name = "costs"
 
@@ -13,10 +13,18 @@ urlpatterns = [
     path(f"{_DASHBOARD}export.csv", views.dashboard_export, name="dashboard_export"),
     path(f"{_DASHBOARD}pulse/", views.usage_pulse, name="usage_pulse"),
     path(f"{_DASHBOARD}filters/", views.filters_panel, name="filters_panel"),
-    path(f"{_DASHBOARD}panels/figures/", views.figures_panel, name="figures_panel"),
-    path(f"{_DASHBOARD}panels/spend/", views.spend_panel, name="spend_panel"),
-    path(f"{_DASHBOARD}panels/mix/", views.mix_panel, name="mix_panel"),
-    path(f"{_DASHBOARD}panels/models/", views.models_panel, name="models_panel"),
-    path(f"{_DASHBOARD}panels/who/", views.who_panel, name="who_panel"),
-    path(f"{_DASHBOARD}panels/attention/", views.attention_panel, name="attention_panel"),
+    path(
+        f"{_DASHBOARD}arrangement/",
+        arrangement_views.dashboard_arrangement,
+        name="dashboard_arrangement",
+    ),
+    *(
+        path(
+            f"{_DASHBOARD}panels/{key.replace('_', '-')}/",
+            views.panel,
+            {"key": key},
+            name=f"{key}_panel",
+        )
+        for key in (*views.OTHERS, *views.CHARTS)
+    ),
 ]

@@ -1,13 +1,15 @@
 """The dashboard: one page, and one address per panel, all reading the same state from the query string."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
@@ -16,26 +18,44 @@ from django_htmx.http import HttpResponseClientRefresh, push_url, trigger_client
 
 from core.errors import DomainError
 from core.htmx import render_page_or_part, wants_part
-from core.ranges import PRESETS, parse_range
-from costs import caching, export, panels, tables
-from costs.dashboard import GROUP_LABELS, MIX_LABELS, WHO_LABELS, DashboardState, read_state
-from costs.filters import NONE, ROW_FIELDS
+from core.ranges import parse_range
+from costs import board, caching, charts, controls, export, panels, tables
+from costs.dashboard import DIMENSIONS, read_state
+from costs.filters import EXTRA_FIELDS, NONE, ROW_FIELDS
+from costs.frames import Chart
 from costs.labels import label_of
 from costs.panels import Question
 from costs.selectors import spend
 from costs.selectors.usage import project_spends, usage_mark
 from projects.access import parse_uuid, project_for
 from projects.models import Project
+from projects.preferences import preference
 from projects.selectors import projects_of
 
 MAX_PROJECTS = 500
-Build = Callable[[Question], dict[str, Any]]
-# Panels the first document leaves to the browser; the others are in it.
-LAZY: dict[str, Build] = {
-    "mix": panels.mix,
-    "models": tables.models,
-    "who": tables.who,
-    "attention": tables.attention,
+# How many of a person's panels come with the page itself; the others follow, each by itself.
+INLINE = 2
+CHARTS: dict[str, Callable[[Question], Chart]] = {
+    "spend": charts.spend,
+    "latency": charts.latency,
+    "first_token": charts.first_token,
+    "tokens": charts.tokens,
+    "errors": charts.errors,
+    "calls": charts.calls,
+    "cost_per_call": charts.cost_per_call,
+    "cache": charts.cache,
+    "error_rate": charts.error_rate,
+}
+OTHERS: dict[str, tuple[str, Callable[[Question], dict[str, Any]]]] = {
+    "figures": ("figures", panels.figures),
+    "mix": ("mix", panels.mix),
+    "models": ("models", tables.models),
+    "who": ("who", tables.who),
+    "users": ("who", tables.users),
+    "features": ("who", tables.features),
+    "tags": ("who", tables.tags),
+    "keys": ("who", tables.keys),
+    "attention": ("attention", tables.attention),
 }
 
 
@@ -59,145 +79,95 @@ def _page_query(request: HttpRequest) -> QueryDict:
     return query
 
 
+@cache
+def available() -> tuple[board.Panel, ...]:
+    """The catalogue without panels of apps whose address does not exist (once per process)."""
+
+    def exists(panel: board.Panel) -> bool:
+        try:
+            reverse(panel.address, args=["x"])
+        except NoReverseMatch:
+            return False
+        return True
+
+    return tuple(panel for panel in board.CATALOGUE if exists(panel))
+
+
+def shown_to(request: HttpRequest, project: Project) -> list[board.Panel]:
+    """The panels of the person asking, as they arranged them. One query."""
+    kept = preference(user=request.user, project=project, key=board.PREFERENCE)  # type: ignore[arg-type]
+    return board.listed(available(), kept)
+
+
 @require_GET
 @login_required
 def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
-    """Figures and the main chart; the other panels follow, or come along with `?full=1`. At most eight queries."""
+    """The first panels; the others follow, or come along with `?full=1`. At most ten queries."""
     project = project_for(request, slug)
     question = _question(request, project, request.GET)
     state = question.state
-    if "start" in request.GET and not wants_part(request):
+    if not wants_part(request) and {"start", "only"} & set(request.GET):
         return HttpResponseRedirect(state.url())
-    context = _bar(question) | {
+    shown = shown_to(request, project) if question.mark.version else []
+    inline = len(shown) if state.choices["full"] == "1" else INLINE
+    context = controls.bar(question, now=timezone.now()) | {
         "project": project,
         "has_data": question.mark.version > 0,
-        "figures": panels.figures(question),
-        "chart": panels.chart(question)
-        | {"group_options": _options(state, "group", GROUP_LABELS, "spend")},
-        "panel_urls": {name: reverse(f"costs:{name}_panel", args=[project.ref]) for name in LAZY},
+        "panels": [
+            {
+                "panel": panel,
+                "href": _panel_address(panel, question),
+                # What is below the fold waits until it is seen.
+                "trigger": "load" if place < 6 else "revealed",
+                "html": _render(request, panel.key, question)
+                if place < inline and not panel.url_name
+                else "",
+            }
+            for place, panel in enumerate(shown)
+        ],
     }
-    if state.choices["full"] == "1":
-        context["full"] = {
-            name: build(question) | _extras(name, state) for name, build in LAZY.items()
-        }
     return render_page_or_part(
         request, page="costs/dashboard.html", part="costs/_dashboard.html", context=context
     )
 
 
-def _bar(question: Question) -> dict[str, Any]:
-    """What the controls above the panels need. No query."""
-    state = question.state
-    now = timezone.now()
-    return {
-        "state": state,
-        "mark": question.mark,
-        "presets": [
-            (label, state.with_period(parse_range(key, now=now)).url(), key == state.period.key)
-            for key, label in PRESETS.items()
-        ],
-        "kept": [pair for pair in state.pairs() if pair[0] != "range"],
-        "chips": [
-            (name, name.replace("_", " ").capitalize(), label_of(name, "" if value == NONE else value),
-             state.without(name, value).url())
-            for name, value in state.filters.pairs()
-        ],
-        "compare_url": state.choose(compare="none" if state.previous else "prev").url(),
-        "export_url": state.url("costs:dashboard_export"),
-        "filters_url": state.url("costs:filters_panel"),
-    }  # fmt: skip
+def _panel_address(panel: board.Panel, question: Question) -> str:
+    """Our own panels read the page's address; another app's is told the range."""
+    address = reverse(panel.address, args=[question.state.ref])
+    return f"{address}?range={question.state.period.explicit}" if panel.url_name else address
 
 
-def _options(
-    state: DashboardState, name: str, labels: dict[str, str], panel: str
-) -> list[dict[str, Any]]:
-    """A segmented control: each choice with its page address and its panel address."""
-    address = reverse(f"costs:{panel}_panel", args=[state.ref])
-    return [
-        {
-            "key": key,
-            "label": label,
-            "href": state.choose(**{name: key}).url(),
-            "panel": f"{address}?{name}={key}",
-            "current": state.choices[name] == key,
-        }
-        for key, label in labels.items()
-    ]
+def _render(request: HttpRequest, key: str, question: Question) -> str:
+    """One panel's markup."""
+    context: dict[str, Any] = {
+        "key": key,
+        "state": question.state,
+        "panel_url": reverse(f"costs:{key}_panel", args=[question.state.ref]),
+        "export_url": question.state.url("costs:dashboard_export", panel=key),
+    }
+    context |= controls.of_panel(key, question.state)
+    if key in CHARTS:
+        context["chart"] = CHARTS[key](question)
+        if key == "spend":
+            context["total"] = question.total().current
+            context["unpriced_url"] = question.state.traces_url(unpriced="1")
+        return render_to_string("costs/_chart_panel.html", context, request)
+    template, build = OTHERS[key]
+    return render_to_string(f"costs/_{template}_panel.html", context | build(question), request)
 
 
-def _extras(name: str, state: DashboardState) -> dict[str, Any]:
-    """The controls of one panel."""
-    found: dict[str, Any] = {"panel_url": reverse(f"costs:{name}_panel", args=[state.ref])}
-    if name == "spend":
-        found["group_options"] = _options(state, "group", GROUP_LABELS, "spend")
-    elif name == "mix":
-        found["mix_options"] = _options(state, "mix", MIX_LABELS, "mix")
-    elif name == "who":
-        found["who_options"] = _options(state, "who", WHO_LABELS, "who")
-    elif name == "models":
-        other = "top" if state.choices["models"] == "all" else "all"
-        found |= {"toggle": other, "toggle_url": state.choose(models=other).url()}
-    return found
-
-
-def _panel(request: HttpRequest, slug: str, name: str, build: Build) -> HttpResponse:
+@require_GET
+@login_required
+@never_cache
+def panel(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """One panel as a fragment; opened as a page, it is the dashboard in the same state."""
     project = project_for(request, slug)
     question = _question(request, project, _page_query(request))
     if not wants_part(request):
         return HttpResponseRedirect(question.state.url())
-    context = build(question) | _extras(name, question.state)
-    response = render(request, f"costs/_{name}_panel.html", context)
+    response = HttpResponse(_render(request, key, question))
     patch_vary_headers(response, ["HX-Request", "HX-Current-URL"])
     return push_url(response, question.state.url()) if request.GET else response
-
-
-@require_GET
-@login_required
-@never_cache
-def figures_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """The key figures."""
-    return _panel(request, slug, "figures", panels.figures)
-
-
-@require_GET
-@login_required
-@never_cache
-def spend_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Spend over time, stacked."""
-    return _panel(request, slug, "spend", panels.chart)
-
-
-@require_GET
-@login_required
-@never_cache
-def mix_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Shares of spend."""
-    return _panel(request, slug, "mix", panels.mix)
-
-
-@require_GET
-@login_required
-@never_cache
-def models_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Top or all models."""
-    return _panel(request, slug, "models", tables.models)
-
-
-@require_GET
-@login_required
-@never_cache
-def who_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Top agents or users."""
-    return _panel(request, slug, "who", tables.who)
-
-
-@require_GET
-@login_required
-@never_cache
-def attention_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Unpriced and failing models and agents."""
-    return _panel(request, slug, "attention", tables.attention)
 
 
 @require_GET
@@ -232,7 +202,10 @@ def filters_panel(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "state": state,
         "facets": facets,
-        "kept": [pair for pair in state.pairs() if pair[0] not in ROW_FIELDS],
+        "extras": [(name, DIMENSIONS[name]) for name in EXTRA_FIELDS],
+        "only": state.filters.extra,
+        "value": state.filters.values[0] if state.filters.values else "",
+        "kept": [pair for pair in state.pairs() if pair[0] not in (*ROW_FIELDS, *EXTRA_FIELDS)],
     }
     return render_page_or_part(
         request, page="costs/filters.html", part="costs/_filters.html", context=context
@@ -257,20 +230,28 @@ def usage_pulse(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @login_required
 def dashboard_export(request: HttpRequest, slug: str) -> HttpResponse:
-    """The chart's numbers as CSV: one line per bin and group, every measure, amounts with all their digits."""
+    """A chart's numbers as CSV, every digit: of `?panel=`, or spend by bin and group with every measure."""
     project = project_for(request, slug)
     question = _question(request, project, request.GET)
+    key = request.GET.get("panel", "")
+    if key and key not in CHARTS:
+        raise DomainError(
+            f"panel is {key[:40]!r}; it must be one of {', '.join(CHARTS)}.", fields=["panel"]
+        )
     state = question.state
-    group = state.choices["group"]
-    name = (
-        f"{project.slug}-spend-by-{group}-{state.period.start:%Y%m%d}-{state.period.end:%Y%m%d}.csv"
-    )
-    content = export.spend_csv(question.series(group), period=state.period, group=group)
+    if key:
+        name, content = key.replace("_", "-"), export.chart_csv(CHARTS[key](question))
+    else:
+        group = state.choices["group"]
+        name = f"spend-by-{group}"
+        cells = spend.spend_series(project.pk, state.period, state.filters, (group,), state.bin)
+        content = export.spend_csv(cells, period=state.period, size=state.bin, group=group)
+    file = f"{project.slug}-{name}-{state.period.start:%Y%m%d}-{state.period.end:%Y%m%d}.csv"
     return HttpResponse(
         content,
         content_type="text/csv; charset=utf-8",
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f'attachment; filename="{file}"',
             "Cache-Control": "no-store",
         },
     )

@@ -264,9 +264,14 @@ ROUTES: Matrix = {
     "projects/<slug:slug>/dashboard/export.csv": READ,
     "projects/<slug:slug>/dashboard/pulse/": READ,
     "projects/<slug:slug>/dashboard/filters/": READ,
+    "projects/<slug:slug>/dashboard/arrangement/": {"GET": Page(), "POST": Page()},
     **{
         f"projects/<slug:slug>/dashboard/panels/{panel}/": READ
-        for panel in ("figures", "spend", "mix", "models", "who", "attention")
+        for panel in (
+            *("figures", "spend", "mix", "models", "who", "attention", "latency", "first-token"),
+            *("tokens", "errors", "calls", "cost-per-call", "cache", "error-rate", "users"),
+            *("features", "tags", "keys"),
+        )
     },
     "traces/<str:trace_id>/": READ,
     "projects/<str:slug>/setup/first-trace/": READ,

@@ -7,11 +7,13 @@
 """
 
 from core.charts.bars import as_table, legend, nice_ticks, stacked_bars, volume_strip
-from core.charts.base import SLOTS, Series, Slice, Step
+from core.charts.base import SLOTS, UNITS, Series, Slice, Step
+from core.charts.lines import line_chart
 from core.charts.marks import donut, key_list, meter, sparkline, step_strip
 
 __all__ = [
     "SLOTS",
+    "UNITS",
     "Series",
     "Slice",
     "Step",
@@ -19,6 +21,7 @@ __all__ = [
     "donut",
     "key_list",
     "legend",
+    "line_chart",
     "meter",
     "nice_ticks",
     "sparkline",

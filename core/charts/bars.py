@@ -14,8 +14,10 @@ from core.charts.base import (
     UNITS,
     Series,
     Slice,
+    Value,
     Write,
     at,
+    at_or_none,
     join,
     linked,
     num,
@@ -35,11 +37,11 @@ def nice_ticks(top: float, steps: int = 4) -> list[float]:
     return [round(step * i, 12) for i in range(ceil(round(top / step, 9)) + 1)]
 
 
-def _default_every(columns: int) -> int:
+def default_every(columns: int) -> int:
     return max(1, ceil(columns / 15))
 
 
-def _grid(ticks: Sequence[float], height: int) -> SafeString:
+def grid(ticks: Sequence[float], height: int) -> SafeString:
     top = ticks[-1]
     return format_html_join(
         "",
@@ -52,7 +54,7 @@ def _grid(ticks: Sequence[float], height: int) -> SafeString:
     )
 
 
-def _axis(labels: Sequence[str], every: int) -> SafeString:
+def x_axis(labels: Sequence[str], every: int) -> SafeString:
     slot = 100 / max(len(labels), 1)
     texts = format_html_join(
         "",
@@ -113,10 +115,12 @@ def stacked_bars(
     steps: int = 4,
     total_label: str = "Total",
     first_column: str = "Time",
+    compare: Series | None = None,
 ) -> SafeString:
     """Bars over time, one colour per series, with tooltip data and a table.
 
-    `labels` are short axis texts, `titles` the long ones for tooltip and table; `hrefs[i]` links a whole bar.
+    `labels` are short axis texts, `titles` the long ones for tooltip and table; `hrefs[i]` links a whole bar; `compare`
+    is drawn as a dashed line over the bars and belongs to no total.
     """
     columns = len(labels)
     if not columns:
@@ -124,38 +128,80 @@ def stacked_bars(
     totals = [
         sum((Decimal(str(s.values[i] or 0)) for s in series), Decimal(0)) for i in range(columns)
     ]
-    ticks = nice_ticks(float(max(totals)), steps)
+    others = [Decimal(str(value or 0)) for value in compare.values] if compare else []
+    ticks = nice_ticks(float(max([*totals, *others])), steps)
+    over = line_path(compare, columns, ticks[-1], height) if compare else EMPTY
     axis = format_html_join(
-        "", "<span>{}</span>", ((AXIS[unit](_tick(t)),) for t in reversed(ticks))
+        "", "<span>{}</span>", ((AXIS[unit](tick(t)),) for t in reversed(ticks))
     )
     plot = format_html(
         '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
-        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}</svg>{}</div>',
+        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}{}</svg>{}</div>',
         axis,
         height,
-        _grid(ticks, height),
+        grid(ticks, height),
         _columns(series, columns, ticks[-1], height, hrefs),
-        _axis(labels, tick_every or _default_every(columns)),
+        over,
+        x_axis(labels, tick_every or default_every(columns)),
     )
     long = titles or labels
     write = UNITS[unit]
     data = {
         "titles": list(long),
         "totals": [write(t) for t in totals],
-        "series": [[s.slot, s.label, [write(v) if v else "" for v in s.values]] for s in series],
+        "series": [
+            [s.slot, s.label, [write(v) if v else "" for v in s.values]]
+            for s in [*series, *([compare] if compare else [])]
+        ],
         "hrefs": [str(h) for h in hrefs],
     }
-    table = _table(
-        first_column, long, series, [write(t) for t in totals], total_label, write, hrefs
-    )
-    return _figure(plot, data, summary, table)
+    written = [write(t) for t in totals]
+    table = _table(first_column, long, series, written, total_label, write, hrefs, compare)
+    return figure(plot, data, summary, table)
 
 
-def _tick(value: float) -> Decimal:
+def tick(value: float) -> Decimal:
     return Decimal(str(value))
 
 
-def _figure(
+def line_path(series: Series, columns: int, top: float, height: int) -> SafeString:
+    """A series as a line through the middle of each column; a gap where there is no value, a dot where it stands alone.
+
+    x is a share of the width, so the line has a picture of its own that may be stretched.
+    """
+    parts, dots, runs = [], [], _runs(series.values[:columns])
+    for first, values in runs:
+        points = [
+            (100 / columns * (first + i + 0.5), height - float(value) / top * height)
+            for i, value in enumerate(values)
+        ]
+        if len(points) == 1:
+            dots.append((series.slot, percent_of(points[0][0]), num(points[0][1])))
+        parts.append(
+            " ".join(f"{'L' if i else 'M'}{num(x)} {num(y)}" for i, (x, y) in enumerate(points))
+        )
+    path = format_html(
+        '<svg class="over" viewBox="0 0 100 {}" width="100%" height="{}" preserveAspectRatio="none">'
+        '<path class="ln {}" d="{}"/></svg>',
+        height, height, series.slot, " ".join(parts),
+    )  # fmt: skip
+    return join([path, format_html_join("", '<circle class="{}" cx="{}" cy="{}" r="3"/>', dots)])
+
+
+def _runs(values: Sequence[Value]) -> list[tuple[int, list[float]]]:
+    """The stretches without a gap: where each begins, and its values."""
+    found: list[tuple[int, list[float]]] = []
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        if found and found[-1][0] + len(found[-1][1]) == place:
+            found[-1][1].append(float(value))
+        else:
+            found.append((place, [float(value)]))
+    return found
+
+
+def figure(
     plot: SafeString, data: dict[str, object], summary: str, table: SafeString
 ) -> SafeString:
     chart_id = f"chart-{next(_ids)}"
@@ -177,16 +223,20 @@ def _table(
     total_label: str,
     write: Write,
     hrefs: Sequence[str],
+    compare: Series | None = None,
 ) -> SafeString:
     head = [*(s.label for s in series), *([total_label] if len(series) > 1 else [])]
+    head += [compare.label] if compare else []
     body = []
     for i, title in enumerate(rows):
-        cells = [_cell(write(s.values[i] or 0), at(s.hrefs, i)) for s in series]
+        cells = [cell(write(s.values[i] or 0), at(s.hrefs, i)) for s in series]
         if len(series) > 1:
-            cells.append(_cell(totals[i], ""))
+            cells.append(cell(totals[i], ""))
+        if compare:
+            cells.append(cell(write(at_or_none(compare.values, i)), ""))
         body.append(
             format_html(
-                '<tr><th scope="row">{}</th>{}</tr>', _link_text(title, at(hrefs, i)), join(cells)
+                '<tr><th scope="row">{}</th>{}</tr>', link_text(title, at(hrefs, i)), join(cells)
             )
         )
     return as_table(first, head, join(body))
@@ -205,11 +255,11 @@ def as_table(first: str, head: Sequence[str], body: SafeString) -> SafeString:
     )
 
 
-def _cell(text: str, href: str) -> SafeString:
-    return format_html('<td class="r num">{}</td>', _link_text(text, href))
+def cell(text: str, href: str) -> SafeString:
+    return format_html('<td class="r num">{}</td>', link_text(text, href))
 
 
-def _link_text(text: str, href: str) -> SafeString | str:
+def link_text(text: str, href: str) -> SafeString | str:
     return format_html('<a class="link" href="{}">{}</a>', href, text) if href else text
 
 

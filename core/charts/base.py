@@ -68,6 +68,10 @@ def at(items: Sequence[str], index: int) -> str:
     return items[index] if index < len(items) else ""
 
 
+def at_or_none(items: Sequence[Value], index: int) -> Value:
+    return items[index] if index < len(items) else None
+
+
 def linked(href: str, inner: SafeString) -> SafeString:
     """SVG content as a link out of the tab order: the keyboard's way is the arrow keys or the table."""
     return format_html('<a href="{}" tabindex="-1">{}</a>', href, inner) if href else inner

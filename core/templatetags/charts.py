@@ -42,6 +42,14 @@ def stacked_bars(
 
 
 @register.simple_tag
+def line_chart(
+    labels: Sequence[str], series: Iterable[Any], summary: str, **options: Any
+) -> SafeString:
+    """Lines over time: see core.charts.line_chart."""
+    return charts.line_chart(labels, _series(series), summary=summary, **options)
+
+
+@register.simple_tag
 def chart_legend(series: Iterable[Any]) -> SafeString:
     """Colour and name of each series."""
     return charts.legend(_series(series))

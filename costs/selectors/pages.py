@@ -1,18 +1,19 @@
-"""Bounded reads for tables and the API: the top groups, and spend or ledger pages by keyset."""
+"""Bounded reads for the API: models in use, and spend or ledger pages by keyset."""
 
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, QuerySet, Sum
-from django.db.models.functions import Trunc
+from django.db.models import Max, Min, Q, QuerySet
 
 from core.ranges import Bin, TimeRange
 from costs.filters import SpendFilters
-from costs.models import CostAggregate, CostRecord
-from costs.selectors.spend import Group, aggregate_rows, column_of, within
-from costs.selectors.sums import FIELDS, SUM_EXPRESSIONS, Sums, sums_from
+from costs.models import CostAggregate, CostRecord, Dimension
+from costs.selectors.source import SUMS, Question, fetch, source
+from costs.selectors.spend import spend_total
+from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from, sums_of
 from projects.access import parse_uuid
 
 
@@ -42,39 +43,6 @@ class ModelUsage:
     last_seen_at: dt.datetime
 
 
-def top_groups(
-    project_id: UUID,
-    period: TimeRange,
-    filters: SpendFilters,
-    group_by: str,
-    *,
-    previous: TimeRange | None,
-    limit: int,
-) -> list[Group]:
-    """The dearest groups of the range with the period before, cut in the database: any number of users. One query."""
-    now = within(period)
-    expressions = {f"sum_{name}": Sum(name, filter=now) for name in FIELDS}
-    past = within(previous) if previous else now
-    if previous:
-        expressions |= {f"past_{name}": Sum(name, filter=past) for name in FIELDS}
-    rows = (
-        aggregate_rows(project_id, filters, (group_by,))
-        .filter(now | past if previous else now)
-        .values(column_of(group_by))
-        .annotate(**expressions)
-        .filter(sum_calls__gt=0)
-        .order_by("-sum_cost_usd", "-sum_calls", column_of(group_by))[:limit]
-    )
-    return [
-        Group(
-            (row[column_of(group_by)],),
-            sums_from(row),
-            sums_from({f"sum_{name}": row.get(f"past_{name}") for name in FIELDS}),
-        )
-        for row in rows
-    ]
-
-
 def spend_page(
     project_id: UUID,
     period: TimeRange,
@@ -89,50 +57,48 @@ def spend_page(
 
     `after` must come from SpendLine.cursor: a time (or an amount, without bins) and a value.
     """
-    rows = aggregate_rows(project_id, filters, (group_by,) if group_by else ()).filter(
-        within(period)
-    )
-    names = [column_of(group_by)] if group_by else []
-    if not size and not names:
-        return _one_line(rows, after)
-    if size:
-        rows = rows.annotate(bin=Trunc("hour", size, tzinfo=dt.UTC))
-    found = (
-        rows.values(*(["bin"] if size else []), *names)
-        .annotate(**SUM_EXPRESSIONS)
-        .filter(sum_calls__gt=0)
-    )
-    if after is not None:
-        found = found.filter(_after(after, size, names))
-    found = found.order_by(*(["bin"] if size else ["-sum_cost_usd"]), *names)[:limit]
+    if not size and not group_by:  # the whole range is one line, and nothing comes after it
+        total = spend_total(project_id, period, filters).current
+        return [SpendLine(None, None, total)] if total.calls and after is None else []
+    group = (group_by,) if group_by else ()
+    rows, params = source(Question(project_id, period, filters, group, size=size))
+    names = [*(["bin"] if size else []), *(["g0"] if group_by else [])]
+    having, more = _after(after, has_bins=size is not None, has_groups=bool(group_by))
+    order = ", ".join([] if size else ["sum(cost_usd) DESC"]) or "bin"
+    sql = f"""SELECT {", ".join(names)}, {SUMS} FROM {rows} GROUP BY {", ".join(names)}
+      HAVING sum(calls) > 0{having} ORDER BY {order}{", g0" if group_by else ""} LIMIT %s"""  # noqa: S608
     return [
-        SpendLine(row["bin"] if size else None, row[names[0]] if names else None, sums_from(row))
-        for row in found
+        SpendLine(
+            row[0] if size else None,
+            row[len(names) - 1] if group_by else None,
+            sums_of(row[len(names) :]),
+        )
+        for row in fetch(sql, [*params, *more, limit])
     ]
 
 
-def _one_line(rows: QuerySet[CostAggregate], after: tuple[str, str] | None) -> list[SpendLine]:
-    """The whole range as one line, and nothing after it: without a column to group by, Django would group by row."""
-    sums = sums_from(rows.aggregate(**SUM_EXPRESSIONS))
-    return [SpendLine(None, None, sums)] if sums.calls and after is None else []
-
-
-def _after(after: tuple[str, str], size: Bin | None, names: list[str]) -> Q:
+def _after(
+    after: tuple[str, str] | None, *, has_bins: bool, has_groups: bool
+) -> tuple[str, list[Any]]:
+    """What comes after a cursor: by bin then value, or by falling amount then value."""
+    if after is None:
+        return "", []
     first, value = after
-    if size:
+    if has_bins:
         at = dt.datetime.fromisoformat(first)
-        beyond, same = Q(bin__gt=at), Q(bin=at)
-    else:
-        amount = Decimal(first)
-        beyond, same = Q(sum_cost_usd__lt=amount), Q(sum_cost_usd=amount)
-    return beyond | (same & Q(**{f"{names[0]}__gt": value})) if names else beyond
+        return (" AND (bin, g0) > (%s, %s)", [at, value]) if has_groups else (" AND bin > %s", [at])
+    amount = Decimal(first)
+    return (
+        " AND (sum(cost_usd) < %s OR (sum(cost_usd) = %s AND g0 > %s))",
+        [amount, amount, value],
+    )
 
 
 def model_usage(project_id: UUID, period: TimeRange, filters: SpendFilters) -> list[ModelUsage]:
     """Every provider and model called in the range, dearest first. One query."""
     rows = (
-        aggregate_rows(project_id, filters)
-        .filter(within(period))
+        hourly_rows(project_id, filters)
+        .filter(hour__gte=period.start, hour__lt=period.end)
         .values("provider", "model")
         .annotate(**SUM_EXPRESSIONS, first=Min("hour"), last=Max("hour"))
     )
@@ -144,6 +110,16 @@ def model_usage(project_id: UUID, period: TimeRange, filters: SpendFilters) -> l
     return sorted(
         used, key=lambda one: (-one.sums.cost_usd, -one.sums.calls, one.provider, one.model)
     )
+
+
+def hourly_rows(project_id: UUID, filters: SpendFilters) -> QuerySet[CostAggregate]:
+    """The hourly rows of one dimension that pass the filters."""
+    rows = CostAggregate.objects.filter(
+        project_id=project_id, dimension=filters.extra or Dimension.ALL
+    )
+    for name, values in filters.rows.items():
+        rows = rows.filter(**{f"{name}__in": values})
+    return rows.filter(value__in=filters.values) if filters.values else rows
 
 
 def ledger_page(

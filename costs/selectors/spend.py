@@ -1,51 +1,50 @@
-"""Spend by time and dimension, from hourly sums only: never a raw row, whatever the project's size.
+"""Spend by time and dimension, from daily and hourly sums only: never a raw row, whatever the project's size.
 
 Ranges must lie on hour borders (`TimeRange.whole_hours`). Every amount is exact. A group counts the calls that carry
 its value, so groups of `tag` may add up to more than the total, and groups of `user` to less.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import UUID
-
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import (
-    Aggregate,
-    Case,
-    DateTimeField,
-    FloatField,
-    Func,
-    Q,
-    QuerySet,
-    Sum,
-    Value,
-    When,
-)
-from django.db.models.functions import Trunc
-from pgvector.django import VectorField
 
 from core.ranges import Bin, TimeRange
 from costs.filters import ROW_FIELDS, SpendFilters
-from costs.histogram import BUCKETS, merge, percentile
-from costs.models import CostAggregate, Dimension
-from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from
+from costs.histogram import merge, percentile
+from costs.selectors.source import (
+    COUNTS,
+    DAILY,
+    HISTOGRAMS,
+    HOURLY,
+    NOW_COUNTS,
+    NOW_SUMS,
+    PAST_SUMS,
+    SUMS,
+    Question,
+    counts_from,
+    fetch,
+    source,
+)
+from costs.selectors.sums import FIELDS, Sums, sums_of
 
 Key = tuple[str, ...]
-
-
-class SumCounts(Aggregate):
-    """Adds histograms bucket by bucket."""
-
-    function = "sum"
-    output_field = VectorField(dimensions=BUCKETS)
-
-
-class AsArray(Func):
-    """A vector as an array of numbers, however this connection reads vectors."""
-
-    template = "(%(expressions)s)::real[]"
-    output_field = ArrayField(FloatField())
+PERCENTILES = (0.5, 0.9, 0.95, 0.99)
+# What a group must have to be listed.
+_HAVING = {
+    "calls": "sum(calls) FILTER (WHERE NOT is_past) > 0",
+    "attention": "(sum(unpriced_calls) FILTER (WHERE NOT is_past) > 0"
+    " OR sum(errors) FILTER (WHERE NOT is_past) * 100 >= sum(calls) FILTER (WHERE NOT is_past))"
+    " AND sum(calls) FILTER (WHERE NOT is_past) > 0",
+}
+_ORDER = {
+    "spend": "sum(cost_usd) FILTER (WHERE NOT is_past) DESC, sum(calls) FILTER (WHERE NOT is_past) DESC",
+    "calls": "sum(calls) FILTER (WHERE NOT is_past) DESC, sum(cost_usd) FILTER (WHERE NOT is_past) DESC",
+    "errors": "sum(errors) FILTER (WHERE NOT is_past) DESC, sum(calls) FILTER (WHERE NOT is_past) DESC",
+    "attention": "greatest(sum(unpriced_calls) FILTER (WHERE NOT is_past),"
+    " sum(errors) FILTER (WHERE NOT is_past)) DESC",
+}
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,15 @@ class Latency:
 
     p50_ms: float | None = None
     p95_ms: float | None = None
+    p90_ms: float | None = None
+    p99_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Group:
     """One value of what was grouped by (several fields: their values in order), the period before beside it.
 
-    `trend` holds the sums of the bins that have calls, when bins were asked for.
+    `trend` and `past_trend` hold the sums of the bins that have calls, when bins were asked for.
     """
 
     key: Key
@@ -68,6 +69,7 @@ class Group:
     previous: Sums = field(default_factory=Sums)
     latency: Latency = field(default_factory=Latency)
     trend: Mapping[dt.datetime, Sums] = field(default_factory=dict)
+    past_trend: Mapping[dt.datetime, Sums] = field(default_factory=dict)
 
     @property
     def value(self) -> str:
@@ -75,16 +77,36 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Top:
+    """The first groups of many, and how many there are in all."""
+
+    groups: list[Group]
+    count: int
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One group in one bin of time."""
+    """One group in one bin of time; the value None is every group that was not singled out."""
 
     at: dt.datetime
-    key: Key
+    value: str | None
     sums: Sums
+    is_past: bool = False
 
-    @property
-    def value(self) -> str:
-        return self.key[-1]
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Latencies of one bin: how many calls said theirs, and the percentiles."""
+
+    at: dt.datetime
+    calls: int
+    latency: Latency
+
+
+def latency_of(counts: Sequence[int]) -> Latency:
+    """The percentiles of a histogram."""
+    p50, p90, p95, p99 = (percentile(counts, q) for q in PERCENTILES)
+    return Latency(p50, p95, p90, p99)
 
 
 def spend_total(
@@ -96,149 +118,158 @@ def spend_total(
     trend: Bin | None = None,
 ) -> Group:
     """Everything the filters let through, with latency and the period before. One query."""
-    groups = spend_groups(
-        project_id,
-        period,
-        filters,
-        (),
-        previous=previous,
-        trend=trend,
-        with_latency=True,
-        keep_past=True,
+    asked = Question(
+        project_id, period, filters, previous=previous, size=trend, histogram="latency"
     )
-    return groups[0] if groups else Group((), Sums())
+    has_counts = asked.keeps_histogram
+    rows, params = source(asked)
+    sql = f"SELECT is_past, bin, {SUMS}{', ' + COUNTS if has_counts else ''} FROM {rows} GROUP BY 1, 2"  # noqa: S608
+    bins: dict[bool, dict[dt.datetime, Sums]] = {False: {}, True: {}}
+    totals, histograms = {False: Sums(), True: Sums()}, []
+    for is_past, at, *values in fetch(sql, params):
+        sums = sums_of(values[: len(FIELDS)])
+        totals[is_past] += sums
+        if sums.calls:
+            bins[is_past][at] = sums
+        if has_counts and not is_past:
+            histograms.append(counts_from(*values[len(FIELDS) :]))
+    return Group(
+        (),
+        totals[False],
+        totals[True],
+        latency_of(merge(*histograms)),
+        bins[False] if trend else {},
+        bins[True] if trend else {},
+    )
 
 
-def spend_groups(
+def top_groups(
     project_id: UUID,
     period: TimeRange,
     filters: SpendFilters,
     group_by: tuple[str, ...],
     *,
     previous: TimeRange | None = None,
-    trend: Bin | None = None,
+    limit: int,
+    order: str = "spend",
+    having: str = "calls",
     with_latency: bool = False,
-    keep_past: bool = False,
-) -> list[Group]:
-    """One row per value, dearest first (then most calls, then name). One query.
+) -> Top:
+    """The first groups of the range with the period before, cut in the database: any number of users. One query.
 
-    Values seen only in the period before are left out unless `keep_past`. Latencies are known where every call is held
-    once: they stay None when the filters or the groups name an extra dimension.
+    Latencies are known where every call is held once: they stay None when the filters or the groups name an extra
+    dimension.
     """
-    names = tuple(column_of(name) for name in group_by)
-    has_latency = with_latency and not filters.extra and set(group_by) <= set(ROW_FIELDS)
-    rows = aggregate_rows(project_id, filters, group_by).filter(
-        within(period) | within(previous or period)
+    asked = Question(
+        project_id, period, filters, group_by, previous, histogram="latency" if with_latency else ""
     )
-    rows = (
-        rows.annotate(bin=_current_bin(period, trend))
-        .values("bin", *names)
-        .annotate(**SUM_EXPRESSIONS)
-    )
-    if has_latency:
-        rows = rows.annotate(
-            counts=AsArray(SumCounts("latency_counts", filter=Q(hour__gte=period.start)))
+    has_counts = with_latency and asked.keeps_histogram
+    rows, params = source(asked)
+    names = ", ".join(f"g{place}" for place in range(len(group_by)))
+    sql = f"""
+      SELECT {names}, count(*) OVER (), {NOW_SUMS}, {PAST_SUMS}{", " + NOW_COUNTS if has_counts else ""}
+      FROM {rows} GROUP BY {names} HAVING {_HAVING[having]} ORDER BY {_ORDER[order]}, {names} LIMIT %s"""  # noqa: S608
+    groups, many = [], 0
+    width, first = len(FIELDS), len(group_by) + 1
+    for row in fetch(sql, [*params, limit]):
+        many = row[first - 1]
+        found = counts_from(*row[first + 2 * width :]) if has_counts else []
+        groups.append(
+            Group(
+                tuple(row[: first - 1]),
+                sums_of(row[first : first + width]),
+                sums_of(row[first + width : first + 2 * width]),
+                latency_of(found),
+            )
         )
-    drafts: dict[Key, _Draft] = {}
-    for row in rows:
-        draft = drafts.setdefault(tuple(row[name] for name in names), _Draft())
-        draft.add(row["bin"], sums_from(row), row["counts"] if has_latency else None)
-    groups = [draft.group(key, has_trend=trend is not None) for key, draft in drafts.items()]
-    kept = [
-        group for group in groups if group.current.calls or (keep_past and group.previous.calls)
-    ]
-    return sorted(
-        kept, key=lambda group: (-group.current.cost_usd, -group.current.calls, group.key)
-    )
-
-
-class _Draft:
-    """A group while its rows come in: one per bin, and one without a bin for the period before."""
-
-    def __init__(self) -> None:
-        self.bins: dict[dt.datetime, Sums] = {}
-        self.previous = Sums()
-        self.counts: list[list[int]] = []
-
-    def add(self, at: dt.datetime | None, sums: Sums, counts: list[int] | None) -> None:
-        if at is None:
-            self.previous += sums
-            return
-        # Inside a CASE the database answers without a zone; it is UTC.
-        self.bins[at if at.tzinfo else at.replace(tzinfo=dt.UTC)] = sums
-        if counts:
-            self.counts.append([round(count) for count in counts])
-
-    def group(self, key: Key, *, has_trend: bool) -> Group:
-        current = Sums()
-        for sums in self.bins.values():
-            current += sums
-        counts = merge(*self.counts)
-        latency = Latency(percentile(counts, 0.5), percentile(counts, 0.95))
-        return Group(key, current, self.previous, latency, self.bins if has_trend else {})
+    return Top(groups, many)
 
 
 def spend_series(
-    project_id: UUID, period: TimeRange, filters: SpendFilters, group_by: tuple[str, ...], size: Bin
+    project_id: UUID,
+    period: TimeRange,
+    filters: SpendFilters,
+    group_by: tuple[str, ...],
+    size: Bin,
+    *,
+    single_out: tuple[str, ...] | None = None,
+    previous: TimeRange | None = None,
 ) -> list[Cell]:
-    """Sums per bin and group, oldest first; empty bins are absent. One query."""
-    names = tuple(column_of(name) for name in group_by)
-    rows = (
-        aggregate_rows(project_id, filters, group_by)
-        .filter(within(period))
-        .annotate(bin=Trunc("hour", size, tzinfo=dt.UTC))
-        .values("bin", *names)
-        .annotate(**SUM_EXPRESSIONS)
-        .order_by("bin", *names)
-    )
+    """Sums per bin and group (at most one grouping), oldest first; empty bins are absent. One query."""
+    asked = Question(project_id, period, filters, group_by, previous, size, single_out)
+    rows, params = source(asked)
+    names = ", g0" if group_by else ""
+    sql = f"""SELECT is_past, bin{names}, {SUMS} FROM {rows} GROUP BY is_past, bin{names}
+      HAVING sum(calls) > 0 ORDER BY is_past, bin{names}"""  # noqa: S608
     return [
-        Cell(row["bin"], tuple(row[name] for name in names), sums_from(row))
-        for row in rows
-        if row["sum_calls"]
+        Cell(row[1], row[2] if group_by else None, sums_of(row[-len(FIELDS) :]), row[0])
+        for row in fetch(sql, params)
     ]
+
+
+def trends(
+    project_id: UUID, period: TimeRange, filters: SpendFilters, keys: Sequence[Key], size: Bin
+) -> dict[Key, dict[dt.datetime, Decimal]]:
+    """Spend per bin of some (provider, model) pairs. One query, none without pairs."""
+    if not keys:
+        return {}
+    rows = {
+        **filters.rows,
+        "provider": tuple(sorted({key[0] for key in keys})),
+        "model": tuple(sorted({key[1] for key in keys})),
+    }
+    narrowed = SpendFilters(rows, filters.extra, filters.values)
+    asked = Question(project_id, period, narrowed, ("provider", "model"), size=size)
+    table, params = source(asked)
+    sql = f"SELECT g0, g1, bin, sum(cost_usd) FROM {table} GROUP BY 1, 2, 3"  # noqa: S608
+    found: dict[Key, dict[dt.datetime, Decimal]] = {key: {} for key in keys}
+    for provider, model, at, cost in fetch(sql, params):
+        if (provider, model) in found:
+            found[provider, model][at] = cost
+    return found
+
+
+def percentile_series(
+    project_id: UUID, period: TimeRange, filters: SpendFilters, size: Bin, *, histogram: str
+) -> tuple[list[Percentiles], Latency] | None:
+    """Percentiles per bin and of the whole range; None when a filter on an extra dimension makes them unknown.
+
+    `histogram` is one of HISTOGRAMS. One query.
+    """
+    if histogram not in HISTOGRAMS:
+        raise ValueError(f"histogram is {histogram!r}; it must be one of {', '.join(HISTOGRAMS)}.")
+    asked = Question(project_id, period, filters, size=size, histogram=histogram)
+    if not asked.keeps_histogram:
+        return None
+    rows, params = source(asked)
+    sql = f"SELECT bin, {COUNTS} FROM {rows} GROUP BY 1 ORDER BY 1"  # noqa: S608
+    bins = [(at, counts_from(average, number)) for at, average, number in fetch(sql, params)]
+    series = [
+        Percentiles(at, sum(counts), latency_of(counts)) for at, counts in bins if any(counts)
+    ]
+    return series, latency_of(merge(*(counts for _, counts in bins)))
 
 
 def filter_options(
     project_id: UUID, period: TimeRange, *, limit: int = 30
 ) -> dict[str, list[tuple[str, int]]]:
     """The values of each row field in the range with their calls, most used first. One query."""
-    rows = (
-        CostAggregate.objects.filter(within(period), project_id=project_id, dimension=Dimension.ALL)
-        .values_list(*ROW_FIELDS)
-        .annotate(sum_calls=Sum("calls"))
-    )
-    found: dict[str, dict[str, int]] = {name: {} for name in ROW_FIELDS}
-    for *values, calls in rows:
-        for name, value in zip(ROW_FIELDS, values, strict=True):
-            found[name][value] = found[name].get(value, 0) + calls
-    return {
-        name: sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]
-        for name, counts in found.items()
-    }
+    rows, params = source(Question(project_id, period, SpendFilters(), ROW_FIELDS))
+    sql = f"""
+      SELECT field, coalesce(g0, g1, g2, g3), calls FROM (
+        SELECT grouping(g0, g1, g2, g3) AS field, g0, g1, g2, g3, sum(calls)::bigint AS calls, row_number() OVER (
+          PARTITION BY grouping(g0, g1, g2, g3) ORDER BY sum(calls) DESC, coalesce(g0, g1, g2, g3)) AS place
+        FROM {rows} GROUP BY GROUPING SETS ((g0), (g1), (g2), (g3))) AS f
+      WHERE place <= %s ORDER BY field, place"""  # noqa: S608
+    # grouping() has a bit for each column that is *not* grouped by, the first column the highest.
+    field_of = {15 - (8 >> place): name for place, name in enumerate(ROW_FIELDS)}
+    found: dict[str, list[tuple[str, int]]] = {name: [] for name in ROW_FIELDS}
+    for bits, value, calls in fetch(sql, [*params, limit]):
+        found[field_of[bits]].append((value, calls))
+    return found
 
 
-def column_of(name: str) -> str:
-    """The column that holds a dimension's value."""
-    return name if name in ROW_FIELDS else "value"
-
-
-def aggregate_rows(
-    project_id: UUID, filters: SpendFilters, group_by: Key = ()
-) -> QuerySet[CostAggregate]:
-    """The aggregate rows of one dimension that pass the filters."""
-    extra = next((name for name in group_by if name not in ROW_FIELDS), filters.extra)
-    rows = CostAggregate.objects.filter(project_id=project_id, dimension=extra or Dimension.ALL)
-    for name, values in filters.rows.items():
-        rows = rows.filter(**{f"{name}__in": values})
-    return rows.filter(value__in=filters.values) if filters.values else rows
-
-
-def within(period: TimeRange) -> Q:
-    """Hours of the range."""
-    return Q(hour__gte=period.start, hour__lt=period.end)
-
-
-def _current_bin(period: TimeRange, trend: Bin | None) -> Case:
-    """The bin of a row of the range (its start, when bins were not asked for); NULL for the period before."""
-    bin_: Trunc | Value = Trunc("hour", trend, tzinfo=dt.UTC) if trend else Value(period.start)
-    return Case(When(hour__gte=period.start, then=bin_), output_field=DateTimeField(null=True))
+def tables_read(question: Question) -> set[str]:
+    """Which tables a question reads (for tests and EXPLAIN)."""
+    sql, _ = source(question)
+    return {table for table in (HOURLY, DAILY) if f"FROM {table} " in sql}

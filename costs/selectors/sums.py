@@ -1,6 +1,6 @@
 """What hourly sums add up to, and the database expressions that add them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
@@ -58,6 +58,24 @@ class Sums:
         return Decimal(self.unpriced_calls) / self.calls if self.calls else None
 
     @property
+    def uncached_input_tokens(self) -> int:
+        """Input that was neither read from nor written to a cache."""
+        cached = self.cache_read_input_tokens + self.cache_write_input_tokens
+        return max(0, self.input_tokens - cached)
+
+    @property
+    def visible_output_tokens(self) -> int:
+        """Output without the reasoning before it."""
+        return max(0, self.output_tokens - self.reasoning_output_tokens)
+
+    @property
+    def cache_share(self) -> Decimal | None:
+        """How much of the input came out of a cache."""
+        return (
+            Decimal(self.cache_read_input_tokens) / self.input_tokens if self.input_tokens else None
+        )
+
+    @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
@@ -73,6 +91,14 @@ def sums_from(row: Mapping[str, Any]) -> Sums:
         name: row[f"sum_{name}"] or (ZERO if name == "cost_usd" else 0) for name in FIELDS
     }
     return Sums(**values)
+
+
+def sums_of(values: Sequence[Any]) -> Sums:
+    """Sums of a row whose columns are FIELDS, in their order (all NULL when nothing matched)."""
+    named = dict(zip(FIELDS, values, strict=True))
+    cost = named.pop("cost_usd")
+    counts = {name: int(value or 0) for name, value in named.items()}
+    return Sums(cost_usd=cost or ZERO, **counts)
 
 
 def add_up(many: "list[Sums]") -> Sums:

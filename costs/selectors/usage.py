@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from core.ranges import TimeRange
-from costs.models import CostAggregate, Dimension, ProjectUsage
+from costs.models import CostDailyAggregate, Dimension, ProjectUsage
 from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from
 
 
@@ -38,9 +38,10 @@ def usage_mark(project_id: UUID) -> UsageMark:
 
 
 def project_spends(project_ids: Sequence[UUID], period: TimeRange) -> list[ProjectSpend]:
-    """Spend in the range and last activity of each project, in the given order. Two queries, however many projects."""
+    """Spend on the days of the range and last activity of each project, in the given order. Two queries, however many
+    projects."""
     rows = (
-        CostAggregate.objects.filter(
+        CostDailyAggregate.objects.filter(
             project_id__in=project_ids,
             dimension=Dimension.ALL,
             hour__gte=period.start,

@@ -11,13 +11,14 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Role
+from costs import views
 from projects.models import Project
 from tests.factories.accounts import MembershipFactory, UserFactory
 from tests.factories.costs import ProjectUsageFactory, add_hour
 from tests.factories.projects import ProjectFactory
 
 pytestmark = pytest.mark.django_db
-PANELS = ("figures", "spend", "mix", "models", "who", "attention")
+PANELS = (*views.OTHERS, *views.CHARTS)
 HTMX = {"HX-Request": "true"}
 NOW = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
 
@@ -261,14 +262,14 @@ def test_query_budgets(viewer: Client, project: Project, django_assert_max_num_q
         add_hour(
             project.pk, NOW - dt.timedelta(hours=number), model=f"m{number}", agent=f"a{number}"
         )
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         viewer.get("/projects/copilot/dashboard/?range=7d")
     project.usage.version = 2
     project.usage.save()
     for name in PANELS:
-        with django_assert_max_num_queries(5):
+        with django_assert_max_num_queries(8):
             response = viewer.get(
-                f"/projects/copilot/dashboard/panels/{name}/?range=7d", headers=HTMX
+                reverse(f"costs:{name}_panel", args=["copilot"]) + "?range=7d", headers=HTMX
             )
         assert response.status_code == 200
 

@@ -9,7 +9,10 @@ import factory
 from factory.django import DjangoModelFactory
 
 from core import partitions
-from costs.models import CostAggregate, CostRecord, PriceStatus, ProjectUsage
+from costs.filters import ROW_FIELDS
+from costs.histogram import merge
+from costs.models import CostAggregate, CostDailyAggregate, CostRecord, PriceStatus, ProjectUsage
+from costs.selectors.sums import FIELDS
 
 HOUR = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
 
@@ -62,5 +65,23 @@ class CostRecordFactory(DjangoModelFactory[CostRecord]):
 
 
 def add_hour(project_id: UUID, hour: dt.datetime = HOUR, **values: Any) -> CostAggregate:
-    """One aggregate row of a project."""
-    return CostAggregateFactory.create(project_id=project_id, hour=hour, **values)
+    """One hourly row of a project, and what its day grows by."""
+    made = CostAggregateFactory.create(project_id=project_id, hour=hour, **values)
+    is_whole = made.dimension == "all"
+    key = {
+        "project_id": project_id,
+        "hour": hour.replace(hour=0),
+        "dimension": made.dimension,
+        "value": made.value,
+        **{name: getattr(made, name) if is_whole else "" for name in ROW_FIELDS},
+    }
+    day = CostDailyAggregate.objects.filter(**key).first() or CostDailyAggregate(**key)
+    for name in (*FIELDS, "latency_calls", "latency_ms", "first_token_calls", "first_token_ms"):
+        more = getattr(made, name)
+        setattr(day, name, getattr(day, name) + (Decimal(more) if name == "cost_usd" else more))
+    for name in ("latency_counts", "first_token_counts"):
+        if (mine := getattr(made, name)) is not None:
+            before = getattr(day, name)
+            setattr(day, name, mine if before is None else merge(before.to_list(), mine))
+    day.save()
+    return made

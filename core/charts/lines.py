@@ -1,0 +1,104 @@
+"""Lines over time: percentiles and shares, which must not be stacked."""
+
+from collections.abc import Sequence
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from core import formats
+from core.charts.bars import (
+    as_table,
+    cell,
+    default_every,
+    figure,
+    grid,
+    line_path,
+    link_text,
+    nice_ticks,
+    tick,
+    x_axis,
+)
+from core.charts.base import AXIS, EMPTY, UNITS, Series, at, join, linked, percent_of
+
+
+def line_chart(
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    summary: str,
+    unit: str = "duration",
+    titles: Sequence[str] = (),
+    hrefs: Sequence[str] = (),
+    height: int = 200,
+    tick_every: int = 0,
+    steps: int = 4,
+    first_column: str = "Time",
+) -> SafeString:
+    """One line per series; a gap where a value is None. Tooltip, arrow keys and table as with bars."""
+    columns = len(labels)
+    values = [float(value) for one in series for value in one.values if value is not None]
+    if not columns or not values:
+        return EMPTY
+    ticks = nice_ticks(max(values), steps)
+    axis = format_html_join(
+        "", "<span>{}</span>", ((AXIS[unit](tick(value)),) for value in reversed(ticks))
+    )
+    plot = format_html(
+        '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
+        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}{}</svg>{}</div>',
+        axis,
+        height,
+        grid(ticks, height),
+        join([line_path(one, columns, ticks[-1], height) for one in series]),
+        _hits(columns, height, hrefs),
+        x_axis(labels, tick_every or default_every(columns)),
+    )
+    write, long = UNITS[unit], titles or labels
+    head = series[0]
+    data = {
+        "titles": list(long),
+        # The first line is what is said aloud; it also stands in the list.
+        "totals": [
+            f"{head.label} {write(value)}" if value is not None else formats.DASH
+            for value in head.values
+        ],
+        "series": [
+            [one.slot, one.label, [write(v) if v is not None else "" for v in one.values]]
+            for one in series
+        ],
+        "hrefs": [str(href) for href in hrefs],
+    }
+    body = [
+        format_html(
+            '<tr><th scope="row">{}</th>{}</tr>',
+            link_text(title, at(hrefs, place)),
+            join([cell(write(one.values[place]), "") for one in series]),
+        )
+        for place, title in enumerate(long)
+    ]
+    return figure(
+        plot, data, summary, as_table(first_column, [s.label for s in series], join(body))
+    )
+
+
+def _hits(columns: int, height: int, hrefs: Sequence[str]) -> SafeString:
+    """An invisible column per bin: what the pointer meets and the arrow keys light."""
+    slot = 100 / columns
+    return join(
+        [
+            format_html(
+                '<g class="col" data-i="{}">{}</g>',
+                place,
+                linked(
+                    at(hrefs, place),
+                    format_html(
+                        '<rect class="hit" x="{}" y="0" width="{}" height="{}"/>',
+                        percent_of(slot * place),
+                        percent_of(slot),
+                        height,
+                    ),
+                ),
+            )
+            for place in range(columns)
+        ]
+    )

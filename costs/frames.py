@@ -1,0 +1,120 @@
+"""The time axis the dashboard's charts share, and a chart's content before it is drawn."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from core.charts import Series
+from core.charts.base import Value
+from core.ranges import TimeRange, bin_label, instant
+from costs.panels import Question
+from costs.selectors.sums import Sums
+
+NO_CALLS = ("No calls in this range", "Choose a longer range or remove a filter.")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The time axis all charts of a page share."""
+
+    period: TimeRange
+    bins: list[dt.datetime]
+    labels: list[str]
+    titles: list[str]
+    spans: list[TimeRange]
+    edges: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A panel with a time axis. `series` is empty when there is nothing to draw; `empty` then says why."""
+
+    key: str
+    title: str
+    frame: Frame
+    series: list[Series]
+    summary: str = ""
+    unit: str = "money"
+    is_line: bool = False
+    compare: Series | None = None
+    hrefs: list[str] = field(default_factory=list)
+    note: str = ""
+    empty: tuple[str, str] = NO_CALLS
+
+    @property
+    def legend(self) -> list[Series]:
+        """The colours, what is compared with included."""
+        return [*self.series, *([self.compare] if self.compare else [])]
+
+    @property
+    def height(self) -> int:
+        """The main chart stands out."""
+        return 264 if self.key == "spend" else 200
+
+
+def frame_of(question: Question) -> Frame:
+    """The axis of the page's range and bins. No query."""
+    period, size = question.state.period, question.state.bin
+    bins = period.bins(size)
+    return Frame(
+        period,
+        bins,
+        [axis_label(at, size, first=index == 0) for index, at in enumerate(bins)],
+        [bin_label(at, size) for at in bins],
+        [period.bin_range(at, size) for at in bins],
+        " ".join(instant(at) for at in period.edges(size)),
+    )
+
+
+def axis_label(at: dt.datetime, size: str, *, first: bool) -> str:
+    """Short: the month only where it begins."""
+    if size == "hour":
+        return f"{at:%b} {at.day}" if at.hour == 0 else f"{at:%H}:00"
+    if size == "month":
+        return f"{at:%b %Y}" if first or at.month == 1 else f"{at:%b}"
+    return f"{at:%b} {at.day}" if first or at.day == 1 or size == "week" else str(at.day)
+
+
+def past_by_bin(
+    question: Question, cells: Iterable[tuple[dt.datetime, Decimal | int]]
+) -> list[Value]:
+    """The period before on this period's bins, by place: its first bin under our first. Empty without one."""
+    state = question.state
+    if state.previous is None:
+        return []
+    by_bin: dict[dt.datetime, Decimal | int] = {}
+    for at, value in cells:
+        by_bin[at] = by_bin.get(at, 0) + value
+    if not by_bin:
+        return []
+    bins = state.previous.bins(state.bin)
+    count = len(state.period.bins(state.bin))
+    return [by_bin.get(at, 0) for at in bins[:count]]
+
+
+def links(question: Question, frame: Frame, **extra: str) -> list[str]:
+    """The traces behind each bin."""
+    return [question.state.traces_url(span, **extra) for span in frame.spans]
+
+
+def trend_of(question: Question, frame: Frame) -> list[Sums]:
+    """The sums of every bin. One query."""
+    trend = question.total().trend
+    return [trend.get(at, Sums()) for at in frame.bins]
+
+
+def rows_of(chart: Chart) -> Sequence[Sequence[Any]]:
+    """The chart's numbers for a spreadsheet: a head, then one line per bin with every digit; unknown is empty."""
+    shown = [*chart.series, *([chart.compare] if chart.compare else [])]
+    head: list[Any] = ["start", "end", *(one.label for one in shown)]
+    lines = [
+        [
+            span.start.isoformat(),
+            span.end.isoformat(),
+            *(one.values[i] if i < len(one.values) else None for one in shown),
+        ]
+        for i, span in enumerate(chart.frame.spans)
+    ]
+    return [head, *lines]
