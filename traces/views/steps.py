@@ -96,6 +96,7 @@ def step_context(
     return {
         "span": span,
         "css": "k-err" if span.status == "error" else css,
+        "viewer": viewer,
         "icon": icon,
         "words": words,
         "tab": tab,
