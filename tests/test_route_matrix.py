@@ -280,8 +280,26 @@ ROUTES: Matrix = {
     "projects/<str:slug>/traces/": READ,
     **{
         f"projects/<str:slug>/traces/panels/{panel}": READ
-        for panel in ("facets/", "volume/", "total/", "new/", "traces.csv")
+        for panel in (
+            "facets/",
+            "facet/",
+            "volume/",
+            "total/",
+            "new/",
+            "tail/",
+            "suggestions/",
+            "peek/<str:trace_id>/",
+            "traces.csv",
+        )
     },
+    "projects/<str:slug>/traces/compare/": READ,
+    "projects/<str:slug>/traces/panels/bulk/": {"POST": Page(M)},
+    "projects/<str:slug>/traces/panels/bulk/undo/": {"GET": Page(M), "POST": Page(M)},
+    "projects/<str:slug>/traces/panels/columns/": {"POST": Page()},
+    "projects/<str:slug>/traces/panels/views/": {"POST": Page()},
+    "projects/<str:slug>/traces/panels/views/restoration/": {"POST": Page()},
+    "projects/<str:slug>/traces/panels/views/<uuid:view_id>/": {"POST": Page()},
+    "projects/<str:slug>/traces/panels/views/<uuid:view_id>/deletion/": {"POST": Page(M)},
     "projects/<str:slug>/traces/<str:trace_id>/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/rows/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/changes/": READ,
@@ -305,7 +323,20 @@ PARAMETERS = {
     "invitation_id": lambda world, route: world.names["invitation_id"],
     "job_id": lambda world, route: world.names["job_id"],
     "job": lambda world, route: world.names["job_id"],
+    "view_id": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",
+    "comment_id": lambda world, route: world.names["comment_id"],
+    "comment": lambda world, route: world.names["comment_id"],
+    "score_id": lambda world, route: world.names["score_id"],
+    "score": lambda world, route: world.names["score_id"],
+    "definition_id": lambda world, route: world.names["definition_id"],
+    "definition": lambda world, route: world.names["definition_id"],
+    "link_id": lambda world, route: world.names["link_id"],
+    "share": lambda world, route: world.names["link_id"],
+    "collection_id": lambda world, route: world.names["collection_id"],
+    "collection": lambda world, route: world.names["collection_id"],
+    "item_id": lambda world, route: world.names["item_id"],
+    "item": lambda world, route: world.names["item_id"],
 }
 
 
@@ -330,18 +361,6 @@ def _all_routes() -> dict[str, URLPattern]:
 def test_every_route_is_declared_and_every_declaration_has_a_route() -> None:
     assert set(_all_routes()) == set(ROUTES)
 
-    "comment_id": lambda world, route: world.names["comment_id"],
-    "comment": lambda world, route: world.names["comment_id"],
-    "score_id": lambda world, route: world.names["score_id"],
-    "score": lambda world, route: world.names["score_id"],
-    "definition_id": lambda world, route: world.names["definition_id"],
-    "definition": lambda world, route: world.names["definition_id"],
-    "link_id": lambda world, route: world.names["link_id"],
-    "share": lambda world, route: world.names["link_id"],
-    "collection_id": lambda world, route: world.names["collection_id"],
-    "collection": lambda world, route: world.names["collection_id"],
-    "item_id": lambda world, route: world.names["item_id"],
-    "item": lambda world, route: world.names["item_id"],
 
 def _path(route: str, entry: URLPattern, world: World) -> str:
     text = route

@@ -8,10 +8,11 @@ class TracesConfig(AppConfig):
         from core import outbox, partitions
         from costs.signals import records_repriced, records_repricing
         from projects import purge
+        from traces import bulk as _bulk  # noqa: F401 - registers its job
         from traces import followups, repricing
         from traces import purge as rows
-        from traces.search import purge as derived
         from traces.feedback import comments
+        from traces.search import purge as derived
         from traces.search import schedule
         from traces.signals import spans_recorded
 
@@ -22,6 +23,6 @@ class TracesConfig(AppConfig):
         outbox.handler("traces.first_trace")(followups.record_first_trace)
         outbox.handler(schedule.TOPIC)(schedule.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")
-        records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")
         outbox.handler(comments.TOPIC)(comments.handle_mention_mail)
+        records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")
         records_repriced.connect(repricing.follow_costs, dispatch_uid="traces.repricing.follow")

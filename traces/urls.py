@@ -5,7 +5,7 @@ from django.urls import path
 from traces.feedback_urls import urlpatterns as feedback_patterns
 from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
-from traces.views import detail, export, listing, palette, starting
+from traces.views import detail, palette, starting
 
 app_name = "traces"
 
@@ -24,13 +24,7 @@ urlpatterns = [
         name="test_trace_create",
     ),
     path("projects/<str:slug>/palette/", palette.palette, name="palette"),
-    path(_LIST, listing.trace_list, name="trace_list"),
-    # A trace may be named "panels": none of the names below is a trace's own sub-page.
-    *feedback_patterns,
-    path(f"{_LIST}panels/facets/", listing.facets_panel, name="facets_panel"),
-    path(f"{_LIST}panels/volume/", listing.volume_panel, name="volume_panel"),
-    path(f"{_LIST}panels/total/", listing.total_panel, name="total_panel"),
-    path(f"{_LIST}panels/new/", listing.new_panel, name="new_panel"),
-    path(f"{_LIST}panels/traces.csv", export.trace_csv, name="trace_csv"),
+    *list_urls(_LIST),
     *trace_urls(_TRACE),
+    *feedback_patterns,
 ]

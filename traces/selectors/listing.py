@@ -27,7 +27,7 @@ from django.db.models.functions import Cast
 from core.crypto import DecryptionError, data_cipher
 from core.errors import DomainError
 from projects.models import Project
-from traces.filters import SORTS, TraceFilters, text_annotations
+from traces.filters import SORTS, TraceFilters
 from traces.models import SpanStatus, Trace
 from traces.payloads import open_text, payload_context
 
@@ -88,10 +88,7 @@ class Volume:
 
 def matching(project: Project, filters: TraceFilters, *, without: str = "") -> QuerySet[Trace]:
     """Traces of the project that match, in no order."""
-    found = Trace.objects.filter(project=project)
-    if filters.q:
-        found = found.annotate(**text_annotations())
-    return found.filter(filters.where(without=without))
+    return Trace.objects.filter(project=project).filter(filters.where(without=without))
 
 
 def trace_page(
@@ -294,6 +291,27 @@ def new_trace_count(
     project: Project, filters: TraceFilters, *, snapshot: str, since: dt.datetime
 ) -> int:
     """Matching traces that `snapshot` could not see, 100 at most. One query over the newest arrivals only."""
+    arrived = _arrived(project, filters, snapshot=snapshot, since=since)
+    return arrived.values("trace_id")[: NEW_CAP + 1].count()
+
+
+def new_traces(
+    project: Project, filters: TraceFilters, *, snapshot: str, since: dt.datetime, limit: int
+) -> tuple[list[Trace], int]:
+    """The newest `limit` matching traces that `snapshot` could not see, and how many more there are (100 at most).
+
+    One query, a second one when there are more.
+    """
+    arrived = _arrived(project, filters, snapshot=snapshot, since=since)
+    rows = list(arrived.defer("metadata").order_by("-created_at", "-trace_id")[: limit + 1])
+    if len(rows) <= limit:
+        return rows, 0
+    return rows[:limit], arrived.values("trace_id")[: limit + NEW_CAP].count() - limit
+
+
+def _arrived(
+    project: Project, filters: TraceFilters, *, snapshot: str, since: dt.datetime
+) -> QuerySet[Trace]:
     is_visible = Func(
         Func(
             Cast(F("created_xid"), TextField()),
@@ -304,13 +322,12 @@ def new_trace_count(
         function="pg_visible_in_snapshot",
         output_field=BooleanField(),
     )
-    arrived = (
+    return (
         matching(project, filters)
         .filter(created_at__gte=since - NEW_SLACK)
         .annotate(is_visible=is_visible)
         .filter(is_visible=False)
     )
-    return arrived.values("trace_id")[: NEW_CAP + 1].count()
 
 
 def trace_outside_range(project: Project, filters: TraceFilters) -> Trace | None:

@@ -1,50 +1,34 @@
-"""The trace list and the panels around it."""
+"""The trace list: one page of the filtered list with its views, columns, peek and facets."""
 
 import datetime as dt
-import re
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from core import formats
-from core.errors import DomainError
-from core.htmx import render_page_or_part
+from accounts.models import ROLE_RANK, Role
+from core.htmx import render_page_or_part, wants_part
 from core.ranges import PRESETS
-from costs.filters import NONE
-from projects.access import project_for
+from projects.access import parse_uuid, project_for
 from projects.models import Project
-from traces import lines
-from traces.filters import TraceFilters, parse_filters, unknown_params
-from traces.models import Trace
-from traces.selectors import facets as facet_selectors
+from projects.preferences import preference
+from traces import lines, list_facets, saved_views
+from traces.filters import SORTS, TraceFilters, parse_filters, unknown_params
+from traces.filters.state import STATE_PARAMS
+from traces.list_columns import COLUMNS, DENSITIES, Layout, read_layout
+from traces.models import SavedView, Trace
 from traces.selectors import listing
 from traces.views.export import CSV_CAP
-from traces.waterfall import dom_id
+from traces.views.list_panels import counts_context
+from traces.views.peek import peek_context
 
-FACET_LABELS = {
-    "status": "Status",
-    "name": "Trace name",
-    "model": "Model",
-    "provider": "Provider",
-    "environment": "Environment",
-    "agent": "Agent",
-    "user": "User",
-    "session": "Session",
-    "tag": "Tag",
-    "min_cost": "Cost",
-    "unpriced": "Price",
-}
-OPEN_FACETS = frozenset({"status", "name", "model", "environment", "min_cost", "unpriced"})
-VALUE_LABELS = {"ok": "OK", "error": "Error", "running": "Running"}
-_SNAPSHOT = re.compile(r"\d{1,20}:\d{1,20}:(?:\d{1,20}(?:,\d{1,20})*)?")
-MAX_SNAPSHOT = 4_000
+PREFERENCE = "traces.list"
 
 
 @login_required
@@ -54,9 +38,13 @@ def trace_list(request: HttpRequest, slug: str) -> HttpResponse:
     """`P/traces/`: one page of the filtered list; htmx gets the results only."""
     project = project_for(request, slug)
     now = timezone.now()
+    views = saved_views.visible_views(project, request.user)  # type: ignore[arg-type]
+    view, notes = _chosen_view(request, views)
+    if view is not None and not any(request.GET.get(name) for name in STATE_PARAMS):
+        return _opened(request, project, view, now)
     filters = parse_filters(request.GET, now=now)
-    notes = list(filters.notes)
-    if unknown := unknown_params(request.GET):
+    notes += filters.notes
+    if unknown := unknown_params(request.GET, also=frozenset({"counts"})):
         notes.append(f"Unknown in the address and ignored: {', '.join(unknown)}.")
     try:
         page = listing.trace_page(
@@ -68,14 +56,50 @@ def trace_list(request: HttpRequest, slug: str) -> HttpResponse:
     except listing.InvalidCursorError as error:
         notes.append(error.detail)
         page = listing.trace_page(project, filters)
-    context = _list_context(request, project, filters, page, now) | {"notes": notes}
+    layout, gone = _layout(request, project, view)
+    if gone:
+        notes.append(f"Columns that no longer exist are left out: {', '.join(gone)}.")
+    context = _list_context(request, project, filters, page, layout, view, now)
+    context |= _view_context(request, project, filters, views, view, layout) | {"notes": notes}
     response = render_page_or_part(
-        request, page="traces/list.html", part="traces/_list_results.html", context=context
+        request, page="traces/list.html", part="traces/_list_swap.html", context=context
     )
-    if request.htmx:  # type: ignore[attr-defined]
+    if wants_part(request):
         response["HX-Push-Url"] = context["here"]
         response["HX-Trigger-After-Settle"] = "traces-filtered"
     return response
+
+
+def _chosen_view(
+    request: HttpRequest, views: list[SavedView]
+) -> tuple[SavedView | None, list[str]]:
+    """The view the address names, else the project's default when it names no filter."""
+    named = request.GET.get("view", "")
+    if not named:
+        is_bare = not any(request.GET.get(name) for name in STATE_PARAMS)
+        return (saved_views.default_view(views) if is_bare else None), []
+    uid = parse_uuid(named)
+    found = next((view for view in views if view.pk == uid), None)
+    return found, [] if found else ["That view was deleted, or it is not shared with you."]
+
+
+def _opened(
+    request: HttpRequest, project: Project, view: SavedView, now: dt.datetime
+) -> HttpResponse:
+    """To the address that spells the view out, so that every link on the page starts from it."""
+    filters = parse_filters(QueryDict(view.query), now=now)
+    more = {name: request.GET.get(name) for name in ("peek", "tail", "counts")}
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
+    return HttpResponseRedirect(f"{base}?{filters.query(view=view.pk, **more)}")
+
+
+def _layout(
+    request: HttpRequest, project: Project, view: SavedView | None
+) -> tuple[Layout, list[str]]:
+    """The view's columns, else the person's."""
+    if view is not None and view.layout:
+        return read_layout(view.layout)
+    return read_layout(preference(user=request.user, project=project, key=PREFERENCE))  # type: ignore[arg-type]
 
 
 def _list_context(
@@ -83,46 +107,126 @@ def _list_context(
     project: Project,
     filters: TraceFilters,
     page: listing.TracePage,
+    layout: Layout,
+    view: SavedView | None,
     now: dt.datetime,
 ) -> dict[str, Any]:
     base = reverse("traces:trace_list", kwargs={"slug": project.ref})
-    query = filters.query()
+    kept: dict[str, object] = {"view": view.pk if view else None}
     cursor = {name: request.GET[name] for name in ("after", "before") if request.GET.get(name)}
-    outside = None
-    if not page.rows and filters.q:
-        outside = listing.trace_outside_range(project, filters)
+    peek = request.GET.get("peek", "")[:128]
+    is_tail = request.GET.get("tail") == "1" and filters.range.is_preset
+    role: Role = getattr(project, "role", Role.VIEWER)
+    counts = counts_context(project, filters, base, kept) if request.GET.get("counts") else None
     return {
         "project": project,
         "filters": filters,
-        "range": {
-            "label": filters.range.label,
-            "key": filters.range.key,
-            "start": filters.range.start,
-            "end": filters.range.end,
-            "presets": [{"key": key, "label": label} for key, label in PRESETS.items()],
-        },
-        "kept": _kept(filters),
-        "rows": _trace_lines(project, page.rows, filters),
+        "range": _range_context(filters),
+        "kept": parse_qsl(filters.query(range=None, **kept), keep_blank_values=True),
+        "rows": trace_lines(project, page.rows, filters, base, view.pk if view else None),
         "page": page,
-        "chips": _chips(filters),
-        "query": query,
-        "here": f"{base}?{filters.query(**cursor)}",
+        "columns": layout.columns,
+        "layout": layout,
+        "heads": _heads(filters, layout, base, kept),
+        "chips": list_facets.chips(filters, base, **kept),
+        "problems": list_facets.problem_parts(filters),
+        "query": filters.query(),
+        "view_id": view.pk if view else "",
+        "here": f"{base}?{filters.query(**kept, **cursor, peek=peek, tail='1' if is_tail else None)}",
         "list_url": base,
-        "newer_href": f"{base}?{filters.query(before=page.before)}" if page.before else "",
-        "older_href": f"{base}?{filters.query(after=page.after)}" if page.after else "",
+        "newer_href": f"{base}?{filters.query(**kept, before=page.before)}" if page.before else "",
+        "older_href": f"{base}?{filters.query(**kept, after=page.after)}" if page.after else "",
         "wider": _wider(filters, base),
-        "outside": outside,
+        "outside": listing.trace_outside_range(project, filters) if not page.rows else None,
         "loaded_at": now.isoformat(),
         "is_first_page": not cursor,
         "is_open_ended": filters.range.is_preset,
-        "facets": _facet_groups([], filters),
+        "is_tail": is_tail,
+        "tail_href": f"{base}?{filters.query(**kept, sort=None, tail=None if is_tail else '1')}",
+        "counts_href": f"{base}?{filters.query(**kept, counts='1')}",
+        "is_typed": request.headers.get("HX-Trigger") == "trace-filter",
+        "facets": list_facets.facet_groups(
+            list_facets.placeholder_facets(filters), filters, base, **kept
+        ),
+        "peek": peek_context(project, peek, filters, base, kept) if peek else None,
+        "can_edit": ROLE_RANK[role] >= ROLE_RANK[Role.MEMBER],
         "csv_cap": CSV_CAP,
+        **(counts or {}),
     }
 
 
-def _kept(filters: TraceFilters) -> list[tuple[str, str]]:
-    """The filters as hidden fields, without the range."""
-    return parse_qsl(filters.query(range=None), keep_blank_values=True)
+def page_layout(request: HttpRequest, project: Project) -> Layout:
+    """The columns of the view the address names, else the person's own."""
+    uid = parse_uuid(request.GET.get("view", ""))
+    views = saved_views.visible_views(project, request.user) if uid else []  # type: ignore[arg-type]
+    view = next((one for one in views if one.pk == uid), None)
+    return _layout(request, project, view)[0]
+
+
+def _range_context(filters: TraceFilters) -> dict[str, Any]:
+    return {
+        "label": filters.range.label,
+        "key": filters.range.key,
+        "start": filters.range.start,
+        "end": filters.range.end,
+        "presets": [{"key": key, "label": label} for key, label in PRESETS.items()],
+    }
+
+
+def _heads(
+    filters: TraceFilters, layout: Layout, base: str, kept: dict[str, object]
+) -> list[dict[str, str]]:
+    """The table's head cells; sortable ones link to their order and back."""
+    found = []
+    for name in layout.columns:
+        column = COLUMNS[name]
+        href, state = "", ""
+        if column.sort in SORTS:
+            is_this = filters.sort_key == column.sort
+            state = ("descending" if filters.is_descending else "ascending") if is_this else ""
+            following = column.sort if state == "descending" else f"-{column.sort}"
+            # The default order is written out: without it the address would name the view's own order.
+            href = f"{base}?{filters.query(**kept, sort=following)}"
+        found.append({"label": column.label, "css": column.css, "href": href, "state": state})
+    return found
+
+
+def _view_context(
+    request: HttpRequest,
+    project: Project,
+    filters: TraceFilters,
+    views: list[SavedView],
+    view: SavedView | None,
+    layout: Layout,
+) -> dict[str, Any]:
+    """The menu of views and the columns form."""
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
+    actor = saved_views.Actor(request.user, project.role)  # type: ignore[arg-type, attr-defined]
+    is_changed = False
+    if view is not None:
+        is_changed = (
+            parse_filters(QueryDict(view.query), now=filters.now).query() != filters.query()
+        )
+    items = [
+        {"view": one, "href": f"{base}?view={one.pk}", "is_mine": one.author_id == actor.user.pk}
+        for one in views
+    ]
+    shown = [{"key": key, "label": COLUMNS[key].label, "on": True} for key in layout.columns]
+    hidden = [
+        {"key": key, "label": column.label, "on": False}
+        for key, column in COLUMNS.items()
+        if key not in layout.columns
+    ]
+    return {
+        "view": view,
+        "is_changed": is_changed,
+        "my_views": [item for item in items if item["is_mine"]],
+        "shared_views": [item for item in items if not item["is_mine"]],
+        "may_change_view": view is not None and saved_views.may_change(view, actor),
+        "column_choices": shown + hidden,
+        "densities": DENSITIES,
+        "view_query": filters.query(),
+    }
 
 
 def _wider(filters: TraceFilters, base: str) -> dict[str, str] | None:
@@ -134,214 +238,29 @@ def _wider(filters: TraceFilters, base: str) -> dict[str, str] | None:
     return {"label": PRESETS[key].lower(), "href": f"{base}?{filters.query(range=key)}"}
 
 
-def _trace_lines(
-    project: Project, rows: list[Trace], filters: TraceFilters
+def trace_lines(
+    project: Project,
+    rows: list[Trace],
+    filters: TraceFilters,
+    base: str,
+    view_id: UUID | None = None,
 ) -> list[dict[str, Any]]:
+    """Rows ready to place."""
     previews = listing.previews(project, rows)
+    came_from = filters.query(view=view_id)
     found = []
     for trace in rows:
         url = reverse(
-            "traces:trace_detail",
-            kwargs={"slug": project.ref, "trace_id": trace.trace_id},
+            "traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace.trace_id}
         )
         found.append(
             {
                 "trace": trace,
                 "href": lines.with_query(url, list=filters.query() if filters.is_narrowed else ""),
+                "peek": f"{base}panels/peek/{trace.trace_id}/?{came_from}",
                 "preview": previews[trace.trace_id],
                 "tokens": trace.input_tokens + trace.output_tokens,
                 "strip": lines.strip_steps(trace),
             }
         )
     return found
-
-
-def _chips(filters: TraceFilters) -> list[dict[str, str]]:
-    """Active filters with the query string that removes each."""
-    chips = [
-        {
-            "label": FACET_LABELS[facet],
-            "value": VALUE_LABELS.get(value, value) if facet == "status" else value or "none",
-            "href": "?" + filters.query(**{facet: [one or NONE for one in chosen if one != value]}),
-        }
-        for facet, chosen in filters.values.items()
-        for value in chosen
-    ]
-    if filters.min_cost is not None:
-        words = f"over {formats.money(filters.min_cost)}"
-        chips.append({"label": "Cost", "value": words, "href": "?" + filters.query(min_cost=None)})
-    if filters.unpriced:
-        chips.append(
-            {
-                "label": "Price",
-                "value": "has unpriced calls",
-                "href": "?" + filters.query(unpriced=None),
-            }
-        )
-    if filters.q:
-        chips.append({"label": "Search", "value": filters.q, "href": "?" + filters.query(q=None)})
-    return chips
-
-
-def _facet_groups(
-    facets: list[facet_selectors.Facet], filters: TraceFilters
-) -> list[dict[str, Any]]:
-    """The facet form's groups; before the counts are known, what is chosen and what has fixed values."""
-    if not facets:
-        facets = [
-            facet_selectors.Facet(
-                key, [facet_selectors.FacetValue(v, -1, True) for v in filters.values.get(key, ())]
-            )
-            for key in FACET_LABELS
-            if key not in ("status", "min_cost", "unpriced")
-        ]
-        chosen = filters.values.get("status", ())
-        status = [facet_selectors.FacetValue(v, -1, v in chosen) for v in VALUE_LABELS]
-        steps = [
-            facet_selectors.FacetValue(f"{s.normalize():f}", -1, s == filters.min_cost)
-            for s in facet_selectors.COST_STEPS
-        ]
-        facets = [
-            facet_selectors.Facet("status", status),
-            *facets,
-            facet_selectors.Facet("min_cost", steps),
-            facet_selectors.Facet(
-                "unpriced", [facet_selectors.FacetValue("1", -1, filters.unpriced)]
-            ),
-        ]
-    groups = []
-    for facet in facets:
-        options = [
-            {
-                "id": f"f-{facet.key}-{dom_id(one.value)[5:13]}",
-                "value": one.value or NONE,
-                "label": _option_label(facet.key, one.value),
-                "count": one.count if one.count >= 0 else None,
-                "selected": one.is_on,
-            }
-            for one in facet.values
-        ]
-        is_open = facet.key in OPEN_FACETS or any(option["selected"] for option in options)
-        groups.append(
-            {
-                "key": facet.key,
-                "label": FACET_LABELS[facet.key],
-                "options": options,
-                "open": is_open,
-            }
-        )
-    return groups
-
-
-def _option_label(facet: str, value: str) -> str:
-    if facet == "min_cost":
-        return f"> {formats.money(formats.decimal(value))}"
-    if facet == "unpriced":
-        return "Has unpriced calls"
-    return VALUE_LABELS.get(value, value) if facet == "status" else value or "none"
-
-
-def _panel(request: HttpRequest, slug: str) -> tuple[Project, TraceFilters]:
-    return project_for(request, slug), parse_filters(request.GET, now=timezone.now())
-
-
-@login_required
-@never_cache
-@require_GET
-def facets_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """The facets with counts under the other filters."""
-    project, filters = _panel(request, slug)
-    facets, is_sample = facet_selectors.facet_counts(project, filters)
-    context = {
-        "facets": _facet_groups(facets, filters),
-        "filters": filters,
-        "is_sample": is_sample,
-        "sample": facet_selectors.FACET_SAMPLE,
-    }
-    return render(request, "traces/_facets.html", context)
-
-
-@login_required
-@never_cache
-@require_GET
-def volume_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """Traces per interval; each bar links to its interval."""
-    project, filters = _panel(request, slug)
-    volume = listing.trace_volume(project, filters)
-    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
-    is_short = filters.range.duration <= dt.timedelta(days=2)
-    hrefs = []
-    for start in volume.starts:
-        span = f"{start:%Y-%m-%dT%H:%M:%S}Z..{start + volume.step:%Y-%m-%dT%H:%M:%S}Z"
-        hrefs.append(f"{base}?{filters.query(range=span)}")
-    failed = sum(volume.errors)
-    context = {
-        "volume": volume,
-        "labels": [f"{s:%H:%M}" if is_short else f"{s:%b} {s.day}" for s in volume.starts],
-        "titles": [f"{s:%b} {s.day}, {s:%H:%M} UTC" for s in volume.starts],
-        "hrefs": hrefs,
-        "step": _interval(volume.step),
-        "error_share": formats.percent(failed / volume.total) if volume.total else "",
-        "summary": f"{formats.count(volume.total)} traces, {formats.count(failed)} with errors, {filters.range.label}",
-        "sample": listing.VOLUME_SAMPLE,
-    }
-    return render(request, "traces/_volume.html", context)
-
-
-def _interval(step: dt.timedelta) -> str:
-    """`10 s`, `30 minutes`, `hour`, `3 hours`, `day`."""
-    seconds = int(step.total_seconds())
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return name if count == 1 else f"{count} {name}s"
-    return f"{seconds} s"
-
-
-@login_required
-@never_cache
-@require_GET
-def total_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """How many traces match and what they cost; loads after the rows."""
-    project, filters = _panel(request, slug)
-    context = {"totals": listing.trace_totals(project, filters), "cap": listing.COUNT_CAP}
-    return render(request, "traces/_total.html", context)
-
-
-@login_required
-@never_cache
-@require_GET
-def new_panel(request: HttpRequest, slug: str) -> HttpResponse:
-    """How many matching traces have arrived since the page's snapshot."""
-    project, filters = _panel(request, slug)
-    snapshot = request.GET.get("snapshot", "")
-    if len(snapshot) > MAX_SNAPSHOT or not _SNAPSHOT.fullmatch(snapshot):
-        raise DomainError(
-            "snapshot is not one this server gave out; reload the page.", fields=["snapshot"]
-        )
-    low, high, inside = snapshot.split(":")
-    if not 0 < int(low) <= int(high) < 2**63 or any(
-        not int(low) <= int(x) < int(high) for x in inside.split(",") if x
-    ):
-        raise DomainError(
-            "snapshot is not one this server gave out; reload the page.", fields=["snapshot"]
-        )
-    since = _instant(request.GET.get("since", ""), default=timezone.now() - dt.timedelta(days=1))
-    count = listing.new_trace_count(project, filters, snapshot=snapshot, since=since)
-    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
-    context = {
-        "count": count,
-        "cap": listing.NEW_CAP,
-        "href": f"{base}?{filters.query()}",
-        "poll": f"{request.path}?{request.META.get('QUERY_STRING', '')}",
-    }
-    return render(request, "traces/_new.html", context)
-
-
-def _instant(text: str, *, default: dt.datetime) -> dt.datetime:
-    try:
-        at = dt.datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return default
-    # Never further back than a day: a page that old is reloaded, not counted for.
-    return max(at, default) if at.tzinfo else default
