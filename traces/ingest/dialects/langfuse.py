@@ -86,7 +86,7 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     began = moment_of(
         json_value(attributes.get("langfuse.observation.completion_start_time"), cleaner)
     )
-    if began is not None and began >= span.started_at:
+    if began is not None and span.started_at <= began <= (span.ended_at or began):
         span.first_token_ms = (began - span.started_at).total_seconds() * 1000
     name = short_text(attributes.get("langfuse.observation.prompt.name"))
     version = short_text(attributes.get("langfuse.observation.prompt.version"))
