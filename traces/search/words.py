@@ -90,6 +90,34 @@ class Query:
         """Everything that may be marked in a result."""
         return [term for wanted, _ in self.alternatives for term in wanted]
 
+    @property
+    def has_phrase(self) -> bool:
+        """Some words must follow each other: where they stand is only in the documents, not in the index."""
+        return any(
+            len(term.words) > 1 for group in self.alternatives for side in group for term in side
+        )
+
+    @property
+    def has_unwanted(self) -> bool:
+        return any(unwanted for _, unwanted in self.alternatives)
+
+    def loose(self) -> "Query":
+        """The same without the order of words and without what must not be there: finds at least as much, by the
+        index alone."""
+        return Query(
+            tuple(
+                (
+                    tuple(
+                        Term((word,), term.is_prefix and word is term.words[-1])
+                        for term in wanted
+                        for word in term.words
+                    ),
+                    (),
+                )
+                for wanted, _ in self.alternatives
+            )
+        )
+
     def tsquery(self, *, label: str = "") -> str:
         """The text of a tsquery; empty when nothing was asked."""
         groups = [
@@ -98,6 +126,8 @@ class Query:
             )
             for wanted, unwanted in self.alternatives
         ]
+        if not all(groups):  # an alternative without a condition: everything
+            return f"'{label}'" if label else ""
         if not groups:
             return ""
         asked = groups[0] if len(groups) == 1 else f"({') | ('.join(groups)})"
@@ -118,9 +148,8 @@ def parse(text: str) -> Query:
             if pairs[-1] != ([], []):
                 pairs.append(([], []))
             continue
-        term, is_unwanted = _term(minus, quoted, bare)
-        if term is not None:
-            pairs[-1][is_unwanted].append(term)
+        found, is_unwanted = _read(minus, quoted, bare)
+        pairs[-1][is_unwanted].extend(found)
     kept = tuple((tuple(a), tuple(b)) for a, b in pairs if a or b)
     return Query(kept)
 
@@ -131,18 +160,21 @@ def _terms(text: str) -> Iterator[tuple[str, str | None, str]]:
         yield minus or "", quoted, bare or ""
 
 
-def _term(minus: str, quoted: str | None, bare: str) -> tuple[Term | None, bool]:
+def _read(minus: str, quoted: str | None, bare: str) -> tuple[list[Term], bool]:
     if quoted is not None:
         words = words_of(quoted)
-        return (Term(tuple(words)) if words else None), bool(minus)
+        return ([Term(tuple(words))] if words else []), bool(minus)
     is_unwanted = bare.startswith("-")
     words = words_of(bare)
     if not words:
-        return None, is_unwanted
+        return [], is_unwanted
     last = words[-1]
-    may_go_on = MIN_PREFIX <= len(last) < MAX_WORD
-    is_prefix = bare.endswith("*") or may_go_on
-    return Term(tuple(words), is_prefix and not _UNSPACED_WORD.match(last)), is_unwanted
+    is_prefix = bare.endswith("*") or MIN_PREFIX <= len(last) < MAX_WORD
+    is_prefix &= not _UNSPACED_WORD.match(last)
+    if is_unwanted or any(map(_UNSPACED_WORD.match, words)):
+        return [Term(tuple(words), is_prefix)], is_unwanted
+    # gpt-4o-mini: all its words, which the index knows; in quotes also their order.
+    return [*(Term((word,)) for word in words[:-1]), Term((last,), is_prefix)], False
 
 
 @dataclass(frozen=True)
