@@ -83,7 +83,8 @@ def share_rows(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @_public
 def share_changes(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """What happened since a sequence number."""
+    """What happened since a sequence number; a trace deleted meanwhile is a link that leads nowhere."""
+    shown.trace_or_404(viewer)
     return shown.show_changes(request, viewer)
 
 
@@ -95,5 +96,6 @@ def share_find(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @_public
 def share_step(request: HttpRequest, viewer: Viewer, span_id: str) -> HttpResponse:
-    """The pane of one step."""
+    """The pane of one step; without htmx the page with that step open."""
+    shown.trace_or_404(viewer)
     return steps.show_step(request, viewer, span_id)
