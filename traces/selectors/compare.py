@@ -111,7 +111,30 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value[:MAX_TEXT]
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(one, dict) and "role" in one for one in value)
+    ):
+        # Who said it only matters when there is more than one message.
+        said = [(str(one["role"]), _words(one)) for one in value]
+        return (
+            said[0][1] if len(said) == 1 else "\n".join(f"{who}: {what}" for who, what in said)
+        )[:MAX_TEXT]
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()[:MAX_TEXT]
+
+
+def _words(message: dict[str, Any]) -> str:
+    """The text of a message, its other parts as JSON."""
+    content = message.get("content", message.get("parts", ""))
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    texts = [one.get("text", one.get("content")) if isinstance(one, dict) else one for one in parts]
+    return "\n".join(
+        text if isinstance(text, str) else msgspec.json.encode(part).decode()
+        for text, part in zip(texts, parts, strict=True)
+    )
 
 
 def step_pairs(a: Sequence[Row], b: Sequence[Row]) -> list[StepPair]:

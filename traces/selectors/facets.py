@@ -228,7 +228,7 @@ def _values_of(filters: TraceFilters, key: str, counts: dict[str, int]) -> Facet
         if isinstance(value, Exact)
     }
     named = [value for value in counts if value or value in on]
-    shown = named[:FACET_TOP]
+    shown = ["ok", "error", "running"] if key == "status" else named[:FACET_TOP]
     shown += [value for value in sorted(on | excluded) if value not in shown]
     return Facet(
         key,

@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.models import Role
+from accounts.models import ROLE_RANK, Role
 from accounts.selectors import person
 from core.errors import DomainError
 from core.models import Job
 from projects.access import parse_uuid, project_for
 from projects.models import Project
-from traces import bulk
+from traces import bulk, lines
 from traces.filters import TraceFilters, parse_filters
 from traces.selectors.listing import matching
 
@@ -30,11 +30,19 @@ UNDO_SECONDS = 600
 @never_cache
 @require_POST
 def bulk_change(request: HttpRequest, slug: str) -> HttpResponse:
-    """`action` on `ids`, or with `scope=all` on everything `query` matches (member+). Deleting asks first."""
-    project = project_for(request, slug, Role.MEMBER)
+    """`action` on `ids`, or with `scope=all` on everything `query` matches. Deleting asks first.
+
+    Viewers may compare and export; what changes something needs the role member.
+    """
+    project = project_for(request, slug)
     now = timezone.now()
     query = request.POST.get("query", "")[:6_000]
-    back = f"{reverse('traces:trace_list', kwargs={'slug': project.ref})}?{QueryDict(query).urlencode()}"
+    base = reverse("traces:trace_list", kwargs={"slug": project.ref})
+    back = f"{base}?{QueryDict(query).urlencode()}"
+    if (where := _reading(request, project, query)) is not None:
+        return redirect(where)
+    if ROLE_RANK[project.role] < ROLE_RANK[Role.MEMBER]:  # type: ignore[attr-defined]
+        raise DomainError("This needs the role member.", code="forbidden", status=403)
     try:
         action = bulk.check_action(request.POST.get("action", ""))
         tag = bulk.clean_tag(request.POST.get("tag", "")) if action != "delete" else ""
@@ -55,6 +63,22 @@ def bulk_change(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("projects:job_detail", job_id=outcome.job.pk)
     _say(request, project, action, tag, outcome)
     return redirect(back)
+
+
+def _reading(request: HttpRequest, project: Project, query: str) -> str | None:
+    """Where comparing and exporting go; None for what changes something."""
+    ids = [one for one in request.POST.getlist("ids") if one][: bulk.DIRECT]
+    action = request.POST.get("action")
+    if action == "compare":
+        url = reverse("traces:trace_compare", kwargs={"slug": project.ref})
+        return lines.with_query(url, **dict(zip(("a", "b"), ids, strict=False)))
+    if action == "csv":
+        url = reverse("traces:trace_csv", kwargs={"slug": project.ref})
+        params = QueryDict(query, mutable=True)
+        if request.POST.get("scope") != "all":
+            params.setlist("ids", ids)
+        return f"{url}?{params.urlencode()}"
+    return None
 
 
 def _confirm(

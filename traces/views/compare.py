@@ -24,11 +24,9 @@ FEW_CALLS = 20
 @never_cache
 @require_GET
 def trace_compare(request: HttpRequest, slug: str) -> HttpResponse:
-    """`P/traces/compare/?a=&b=` (or the two `ids` of the list's form); without either it asks for them."""
+    """`P/traces/compare/?a=&b=` : facts, steps and texts; without both it asks for them."""
     project = project_for(request, slug)
     given = [request.GET.get(name, "")[:128] for name in ("a", "b")]
-    if not any(given):
-        given = ([*request.GET.getlist("ids"), "", ""])[:2]
     if not any(given) and not request.GET and _is_named_compare(project):
         return detail.trace_detail(request, slug, "compare")
     now = timezone.now()
@@ -38,7 +36,6 @@ def trace_compare(request: HttpRequest, slug: str) -> HttpResponse:
         "a": given[0],
         "b": given[1],
         "missing": [one for one, side in zip(given, sides, strict=True) if one and side is None],
-        "too_many": len(request.GET.getlist("ids")) > 2,
         "list_href": reverse("traces:trace_list", kwargs={"slug": project.ref}),
     }
     first, second = sides
