@@ -304,6 +304,10 @@ ROUTES: Matrix = {
     "projects/<str:slug>/traces/<str:trace_id>/rows/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/changes/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/find/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/models/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/log.csv": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/steps/<str:span_id>/payload/": READ,
+    "projects/<str:slug>/traces/<str:trace_id>/steps/<str:span_id>/media/<int:number>/": READ,
     "projects/<str:slug>/traces/<str:trace_id>/trace.json": READ,
     "projects/<str:slug>/traces/<str:trace_id>/deletion/": {"POST": Page(M)},
     "projects/<str:slug>/traces/<str:trace_id>/steps/<str:span_id>/": READ,
@@ -325,6 +329,7 @@ PARAMETERS = {
     "job": lambda world, route: world.names["job_id"],
     "view_id": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",
+    "number": lambda world, route: 0,
     "comment_id": lambda world, route: world.names["comment_id"],
     "comment": lambda world, route: world.names["comment_id"],
     "score_id": lambda world, route: world.names["score_id"],
@@ -366,7 +371,7 @@ def _path(route: str, entry: URLPattern, world: World) -> str:
     text = route
     for name in entry.pattern.regex.groupindex:
         value = str(PARAMETERS[name](world, route))
-        for marker in (f"<str:{name}>", f"<slug:{name}>", f"<uuid:{name}>"):
+        for marker in (f"<str:{name}>", f"<slug:{name}>", f"<uuid:{name}>", f"<int:{name}>"):
             text = text.replace(marker, value)
     if text.startswith("^"):
         path = {"traces": "traces", "costs": "costs"}

@@ -1,20 +1,26 @@
 """A step's input and output as messages and parts a person can read. Pure; any value gives something readable.
 
-Knows the shapes of the OpenTelemetry GenAI conventions, OpenAI and Anthropic; what it does not know is shown as JSON.
+Knows the shapes of the OpenTelemetry GenAI conventions, OpenAI (chat, responses), Anthropic, Gemini and the Vercel AI
+SDK; what it does not know is shown as JSON. Blobs have been taken out before (traces.media).
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from traces.media import Media, parsed
 
 CUT_AT = 32 * 1024
 MAX_ITEMS = 2_000
 _TEXT_TYPES = frozenset({"text", "input_text", "output_text", "refusal"})
 _THINKING_TYPES = frozenset({"reasoning", "thinking", "redacted_thinking"})
-_CALL_TYPES = frozenset({"tool_call", "tool_use", "function_call", "server_tool_use"})
+_CALL_TYPES = frozenset({"tool_call", "tool_use", "function_call", "server_tool_use", "tool-call"})
 _RESULT_TYPES = frozenset(
-    {"tool_call_response", "tool_result", "tool_call_output", "function_call_output"}
+    {"tool_call_response", "tool_result", "tool_call_output", "function_call_output", "tool-result"}
 )
+# Items of a conversation that have a type instead of a role (OpenAI's responses).
+_TYPED = {
+    "function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant", "message": "assistant",
+}  # fmt: skip
 ROLES = {
     # role: (words, icon)
     "system": ("System", "settings"),
@@ -25,18 +31,19 @@ ROLES = {
     "tool": ("Tool result", "corner-up-left"),
     "function": ("Tool result", "corner-up-left"),
 }
-Kind = Literal["text", "thinking", "call", "result", "json"]
+Kind = Literal["text", "thinking", "call", "result", "json", "media"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a message: `text` for words, `value` for JSON."""
+    """One piece of a message: `text` for words, `value` for JSON, `media` for blobs (a result may bring some along)."""
 
     kind: Kind
     text: str = ""
     value: Any = None
     name: str = ""
     id: str = ""
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,25 +58,54 @@ class Message:
 
 def messages_of(value: Any, default_role: str) -> list[Message] | None:
     """`value` as messages, or None when it is no conversation (then it is JSON or text)."""
+    value = unwrapped(value)
     items = value if isinstance(value, list) else [value]
     if not items or not all(isinstance(item, dict) and _is_message(item) for item in items):
         return None
     return [_message(item, default_role) for item in items]
 
 
+def unwrapped(value: Any) -> Any:
+    """The list of messages inside a whole request or answer of a provider; anything else as it is."""
+    if not isinstance(value, dict) or "role" in value:
+        return value
+    if isinstance(choices := value.get("choices"), list) and choices:
+        said = [one.get("message") for one in choices if isinstance(one, dict)]
+        return said if all(isinstance(one, dict) for one in said) else value
+    if isinstance(found := value.get("candidates"), list) and found:
+        said = [one.get("content") for one in found if isinstance(one, dict)]
+        return said if all(isinstance(one, dict) for one in said) else value
+    for key in ("messages", "contents", "input"):
+        if isinstance(said := value.get(key), list) and said:
+            system = value.get("system") or value.get("instructions")
+            system = system or value.get("systemInstruction") or value.get("system_instruction")
+            if isinstance(system, dict):
+                system = system.get("parts")
+            return [{"role": "system", "content": system}, *said] if system else said
+    return value
+
+
 def _is_message(item: dict[str, Any]) -> bool:
+    if item.get("type") in _TYPED and "role" not in item:
+        return True
     return isinstance(item.get("role"), str) and bool(
-        {"content", "parts", "tool_calls"} & set(item)
+        {"content", "parts", "tool_calls", "function_call", "refusal"} & set(item)
     )
 
 
 def _message(item: dict[str, Any], default_role: str) -> Message:
-    role = str(item.get("role") or default_role)
+    typed = str(item.get("type") or "")
+    role = str(item.get("role") or _TYPED.get(typed) or default_role)
     words, icon = ROLES.get(role.lower(), (role[:40], "message-square"))
-    parts = _parts(item.get("parts")) + _parts(item.get("content"))
+    if typed in _TYPED and typed != "message" and "role" not in item:
+        return Message(role, words, icon, [_part(item)])
+    parts = _parts(item.get("reasoning_content"), "thinking")
+    parts += _parts(item.get("parts")) + _parts(item.get("content")) + _parts(item.get("refusal"))
     calls = item.get("tool_calls")
     if isinstance(calls, list):
         parts += [_call(call) for call in calls]
+    if isinstance(item.get("function_call"), dict):
+        parts.append(_call(item["function_call"]))
     if role.lower() in ("tool", "function"):
         name = str(item.get("name") or "")
         call_id = str(item.get("tool_call_id") or "")
@@ -85,11 +121,11 @@ def _as_result(part: Part, name: str, call_id: str) -> Part:
     return Part("result", text=text, value=value if not text else None, name=name, id=call_id)
 
 
-def _parts(content: Any) -> list[Part]:
+def _parts(content: Any, kind: Kind = "text") -> list[Part]:
     if content is None or content == "":
         return []
     if isinstance(content, str):
-        return [Part("text", text=content)]
+        return [Part(kind, text=content)]
     if not isinstance(content, list):
         return [_part(content)]
     return [_part(item) for item in content]
@@ -98,19 +134,32 @@ def _parts(content: Any) -> list[Part]:
 def _part(item: Any) -> Part:
     if isinstance(item, str):
         return Part("text", text=item)
+    if isinstance(item, Media):
+        return Part("media", media=(item,))
     if not isinstance(item, dict):
         return Part("json", value=item)
     kind = str(item.get("type") or "")
     said = _first_text(item, "text", "content", "thinking", "reasoning", "refusal", "summary")
-    if kind in _THINKING_TYPES and said is not None:
-        return Part("thinking", text=said)
-    if kind in _CALL_TYPES:
+    if kind in _THINKING_TYPES or item.get("thought") is True:
+        said = said if said is not None else _summary(item)
+        return Part("thinking", text=said or "(kept back by the provider)")
+    if kind in _CALL_TYPES or "functionCall" in item or "function_call" in item:
         return _call(item)
-    if kind in _RESULT_TYPES:
+    if kind in _RESULT_TYPES or "functionResponse" in item or "function_response" in item:
         return _result(item)
     if (kind in _TEXT_TYPES or not kind) and said is not None:
         return Part("text", text=said)
     return Part("json", value=item, name=kind[:40])
+
+
+def _summary(item: dict[str, Any]) -> str:
+    """The summary OpenAI gives of its reasoning: a list of texts."""
+    found = item.get("summary") or item.get("content")
+    if not isinstance(found, list):
+        return ""
+    return "\n\n".join(
+        one["text"] for one in found if isinstance(one, dict) and isinstance(one.get("text"), str)
+    )
 
 
 def _first_text(item: dict[str, Any], *names: str) -> str | None:
@@ -120,7 +169,7 @@ def _first_text(item: dict[str, Any], *names: str) -> str | None:
 def _call(item: Any) -> Part:
     if not isinstance(item, dict):
         return Part("call", value=item)
-    inner = _inside(item, "tool_call")
+    inner = _inside(_inside(_inside(item, "tool_call"), "functionCall"), "function_call")
     function = _inside(inner, "function")
     arguments = next(
         (
@@ -130,11 +179,11 @@ def _call(item: Any) -> Part:
         ),
         None,
     )
-    call_id = inner.get("id") or inner.get("call_id") or ""
+    call_id = inner.get("call_id") or inner.get("id") or inner.get("toolCallId") or ""
     return Part(
         "call",
         value=parsed(arguments),
-        name=str(function.get("name") or "")[:200],
+        name=str(function.get("name") or function.get("toolName") or "")[:200],
         id=str(call_id)[:200],
     )
 
@@ -146,33 +195,36 @@ def _inside(item: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _result(item: dict[str, Any]) -> Part:
+    item = _inside(_inside(item, "functionResponse"), "function_response")
     value = next(
         (item[name] for name in ("response", "result", "content", "output") if name in item), None
     )
-    call_id = item.get("id") or item.get("tool_use_id") or item.get("call_id") or ""
+    call_id = (
+        item.get("tool_use_id")
+        or item.get("call_id")
+        or item.get("toolCallId")
+        or item.get("id")
+        or ""
+    )
+    pieces = value if isinstance(value, list) else [value]
+    media = tuple(one for one in pieces if isinstance(one, Media))
+    pieces = [one for one in pieces if not isinstance(one, Media)]
     if isinstance(value, list) and all(
-        isinstance(one, dict) and isinstance(one.get("text"), str) for one in value
+        isinstance(one, dict) and isinstance(one.get("text"), str) for one in pieces
     ):
-        value = "\n".join(one["text"] for one in value)
+        value = "\n".join(one["text"] for one in pieces)
+    elif media:
+        value = pieces or None
     value = parsed(value)
     text = value if isinstance(value, str) else ""
     return Part(
         "result",
         text=text,
         value=None if text else value,
-        name=str(item.get("name") or "")[:200],
+        name=str(item.get("name") or item.get("toolName") or "")[:200],
         id=str(call_id)[:200],
+        media=media,
     )
-
-
-def parsed(value: Any) -> Any:
-    """JSON text of an object or a list as that; anything else as it is."""
-    if isinstance(value, str) and value[:1] in ("{", "[") and len(value) <= 1_000_000:
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def cut(value: Any, budget: int = CUT_AT) -> tuple[Any, bool]:

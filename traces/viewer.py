@@ -9,7 +9,7 @@ member at `P/traces/<id>/` and a stranger at `/share/<token>/`. To open another 
    "rows/"                         shown.show_rows
    "changes/"                      shown.show_changes
    "find/"                         shown.show_find
-   "models/"                       shown.show_models
+   "models/"                       traces.views.whatif.show_models
    "steps/<span_id>/"              traces.views.steps.show_step(request, viewer, span_id)
    "steps/<span_id>/payload/"      traces.views.contents.show_payload(request, viewer, span_id)
    "steps/<span_id>/media/<n>/"    traces.views.contents.show_media(request, viewer, span_id, n)

@@ -20,6 +20,7 @@ import "./shortcuts.js";
 import "./trace_live.js";
 import "./trace_waterfall.js";
 import "./trace_find.js";
+import "./pane_find.js";
 import "./trace_activity.js";
 import "./mention_box.js";
 import "./query_bar.js";

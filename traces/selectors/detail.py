@@ -9,7 +9,7 @@ from core.crypto import DecryptionError, data_cipher
 from costs.models import CostRecord
 from projects.models import Project
 from traces.filters import TraceFilters
-from traces.models import Span, SpanPayload, Trace
+from traces.models import ErrorTrace, Span, SpanPayload, Trace
 from traces.payloads import open_payload, payload_context
 from traces.selectors.listing import matching
 from traces.waterfall import StepFacts
@@ -93,6 +93,13 @@ def cost_record_of(span: Span) -> CostRecord | None:
         .order_by("-occurred_at")
         .first()
     )
+
+
+def traces_failing_like(project: Project, fingerprint: str, *, since: dt.datetime) -> int:
+    """How many traces have failed with this fingerprint since then. One query by index."""
+    return ErrorTrace.objects.filter(
+        project=project, fingerprint=fingerprint, last_at__gte=since
+    ).count()
 
 
 def neighbours(

@@ -1,46 +1,33 @@
 """The step pane: what was said, what it cost, its attributes, everything raw."""
 
-from decimal import Decimal
+import datetime as dt
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.errors import NotFoundError
 from core.htmx import wants_part
-from costs.models import CostRecord
 from projects.access import project_for
 from traces import conversation, documents, lines
+from traces.errors.fingerprint import Failure, fingerprint
+from traces.media import Media, extract, said_with_media
 from traces.models import Span, Trace
 from traces.selectors import detail
+from traces.states import MASKED, why_silent
 from traces.viewer import Viewer, member_viewer
+from traces.views.step_cost import cost_context
 
 TABS = {"io": "Input / output", "cost": "Cost", "attributes": "Attributes", "raw": "Raw"}
 KEPT = ("view", "scale", "only", "idle", "find", "list", "kind", "status", "q", "sort")
+SEEN_SINCE = dt.timedelta(days=7)
 FULL_CUT = 4 * 1024 * 1024
-UNPRICED_REASONS = {
-    "no_usage": "The step reported no token counts, so there is nothing to price.",
-    "no_model": "The step does not say which model answered.",
-    "unknown_model": "No price is known for this model.",
-    "unknown_provider": "No price is known for this provider.",
-    "self_hosted": "The model runs on your own machines; its cost is not a price per token.",
-    "no_price": "The price list names the model, but no price for what was used.",
-    "inconsistent_usage": "The token counts contradict each other: a part is larger than its whole.",
-    "out_of_range": "The amount is too large to be real.",
-}
-CLASS_WORDS = {
-    "input": "Input", "output": "Output", "cache_read": "Cached input", "cache_write": "Cache write",
-    "cache_write_5m": "Cache write (5 min)", "cache_write_1h": "Cache write (1 h)", "reasoning": "Reasoning",
-    "input_audio": "Audio input", "output_audio": "Audio output", "input_image": "Image input",
-    "output_image": "Image output", "cache_read_audio": "Cached audio", "cache_read_image": "Cached images",
-    "web_search": "Web searches", "request": "Requests",
-}  # fmt: skip
-COUNTED_APART = frozenset({"web_search", "request"})
 
 
 @login_required
@@ -96,7 +83,6 @@ def step_context(
     return {
         "span": span,
         "css": "k-err" if span.status == "error" else css,
-        "viewer": viewer,
         "icon": icon,
         "words": words,
         "tab": tab,
@@ -110,13 +96,47 @@ def step_context(
             for key, label in tabs.items()
         ],
         "page_url": viewer.base_url,
+        "viewer": viewer,
         "link": viewer.url(step=span_id),
         "absolute_link": request.build_absolute_uri(viewer.url(step=span_id)),
         "full_href": viewer.step_url(span_id, tab=tab, full="1"),
         "content": content,
         "similar_href": _similar(viewer, span),
+        "seen": _seen(viewer, span) if span.status == "error" else None,
+        "media_base": viewer.step_url(span_id, "media/"),
+        "payload_base": viewer.step_url(span_id, "payload/"),
+        "silent": why_silent(
+            status=span.status,
+            capture=viewer.project.content_capture,
+            started_at=span.started_at,
+            payload_days=viewer.project.payload_retention_days,
+            now=timezone.now(),
+        ),
+        "is_masked": viewer.project.content_capture == MASKED,
         **_tab_context(tab, span, content, is_full),
     }
+
+
+def _seen(viewer: Viewer, span: Span) -> dict[str, Any] | None:
+    """In how many traces of the last seven days a step failed like this one, and where they are listed. One query."""
+    if viewer.is_public:
+        return None
+    failure = Failure(
+        error_type=span.error_type,
+        message=span.error_message,
+        kind=span.kind,
+        name=span.name,
+        model=span.response_model or span.request_model,
+    )
+    mark = fingerprint(failure)
+    traces = detail.traces_failing_like(viewer.project, mark, since=timezone.now() - SEEN_SINCE)
+    if not traces:
+        return None
+    try:
+        href = reverse("traces:error_detail", args=[viewer.project.ref, mark])
+    except NoReverseMatch:
+        href = ""
+    return {"traces": traces, "href": href}
 
 
 def _similar(viewer: Viewer, span: Span) -> str:
@@ -147,19 +167,19 @@ def _tab_context(
             "events": conversation.cut(content.content.get("events") or [], budget)[0],
             "is_cut": is_cut,
         }
-    raw, is_cut = conversation.cut(documents.step_data(span, content), budget)
+    raw, is_cut = conversation.cut(extract(documents.step_data(span, content))[0], budget)
     return {"raw": raw, "is_cut": is_cut}
 
 
 def _said(content: dict[str, Any], budget: int) -> dict[str, Any]:
-    """Input and output as conversations where they are some, else as text or JSON."""
+    """Input and output as conversations where they are some, else as text or JSON; blobs in their places."""
+    both, _ = said_with_media(content)
     sides, is_cut = [], False
     for key, label, role in (("input", "Input", "user"), ("output", "Output", "assistant")):
-        if key not in content:
+        if key not in both:
             continue
-        value, was_cut = conversation.cut(content[key], budget)
+        value, was_cut = conversation.cut(both[key], budget)
         is_cut = is_cut or was_cut
-        value = conversation.parsed(value)
         sides.append(
             {
                 "key": key,
@@ -167,6 +187,8 @@ def _said(content: dict[str, Any], budget: int) -> dict[str, Any]:
                 "messages": conversation.messages_of(value, role),
                 "text": value if isinstance(value, str) else "",
                 "value": value,
+                "media": value if isinstance(value, Media) else None,
+                "is_cut": was_cut,
             }
         )
     tools, tools_cut = conversation.cut(content.get("tools"), budget)
@@ -187,33 +209,3 @@ def _facts(span: Span) -> list[tuple[str, Any]]:
         ("Marks", ", ".join(span.flags)),
     ]
     return [(label, value) for label, value in rows if value]
-
-
-def cost_context(span: Span) -> dict[str, Any]:
-    """The cost tab: token classes with the unit price that was used, its source, and why something has no price."""
-    record = detail.cost_record_of(span)
-    if record is None:
-        return {"record": None, "is_wrapper": span.has_cost_below}
-    return {
-        "record": record,
-        "classes": _classes(record),
-        "reason": UNPRICED_REASONS.get(record.unpriced_reason, record.unpriced_reason),
-        "flags": record.flags,
-    }
-
-
-def _classes(record: CostRecord) -> list[dict[str, Any]]:
-    rows = []
-    for item in record.breakdown if isinstance(record.breakdown, list) else []:
-        name = str(item.get("class", ""))
-        unit = Decimal(str(item.get("unit_price_usd", "0")))
-        rows.append(
-            {
-                "label": CLASS_WORDS.get(name, name.replace("_", " ").capitalize()),
-                "quantity": Decimal(str(item.get("quantity", "0"))),
-                "unit": unit if name in COUNTED_APART else unit * 1_000_000,
-                "per": "each" if name in COUNTED_APART else "per 1M tokens",
-                "cost_usd": Decimal(str(item.get("cost_usd", "0"))),
-            }
-        )
-    return rows
