@@ -318,14 +318,15 @@ def test_without_javascript_the_next_siblings_are_a_page_of_their_own(reader, tr
 
 GROWN = {
     "span_id": "'s' || lpad(n::text, 5, '0')",
-    "parent_span_id": "CASE WHEN n = 0 THEN '' WHEN n <= 400 THEN 's00000' ELSE 's' || lpad((1 + n % 400)::text, 5, '0') END",
+    "parent_span_id": "CASE WHEN n = 0 THEN '' WHEN n <= 400 THEN 's00000' "
+    "ELSE 's' || lpad((1 + mod(n, 400))::text, 5, '0') END",
     "started_at": "started_at + n * interval '1 ms'",
     "ended_at": "started_at + n * interval '1 ms' + interval '1 s'",
     "kind": "CASE WHEN n <= 400 THEN 'agent' ELSE 'llm' END",
     "status": "CASE WHEN n IN (1111, 1777) THEN 'error' ELSE 'ok' END",
     "error_type": "CASE WHEN n = 1777 THEN 'Boom' ELSE '' END",
-    "has_cost_record": "n > 400 AND n % 100 = 0",
-    "cost_usd": "CASE WHEN n > 400 AND n % 100 = 0 THEN 0.01 END",
+    "has_cost_record": "n > 400 AND mod(n, 100) = 0",
+    "cost_usd": "CASE WHEN n > 400 AND mod(n, 100) = 0 THEN 0.01 END",
 }  # fmt: skip
 
 
