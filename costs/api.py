@@ -26,26 +26,27 @@ CURRENCY = "USD"
 _DATES = "ISO 8601 date or date-time; without a zone it is UTC"
 
 
-def _query(name: str, text: str, *, many: bool = False, enum: Any = None) -> OpenApiParameter:
+def parameter(name: str, text: str, *, many: bool = False, enum: Any = None) -> OpenApiParameter:
+    """A text parameter of the query string."""
     return OpenApiParameter(name, OpenApiTypes.STR, description=text, many=many, enum=enum)
 
 
-_PERIOD = [
-    _query("start_date", f"{_DATES}. Default: the first of the month."),
-    _query(
+PERIOD = [
+    parameter("start_date", f"{_DATES}. Default: the first of the month."),
+    parameter(
         "end_date",
         f"{_DATES}; a date means that whole day. Default: now. At most 400 days after the start.",
     ),
 ]
-_FILTERS = [
-    _query(
+FILTERS = [
+    parameter(
         name,
         f"Only calls with this {name}; may be repeated. `(none)` for calls without.",
         many=True,
     )
     for name in ROW_FIELDS
 ] + [
-    _query(
+    parameter(
         name,
         f"Only calls with this {name.replace('_', ' ')}; at most one of {', '.join(EXTRA_FIELDS)}.",
         many=True,
@@ -54,7 +55,7 @@ _FILTERS = [
 ]
 _PAGE = [
     OpenApiParameter("limit", OpenApiTypes.INT, description="Lines per page."),
-    _query("cursor", "The next page, from `next` of the last answer."),
+    parameter("cursor", "The next page, from `next` of the last answer."),
 ]
 _EXAMPLE = OpenApiExample(
     "Two days by provider",
@@ -92,14 +93,14 @@ class CostListView(APIView):
     @extend_schema(
         operation_id="costs_list",
         parameters=[
-            *_PERIOD,
-            _query(
+            *PERIOD,
+            parameter(
                 "granularity",
                 "Default: daily. hourly spans at most 31 days.",
                 enum=list(forms.GRANULARITIES),
             ),
-            _query("group_by", "One line per value of this.", enum=list(GROUPS)),
-            *_FILTERS,
+            parameter("group_by", "One line per value of this.", enum=list(GROUPS)),
+            *FILTERS,
             *_PAGE,
         ],
         responses=serializers.SpendSerializer,
@@ -142,7 +143,7 @@ class CostListView(APIView):
                 "range": _range(query.period),
                 "generated_at": now,
                 "total": serializers.SpendTotalSerializer(
-                    _facts(total.current) | asdict(total.latency)
+                    facts(total.current) | asdict(total.latency)
                 ).data,
                 "results": [_line(line, query) for line in shown],
                 "next": _next(request, shown[-1].cursor) if len(lines) > query.limit else None,
@@ -150,7 +151,7 @@ class CostListView(APIView):
         )
 
 
-def _facts(sums: Sums) -> dict[str, Any]:
+def facts(sums: Sums) -> dict[str, Any]:
     """What SumsSerializer reads."""
     return {**asdict(sums), "known_cost_usd": sums.known_cost_usd}
 
@@ -159,7 +160,7 @@ def _line(line: pages.SpendLine, query: forms.SpendQuery) -> dict[str, Any]:
     start, end = query.period.start, query.period.end
     if line.at is not None and query.size:
         start, end = max(line.at, start), min(line.at + BIN_STEP[query.size], end)
-    row = {"start": start, "end": end, "group": line.value, **_facts(line.sums)}
+    row = {"start": start, "end": end, "group": line.value, **facts(line.sums)}
     return dict(serializers.SpendLineSerializer(row).data)
 
 
@@ -181,7 +182,7 @@ class ModelListView(APIView):
 
     @extend_schema(
         operation_id="models_list",
-        parameters=[*_PERIOD, *_FILTERS],
+        parameters=[*PERIOD, *FILTERS],
         responses=serializers.ModelListSerializer,
     )
     def get(self, request: Request, project: str) -> Response:
@@ -215,7 +216,7 @@ def _model(used: pages.ModelUsage, now: dt.datetime) -> dict[str, Any]:
         "model": used.model,
         "first_seen_at": used.first_seen_at,
         "last_seen_at": used.last_seen_at,
-        **_facts(used.sums),
+        **facts(used.sums),
         "price": {
             "status": price.status,
             "source": price.source,
@@ -245,10 +246,10 @@ class CostRecordListView(APIView):
     @extend_schema(
         operation_id="costs_records_list",
         parameters=[
-            *_PERIOD,
-            *_FILTERS,
-            _query("trace_id", "Only calls of this trace."),
-            _query("price_status", "Only records priced this way.", enum=PriceStatus.values),
+            *PERIOD,
+            *FILTERS,
+            parameter("trace_id", "Only calls of this trace."),
+            parameter("price_status", "Only records priced this way.", enum=PriceStatus.values),
             *_PAGE,
         ],
         responses=serializers.CostRecordPageSerializer,

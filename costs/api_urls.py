@@ -2,12 +2,21 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from costs import api
+from costs import api, panel_api
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
     *endpoint(
         "projects/<str:project>/costs/records", api.CostRecordListView, "cost_record_list_api"
+    ),
+    *endpoint("projects/<str:project>/costs/series", panel_api.CostSeriesView, "cost_series_api"),
+    *endpoint(
+        "projects/<str:project>/costs/breakdown", panel_api.CostBreakdownView, "cost_breakdown_api"
+    ),
+    *endpoint(
+        "projects/<str:project>/costs/percentiles",
+        panel_api.CostPercentilesView,
+        "cost_percentiles_api",
     ),
     *endpoint("projects/<str:project>/models", api.ModelListView, "model_list_api"),
 ]

@@ -18,6 +18,12 @@ from costs.selectors.spend import Latency
 from costs.selectors.sums import ZERO, Sums
 
 NOUNS = {"hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly"}
+FIELDS_OF = {
+    "spend": ("cost_usd",),
+    "calls": ("calls",),
+    "tokens": ("input_tokens", "output_tokens"),
+    "errors": ("errors",),
+}
 UNIT_OF = {"spend": "money", "calls": "count", "tokens": "tokens", "errors": "count"}
 
 
@@ -41,10 +47,9 @@ def spend(question: Question) -> Chart:
     if reason := conflict(question, group):
         return Chart("spend", title, frame, [], empty=("Not counted together", reason))
     order = measure if measure in ("calls", "errors") else "spend"
-    top = question.top(group, limit=TOP + 1, order=order)
-    shown = top.groups if top.count <= TOP + 1 else top.groups[:TOP]
-    values = tuple(one.value for one in shown)
-    cells = question.series(group, values)
+    values, count = question.ranked(group, limit=TOP + 1, order=order)
+    values = values if count <= TOP + 1 else values[:TOP]
+    cells = question.series(group, values, FIELDS_OF[measure])
     now = {
         (cell.value, cell.at): measured(cell.sums, measure) for cell in cells if not cell.is_past
     }
@@ -59,9 +64,9 @@ def spend(question: Question) -> Chart:
         )
         for value in values
     ]
-    if top.count > len(values):
+    if count > len(values):
         others = [now.get((None, at), ZERO) for at in frame.bins]
-        series.append(Series(f"Other ({top.count - len(values)})", others, "co"))
+        series.append(Series(f"Other ({count - len(values)})", others, "co"))
     past = past_by_bin(question, [(c.at, measured(c.sums, measure)) for c in cells if c.is_past])
     compare = Series("Before", past, "prev") if past else None
     if state.choices["running"] == "1":
@@ -146,18 +151,13 @@ def errors(question: Question) -> Chart:
     state, frame = question.state, frame_of(question)
     if reason := conflict(question, "error_type"):
         return Chart("errors", "Errors by type", frame, [], empty=("Not counted together", reason))
-    top = question.top("error_type", limit=TOP + 1, order="errors")
-    shown = top.groups if top.count <= TOP + 1 else top.groups[:TOP]
-    values = tuple(one.value for one in shown)
-    cells = (
-        {}
-        if not values
-        else {
-            (cell.value, cell.at): cell.sums.errors
-            for cell in question.series("error_type", values)
-            if not cell.is_past
-        }
-    )
+    values, count = question.ranked("error_type", limit=TOP + 1, order="errors")
+    values = values if count <= TOP + 1 else values[:TOP]
+    cells = {
+        (cell.value, cell.at): cell.sums.errors
+        for cell in (question.series("error_type", values, ("errors",)) if values else ())
+        if not cell.is_past
+    }
     slots = slots_for("error_type", values)
     series = [
         Series(
@@ -169,9 +169,9 @@ def errors(question: Question) -> Chart:
         )
         for value in values
     ]
-    if top.count > len(values):
+    if count > len(values):
         others = [cells.get((None, at), 0) for at in frame.bins]
-        series.append(Series(f"Other ({top.count - len(values)})", others, "co"))
+        series.append(Series(f"Other ({count - len(values)})", others, "co"))
     sums, total = trend_of(question, frame), question.total().current
     if state.filters.extra != "error_type":
         known = [

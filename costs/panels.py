@@ -84,13 +84,25 @@ class Question:
             ),
         )
 
-    def series(self, by: str, values: tuple[str, ...]) -> list[Cell]:
+    def ranked(self, by: str, *, limit: int, order: str) -> tuple[tuple[str, ...], int]:
+        """Cached `ranked_values`. One query."""
+        state = self.state
+        return caching.cached(
+            self.project_id,
+            self.mark,
+            self.key("ranked", by, limit, order),
+            lambda: spend.ranked_values(
+                self.project_id, state.period, state.filters, by, limit=limit, order=order
+            ),
+        )
+
+    def series(self, by: str, values: tuple[str, ...], fields: tuple[str, ...]) -> list[Cell]:
         """Cached `spend_series` of some values and of all others together, both periods. One query."""
         state = self.state
         return caching.cached(
             self.project_id,
             self.mark,
-            self.key("series", state.bin, by, values),
+            self.key("series", state.bin, by, values, fields),
             lambda: spend.spend_series(
                 self.project_id,
                 state.period,
@@ -99,6 +111,7 @@ class Question:
                 state.bin,
                 single_out=values,
                 previous=state.previous,
+                fields=fields,
             ),
         )
 

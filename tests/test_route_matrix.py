@@ -143,6 +143,10 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/jobs/<uuid:job>/cancellation": {"POST": Api(A, "admin")},
     "api/v1/projects/<str:project>/costs": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/costs/records": {"GET": Api(V, "read")},
+    **{
+        f"api/v1/projects/<str:project>/costs/{part}": {"GET": Api(V, "read")}
+        for part in ("series", "breakdown", "percentiles")
+    },
     "api/v1/projects/<str:project>/models": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},

@@ -11,7 +11,7 @@ from django.db.models import Max, Min, Q, QuerySet
 from core.ranges import Bin, TimeRange
 from costs.filters import SpendFilters
 from costs.models import CostAggregate, CostRecord, Dimension
-from costs.selectors.source import SUMS, Question, fetch, source
+from costs.selectors.source import Question, fetch, source, sums_sql
 from costs.selectors.spend import spend_total
 from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from, sums_of
 from projects.access import parse_uuid
@@ -65,7 +65,7 @@ def spend_page(
     names = [*(["bin"] if size else []), *(["g0"] if group_by else [])]
     having, more = _after(after, has_bins=size is not None, has_groups=bool(group_by))
     order = ", ".join([] if size else ["sum(cost_usd) DESC"]) or "bin"
-    sql = f"""SELECT {", ".join(names)}, {SUMS} FROM {rows} GROUP BY {", ".join(names)}
+    sql = f"""SELECT {", ".join(names)}, {sums_sql()} FROM {rows} GROUP BY {", ".join(names)}
       HAVING sum(calls) > 0{having} ORDER BY {order}{", g0" if group_by else ""} LIMIT %s"""  # noqa: S608
     return [
         SpendLine(

@@ -25,14 +25,18 @@ _BINS: dict[Bin | None, str] = {
     "week": "date_trunc('week', hour, 'UTC')",
     "month": "date_trunc('month', hour, 'UTC')",
 }
-SUMS = ", ".join(f"sum({name})" for name in FIELDS)
-PAST_SUMS = ", ".join(f"sum({name}) FILTER (WHERE is_past)" for name in FIELDS)
-NOW_SUMS = ", ".join(f"sum({name}) FILTER (WHERE NOT is_past)" for name in FIELDS)
+NOW, PAST = " FILTER (WHERE NOT is_past)", " FILTER (WHERE is_past)"
+
+
+def sums_sql(fields: tuple[str, ...] = FIELDS, only: str = "") -> str:
+    """The sums of some columns; `only` is NOW or PAST."""
+    return ", ".join(f"sum({name}){only}" for name in fields)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the sums. `single_out` keeps these values of one grouping and folds the others into None."""
+    """What is asked of the sums. `single_out` keeps these values of one grouping and folds the others into None;
+    `fields` are the columns of Sums that are read, the others stay 0."""
 
     project_id: UUID
     period: TimeRange
@@ -42,6 +46,7 @@ class Question:
     size: Bin | None = None
     single_out: tuple[str, ...] | None = None
     histogram: str = ""
+    fields: tuple[str, ...] = FIELDS
 
     @property
     def dimension(self) -> str:
@@ -110,7 +115,7 @@ def _select(
         f"{'true' if is_past else 'false'} AS is_past",
         f"{_BINS[question.size]} AS bin",
         *groups,
-        *FIELDS,
+        *question.fields,
     ]
     if question.histogram and question.keeps_histogram:
         wanted.append(f"{question.histogram}_counts AS counts")
@@ -140,9 +145,7 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 # An average of vectors is summed in double precision; times their number it is the exact count.
 COUNTS = "avg(counts)::real[], count(counts)"
-NOW_COUNTS = (
-    "(avg(counts) FILTER (WHERE NOT is_past))::real[], count(counts) FILTER (WHERE NOT is_past)"
-)
+NOW_COUNTS = f"(avg(counts){NOW})::real[], count(counts){NOW}"
 
 
 def counts_from(average: Sequence[float] | None, number: int) -> list[int]:

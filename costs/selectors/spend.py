@@ -18,33 +18,32 @@ from costs.selectors.source import (
     DAILY,
     HISTOGRAMS,
     HOURLY,
+    NOW,
     NOW_COUNTS,
-    NOW_SUMS,
-    PAST_SUMS,
-    SUMS,
+    PAST,
     Question,
     counts_from,
     fetch,
     source,
+    sums_sql,
 )
 from costs.selectors.sums import FIELDS, Sums, sums_of
 
 Key = tuple[str, ...]
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
-# What a group must have to be listed.
+# What a group must have to be listed, in its own period.
 _HAVING = {
-    "calls": "sum(calls) FILTER (WHERE NOT is_past) > 0",
-    "attention": "(sum(unpriced_calls) FILTER (WHERE NOT is_past) > 0"
-    " OR sum(errors) FILTER (WHERE NOT is_past) * 100 >= sum(calls) FILTER (WHERE NOT is_past))"
-    " AND sum(calls) FILTER (WHERE NOT is_past) > 0",
+    "calls": f"sum(calls){NOW} > 0",
+    "attention": f"(sum(unpriced_calls){NOW} > 0 OR sum(errors){NOW} * 100 >= sum(calls){NOW})"
+    f" AND sum(calls){NOW} > 0",
 }
 _ORDER = {
-    "spend": "sum(cost_usd) FILTER (WHERE NOT is_past) DESC, sum(calls) FILTER (WHERE NOT is_past) DESC",
-    "calls": "sum(calls) FILTER (WHERE NOT is_past) DESC, sum(cost_usd) FILTER (WHERE NOT is_past) DESC",
-    "errors": "sum(errors) FILTER (WHERE NOT is_past) DESC, sum(calls) FILTER (WHERE NOT is_past) DESC",
-    "attention": "greatest(sum(unpriced_calls) FILTER (WHERE NOT is_past),"
-    " sum(errors) FILTER (WHERE NOT is_past)) DESC",
+    "spend": f"sum(cost_usd){NOW} DESC, sum(calls){NOW} DESC",
+    "calls": f"sum(calls){NOW} DESC, sum(cost_usd){NOW} DESC",
+    "errors": f"sum(errors){NOW} DESC, sum(calls){NOW} DESC",
+    "attention": f"greatest(sum(unpriced_calls){NOW}, sum(errors){NOW}) DESC, sum(calls){NOW} DESC",
 }
+_RANKED_BY = ("calls", "errors", "unpriced_calls", "cost_usd")
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def spend_total(
     )
     has_counts = asked.keeps_histogram
     rows, params = source(asked)
-    sql = f"SELECT is_past, bin, {SUMS}{', ' + COUNTS if has_counts else ''} FROM {rows} GROUP BY 1, 2"  # noqa: S608
+    sql = f"SELECT is_past, bin, {sums_sql()}{', ' + COUNTS if has_counts else ''} FROM {rows} GROUP BY 1, 2"  # noqa: S608
     bins: dict[bool, dict[dt.datetime, Sums]] = {False: {}, True: {}}
     totals, histograms = {False: Sums(), True: Sums()}, []
     for is_past, at, *values in fetch(sql, params):
@@ -143,6 +142,25 @@ def spend_total(
     )
 
 
+def ranked_values(
+    project_id: UUID,
+    period: TimeRange,
+    filters: SpendFilters,
+    name: str,
+    *,
+    limit: int,
+    order: str = "spend",
+    having: str = "calls",
+) -> tuple[tuple[str, ...], int]:
+    """The first values of one dimension and how many it has, from as few columns as that takes. One query."""
+    asked = Question(project_id, period, filters, (name,), fields=_RANKED_BY)
+    rows, params = source(asked)
+    sql = f"""SELECT g0, count(*) OVER () FROM {rows} GROUP BY g0 HAVING {_HAVING[having]}
+      ORDER BY {_ORDER[order]}, g0 LIMIT %s"""  # noqa: S608
+    found = fetch(sql.replace(NOW, ""), [*params, limit])
+    return tuple(row[0] for row in found), found[0][1] if found else 0
+
+
 def top_groups(
     project_id: UUID,
     period: TimeRange,
@@ -155,22 +173,37 @@ def top_groups(
     having: str = "calls",
     with_latency: bool = False,
 ) -> Top:
-    """The first groups of the range with the period before, cut in the database: any number of users. One query.
+    """The first groups of the range with the period before, cut in the database: any number of users. One query, two
+    for an extra dimension: one to rank its values, one to add up those that are listed.
 
     Latencies are known where every call is held once: they stay None when the filters or the groups name an extra
     dimension.
     """
-    asked = Question(
-        project_id, period, filters, group_by, previous, histogram="latency" if with_latency else ""
+    if group_by[0] in ROW_FIELDS:
+        asked = Question(
+            project_id, period, filters, group_by, previous, histogram="latency" if with_latency else ""
+        )  # fmt: skip
+        return _top(asked, limit=limit, order=order, having=having)
+    values, count = ranked_values(
+        project_id, period, filters, group_by[0], limit=limit, order=order, having=having
     )
-    has_counts = with_latency and asked.keeps_histogram
+    if not values:
+        return Top([], 0)
+    narrowed = SpendFilters(filters.rows, group_by[0], values)
+    asked = Question(project_id, period, narrowed, group_by, previous)
+    return Top(_top(asked, limit=limit, order=order, having=having).groups, count)
+
+
+def _top(asked: Question, *, limit: int, order: str, having: str) -> Top:
+    has_counts = bool(asked.histogram) and asked.keeps_histogram
     rows, params = source(asked)
-    names = ", ".join(f"g{place}" for place in range(len(group_by)))
+    names = ", ".join(f"g{place}" for place in range(len(asked.group_by)))
     sql = f"""
-      SELECT {names}, count(*) OVER (), {NOW_SUMS}, {PAST_SUMS}{", " + NOW_COUNTS if has_counts else ""}
+      SELECT {names}, count(*) OVER (), {sums_sql(only=NOW)}, {sums_sql(only=PAST)}
+        {", " + NOW_COUNTS if has_counts else ""}
       FROM {rows} GROUP BY {names} HAVING {_HAVING[having]} ORDER BY {_ORDER[order]}, {names} LIMIT %s"""  # noqa: S608
     groups, many = [], 0
-    width, first = len(FIELDS), len(group_by) + 1
+    width, first = len(FIELDS), len(asked.group_by) + 1
     for row in fetch(sql, [*params, limit]):
         many = row[first - 1]
         found = counts_from(*row[first + 2 * width :]) if has_counts else []
@@ -194,15 +227,20 @@ def spend_series(
     *,
     single_out: tuple[str, ...] | None = None,
     previous: TimeRange | None = None,
+    fields: tuple[str, ...] = FIELDS,
 ) -> list[Cell]:
-    """Sums per bin and group (at most one grouping), oldest first; empty bins are absent. One query."""
-    asked = Question(project_id, period, filters, group_by, previous, size, single_out)
+    """Sums per bin and group (at most one grouping), oldest first; empty bins are absent. One query.
+
+    `fields` are the columns that are read; the others stay 0.
+    """
+    read = tuple(dict.fromkeys(("calls", *fields)))
+    asked = Question(project_id, period, filters, group_by, previous, size, single_out, fields=read)
     rows, params = source(asked)
     names = ", g0" if group_by else ""
-    sql = f"""SELECT is_past, bin{names}, {SUMS} FROM {rows} GROUP BY is_past, bin{names}
+    sql = f"""SELECT is_past, bin{names}, {sums_sql(read)} FROM {rows} GROUP BY is_past, bin{names}
       HAVING sum(calls) > 0 ORDER BY is_past, bin{names}"""  # noqa: S608
     return [
-        Cell(row[1], row[2] if group_by else None, sums_of(row[-len(FIELDS) :]), row[0])
+        Cell(row[1], row[2] if group_by else None, sums_of(row[-len(read) :], read), row[0])
         for row in fetch(sql, params)
     ]
 
@@ -219,7 +257,9 @@ def trends(
         "model": tuple(sorted({key[1] for key in keys})),
     }
     narrowed = SpendFilters(rows, filters.extra, filters.values)
-    asked = Question(project_id, period, narrowed, ("provider", "model"), size=size)
+    asked = Question(
+        project_id, period, narrowed, ("provider", "model"), size=size, fields=("cost_usd",)
+    )
     table, params = source(asked)
     sql = f"SELECT g0, g1, bin, sum(cost_usd) FROM {table} GROUP BY 1, 2, 3"  # noqa: S608
     found: dict[Key, dict[dt.datetime, Decimal]] = {key: {} for key in keys}
@@ -238,7 +278,7 @@ def percentile_series(
     """
     if histogram not in HISTOGRAMS:
         raise ValueError(f"histogram is {histogram!r}; it must be one of {', '.join(HISTOGRAMS)}.")
-    asked = Question(project_id, period, filters, size=size, histogram=histogram)
+    asked = Question(project_id, period, filters, size=size, histogram=histogram, fields=("calls",))
     if not asked.keeps_histogram:
         return None
     rows, params = source(asked)
@@ -254,7 +294,9 @@ def filter_options(
     project_id: UUID, period: TimeRange, *, limit: int = 30
 ) -> dict[str, list[tuple[str, int]]]:
     """The values of each row field in the range with their calls, most used first. One query."""
-    rows, params = source(Question(project_id, period, SpendFilters(), ROW_FIELDS))
+    rows, params = source(
+        Question(project_id, period, SpendFilters(), ROW_FIELDS, fields=("calls",))
+    )
     sql = f"""
       SELECT field, coalesce(g0, g1, g2, g3), calls FROM (
         SELECT grouping(g0, g1, g2, g3) AS field, g0, g1, g2, g3, sum(calls)::bigint AS calls, row_number() OVER (

@@ -1,6 +1,6 @@
 """What hourly sums add up to, and the database expressions that add them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
@@ -80,6 +80,24 @@ class Sums:
         return self.input_tokens + self.output_tokens
 
 
+# What can be asked of sums by name: columns, and figures made of them. Unknown is None, never 0.
+MEASURES: dict[str, Callable[[Sums], "Decimal | int | None"]] = {
+    "cost_usd": lambda sums: sums.known_cost_usd,
+    "calls": lambda sums: sums.calls,
+    "errors": lambda sums: sums.errors,
+    "unpriced_calls": lambda sums: sums.unpriced_calls,
+    "tokens": lambda sums: sums.total_tokens,
+    "input_tokens": lambda sums: sums.input_tokens,
+    "uncached_input_tokens": lambda sums: sums.uncached_input_tokens,
+    "cache_read_input_tokens": lambda sums: sums.cache_read_input_tokens,
+    "cache_write_input_tokens": lambda sums: sums.cache_write_input_tokens,
+    "output_tokens": lambda sums: sums.output_tokens,
+    "visible_output_tokens": lambda sums: sums.visible_output_tokens,
+    "reasoning_output_tokens": lambda sums: sums.reasoning_output_tokens,
+    "cost_per_call": lambda sums: sums.cost_per_call,
+    "cache_share": lambda sums: sums.cache_share,
+    "error_share": lambda sums: sums.error_share,
+}
 FIELDS = tuple(field.name for field in fields(Sums))
 # The prefix keeps annotations from clashing with the model's own columns.
 SUM_EXPRESSIONS = {f"sum_{name}": Sum(name) for name in FIELDS}
@@ -93,10 +111,10 @@ def sums_from(row: Mapping[str, Any]) -> Sums:
     return Sums(**values)
 
 
-def sums_of(values: Sequence[Any]) -> Sums:
-    """Sums of a row whose columns are FIELDS, in their order (all NULL when nothing matched)."""
-    named = dict(zip(FIELDS, values, strict=True))
-    cost = named.pop("cost_usd")
+def sums_of(values: Sequence[Any], names: Sequence[str] = FIELDS) -> Sums:
+    """Sums of a row whose columns are `names`, in their order (all NULL when nothing matched)."""
+    named = dict(zip(names, values, strict=True))
+    cost = named.pop("cost_usd", None)
     counts = {name: int(value or 0) for name, value in named.items()}
     return Sums(cost_usd=cost or ZERO, **counts)
 

@@ -280,6 +280,9 @@ def test_openapi_describes_the_endpoints_without_a_warning(
     assert set(schema["paths"]) == {
         "/projects/{project}/costs",
         "/projects/{project}/costs/records",
+        "/projects/{project}/costs/series",
+        "/projects/{project}/costs/breakdown",
+        "/projects/{project}/costs/percentiles",
         "/projects/{project}/models",
     }
     assert (
