@@ -18,8 +18,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 def test_malformed_uploads_break_nothing_and_cost_no_neighbour(server: Server) -> None:
     project = ProjectFactory()
     sender = malformed.Sender(server.url, project.slug, key_for(project)[1])
-    corpus = cases(datetime.now(UTC))
-    assert len(corpus) >= 300
+    # Of the dialects' families every third, to be done in time; `python -m benchmarks.malformed` sends them all.
+    every = cases(datetime.now(UTC))
+    assert len(every) >= 2_000
+    corpus = [c for n, c in enumerate(every) if not c.name.startswith("dialect/") or n % 3 == 0]
     malformed.warm_up(sender)
     before = server.rss()
 

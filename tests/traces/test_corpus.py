@@ -17,6 +17,9 @@ from traces.ingest.otlp_decode import decode_otlp
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 WINDOW = Window.around(NOW, retention_days=400)
 CASES = [case for case in cases(NOW) if not case.is_http_only]
+# A family of hundreds each: one test per dialect.
+FAMILIES = sorted({case.name.split("/")[1] for case in CASES if case.name.startswith("dialect/")})
+SINGLE = [case for case in CASES if not case.name.startswith("dialect/")]
 
 
 def outcome(case: Case) -> tuple[int, int, int]:
@@ -39,15 +42,26 @@ def outcome(case: Case) -> tuple[int, int, int]:
 
 
 def test_corpus_is_large_enough():
-    assert len(CASES) >= 300
+    assert len(CASES) >= 2_000
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.name)
 def test_malformed_upload_meets_its_fate(case: Case):
+    assert_fate(case)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_malformed_spans_of_a_dialect_are_kept(family: str):
+    for case in CASES:
+        if case.name.startswith(f"dialect/{family}/"):
+            assert_fate(case)
+
+
+def assert_fate(case: Case) -> None:
     status, stored, refused = outcome(case)
-    assert status in case.statuses
+    assert status in case.statuses, case.name
     if case.stored is not None:
-        assert (stored, refused) == (case.stored, case.rejected)
+        assert (stored, refused) == (case.stored, case.rejected), case.name
 
 
 def test_whole_corpus_keeps_memory_bounded():

@@ -6,7 +6,14 @@ be stored whatever stands beside it. `python -m tests.traces.corpus` prints the 
 
 from datetime import datetime
 
-from tests.traces.corpus import encodings, json_costs, json_traces, otlp_json, otlp_protobuf
+from tests.traces.corpus import (
+    dialect_bodies,
+    encodings,
+    json_costs,
+    json_traces,
+    otlp_json,
+    otlp_protobuf,
+)
 from tests.traces.corpus.case import Case
 
 __all__ = ["Case", "cases"]
@@ -14,7 +21,7 @@ __all__ = ["Case", "cases"]
 
 def cases(now: datetime) -> list[Case]:
     """Every case, names unique."""
-    modules = (encodings, otlp_protobuf, otlp_json, json_traces, json_costs)
+    modules = (encodings, otlp_protobuf, otlp_json, json_traces, json_costs, dialect_bodies)
     found = [case for module in modules for case in module.cases(now)]
     names = [case.name for case in found]
     assert len(names) == len(set(names)), "a case's name appears twice"

@@ -36,8 +36,9 @@ def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
 def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     """The GenAI reading with ADK's session, request, answer and tool content on top."""
     attributes = facts.attributes
-    request = as_mapping(_content(attributes, "llm_request", cleaner))
-    answer = as_mapping(_content(attributes, "llm_response", cleaner))
+    asked = _content(attributes, "llm_request", cleaner)
+    answered = _content(attributes, "llm_response", cleaner)
+    request, answer = as_mapping(asked), as_mapping(answered)
     arguments = _content(attributes, "tool_call_args", cleaner)
     result = _content(attributes, "tool_response", cleaner)
     data = _content(attributes, "data", cleaner)
@@ -59,10 +60,11 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
         span.parameters = span.parameters | config
     if answer and span.output is None and type(answer.get("content")) is dict:
         span.output = [_said(answer["content"], "assistant")]
+    # What is cut off is no JSON any more, and shown as the text it is.
     if span.input is None:
-        span.input = arguments if arguments is not None else data
+        span.input = next((x for x in (arguments, data, asked) if x is not None), None)
     if span.output is None:
-        span.output = result
+        span.output = result if result is not None else answered
     return span
 
 

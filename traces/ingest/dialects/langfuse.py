@@ -77,8 +77,10 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     if model:
         span.request_model = span.request_model or model
         span.response_model = model if span.status != "error" else ""
-    parameters = json_value(attributes.pop("langfuse.observation.model.parameters", None), cleaner)
-    span.parameters = as_mapping(parameters) or span.parameters
+    parameters = json_value(attributes.get("langfuse.observation.model.parameters"), cleaner)
+    if type(parameters) is dict:
+        del attributes["langfuse.observation.model.parameters"]
+        span.parameters = parameters
     tier = short_text(span.parameters.get("service_tier"), 32)
     span.service_tier = span.service_tier or tier
     _read_usage(span, attributes, flags, cleaner)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from traces.ingest.dialects.structured import as_list, as_mapping, chat_messages, json_value
+from traces.ingest.dialects.structured import as_mapping, chat_messages, json_value
 from traces.ingest.messages import message
 from traces.ingest.sanitize import Cleaner
 from traces.ingest.span import NormalSpan
@@ -13,9 +13,10 @@ def read_content(span: NormalSpan, attributes: dict[str, Any], cleaner: Cleaner)
     said, answered = _events(attributes, cleaner)
     request = as_mapping(json_value(attributes.get("request_data"), cleaner))
     answer = as_mapping(json_value(attributes.get("response_data"), cleaner))
+    told = answer.get("message", answer.get("combined_chunk_content"))
     if "messages" in request:
         del attributes["request_data"]
-    if answer:
+    if told is not None:
         del attributes["response_data"]
     if span.input is None:
         arguments = json_value(attributes.pop("tool_arguments", None), cleaner)
@@ -23,31 +24,30 @@ def read_content(span: NormalSpan, attributes: dict[str, Any], cleaner: Cleaner)
         span.input = said or arguments or asked
     if span.output is None:
         result = attributes.pop("final_result", attributes.pop("tool_response", None))
-        told = answer.get("message", answer.get("combined_chunk_content"))
         told = [{"role": "assistant", "content": told}] if type(told) is str else told
         span.output = answered or json_value(result, cleaner) or told
-    if "model_request_parameters" in attributes:
-        span.parameters = span.parameters | as_mapping(
-            json_value(attributes.pop("model_request_parameters"), cleaner)
-        )
+    parameters = as_mapping(json_value(attributes.get("model_request_parameters"), cleaner))
+    if parameters:
+        del attributes["model_request_parameters"]
+        span.parameters = span.parameters | parameters
 
 
 def _events(attributes: dict[str, Any], cleaner: Cleaner) -> tuple[list[Any], list[Any]]:
     """`events` and `all_messages_events`: GenAI events kept in one attribute; `pydantic_ai.all_messages`."""
     said: list[Any] = []
     answered: list[Any] = []
-    whole = json_value(attributes.pop("pydantic_ai.all_messages", None), cleaner)
-    if as_list(whole):
+    whole = json_value(attributes.get("pydantic_ai.all_messages"), cleaner)
+    if type(whole) is list:
+        del attributes["pydantic_ai.all_messages"]
         said = [item for item in whole if type(item) is dict]
     for name in ("events", "all_messages_events"):
         listed = json_value(attributes.get(name), cleaner)
-        if (
-            not all(type(item) is dict and "event.name" in item for item in as_list(listed))
-            or not listed
+        if type(listed) is not list or not all(
+            type(item) is dict and "event.name" in item for item in listed
         ):
-            continue
+            continue  # somebody's own attribute of that name
         del attributes[name]
-        for item in as_list(listed):
+        for item in listed:
             if item["event.name"] == "gen_ai.choice":
                 told = as_mapping(item.get("message"))
                 answered.append(_message(told, "assistant", cleaner))
