@@ -14,11 +14,14 @@ from django.db import connection, migrations, transaction
 
 DAYS_AHEAD = 3
 _REGISTRY: dict[str, str] = {}
+_STORAGE: dict[str, str] = {}
 
 
-def register(table: str, column: str) -> None:
-    """Name a table whose day partitions this module keeps (called from the owning app's `ready`)."""
+def register(table: str, column: str, *, storage: str = "") -> None:
+    """Name a table whose day partitions this module keeps (called from the owning app's `ready`); `storage` are the
+    storage parameters of new partitions, as in `fillfactor = 90`: PostgreSQL does not inherit them."""
     _REGISTRY[table] = column
+    _STORAGE[table] = storage
 
 
 def registered_tables() -> tuple[str, ...]:
@@ -111,11 +114,12 @@ def ensure_days(days: Iterable[dt.date], *, tables: Iterable[str] | None = None)
                 row = cursor.fetchone()
                 if row and row[0]:
                     continue
+                storage = f" WITH ({_STORAGE[table]})" if _STORAGE.get(table) else ""
                 # Identifiers are this module's own: a registered table name and digits. DDL takes no parameters.
                 cursor.execute(
                     f'CREATE TABLE "{partition_name(table, day)}" PARTITION OF "{table}"'
                     f" FOR VALUES FROM ('{day.isoformat()} 00:00:00+00')"
-                    f" TO ('{(day + dt.timedelta(days=1)).isoformat()} 00:00:00+00')"
+                    f" TO ('{(day + dt.timedelta(days=1)).isoformat()} 00:00:00+00'){storage}"
                 )
                 made += 1
     return made

@@ -1,10 +1,9 @@
-"""What was said in a step, packed for storage: msgpack → zlib → AES-GCM with the organisation's key, or no seal.
+"""What was said in a step, packed for storage: msgpack → zstd → AES-GCM with the organisation's key, or no seal.
 
 Two forms lie side by side, whatever the project chose when they were written: sealed (a random nonce leads) and plain
 (a marker leads). Readers take either; only plain ones can be searched.
 """
 
-import zlib
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +11,8 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from core import crypto
+from traces import packing
 
-_COMPRESS_FROM = 200  # bytes; below that zlib only costs time
 # Leads what is stored without a seal. One in 2^32 nonces looks like it: reading then tries the seal, too.
 _PLAIN = b"\x00LL\x01"
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")
@@ -34,7 +33,7 @@ def seal_payload(
 ) -> tuple[bytes, int]:
     """(bytes to store, size before compression); without a cipher they are only compressed. `content` is JSON-able."""
     plain = _encoder.encode(content)
-    packed = b"z" + zlib.compress(plain, 1) if len(plain) >= _COMPRESS_FROM else b"r" + plain
+    packed = packing.pack(plain)
     return _PLAIN + packed if cipher is None else crypto.seal(cipher, packed, context), len(plain)
 
 
@@ -47,18 +46,10 @@ def unpacked(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> byte
     """The content's msgpack, for those who only look whether something is in it; raises DecryptionError."""
     if is_plain(stored):
         try:
-            return _inflated(bytes(stored[len(_PLAIN) :]))
-        except zlib.error:
+            return packing.unpack(bytes(stored[len(_PLAIN) :]))
+        except packing.UnpackError:
             pass  # a sealed one after all
-    return _inflated(crypto.unseal(cipher, stored, context))
-
-
-def _inflated(packed: bytes) -> bytes:
-    if packed[:1] == b"z":
-        return zlib.decompress(packed[1:])
-    if packed[:1] == b"r":
-        return packed[1:]
-    raise zlib.error("neither compressed nor raw")
+    return packing.unpack(crypto.unseal(cipher, stored, context))
 
 
 def read_payload(plain: bytes) -> dict[str, Any]:
@@ -72,8 +63,8 @@ def plain_payload(stored: bytes | memoryview) -> dict[str, Any] | None:
     if not is_plain(stored):
         return None
     try:
-        return read_payload(_inflated(bytes(stored[len(_PLAIN) :])))
-    except (zlib.error, msgspec.DecodeError):
+        return read_payload(packing.unpack(bytes(stored[len(_PLAIN) :])))
+    except (packing.UnpackError, msgspec.DecodeError):
         return None
 
 

@@ -241,7 +241,7 @@ def test_first_data_of_a_project_leaves_one_outbox_row(project: Project) -> None
     write_spans(context_for(project), [llm("b")], now=NOW)
     project.refresh_from_db()
     assert project.first_trace_at == NOW
-    assert [item.topic for item in OutboxItem.objects.all()] == ["traces.first_trace"]
+    assert OutboxItem.objects.filter(topic="traces.first_trace").count() == 1
 
 
 def test_first_trace_is_noticed_after_bare_costs(project: Project) -> None:
@@ -262,7 +262,8 @@ def test_first_trace_after_bare_cost_records_is_noted(project: Project) -> None:
     write_spans(context_for(project), [llm("a")], now=NOW)
     project.refresh_from_db()
     assert project.first_trace_at == NOW
-    assert [item.payload["trace_id"] for item in OutboxItem.objects.all()] == ["t1"]
+    noted = OutboxItem.objects.get(topic="traces.first_trace")
+    assert noted.payload["trace_id"] == "t1"
 
 
 def test_same_ids_in_another_project_are_independent(project: Project) -> None:
@@ -284,8 +285,8 @@ def test_statements_do_not_grow_with_the_batch(project: Project) -> None:
             write_spans(context, batch, now=NOW)
         return len(captured)
 
-    assert statements(7, "x") == statements(500, "y") == 8
-    assert statements(7, "x", first=1000) == statements(500, "y", first=1000) == 12
+    assert statements(7, "x") == statements(500, "y") == 9
+    assert statements(7, "x", first=1000) == statements(500, "y", first=1000) == 13
 
 
 def test_a_value_the_database_refuses_costs_only_its_own_step(project: Project) -> None:

@@ -22,7 +22,8 @@ SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record,
   s.cost_usd IS NULL, s.cache_read_input_tokens, s.cache_write_input_tokens, s.reasoning_output_tokens
 FROM traces_span s
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
-  AND s.response_id = ANY(%s) AND s.has_cost_record
+  AND s.response_id = ANY(%s) AND s.has_cost_record AND s.response_id <> ''
+  AND hashtextextended(s.response_id, 0) = ANY(ARRAY(SELECT hashtextextended(r, 0) FROM unnest(%s::text[]) AS r))
 """
 _MARK = """
 UPDATE traces_span s SET is_twin = true, has_cost_record = false, cost_usd = NULL, price_status = '', seq = k.seq
@@ -48,8 +49,10 @@ def stored_twins(
     wanted = set(responses)
     if not wanted:
         return {}
+    responses_wanted = [response for _, response in wanted]
     cursor.execute(
-        _STORED, [project_id, *window, [t for t, _ in wanted], [response for _, response in wanted]]
+        _STORED,
+        [project_id, *window, [t for t, _ in wanted], responses_wanted, responses_wanted],
     )
     found: Charged = {}
     for row in cursor.fetchall():
