@@ -19,6 +19,14 @@ class OrganizationForm(forms.Form):
     name = forms.CharField(max_length=120, label="Organisation name")
 
 
+class OrganizationSettingsForm(OrganizationForm):
+    allows_sharing = forms.BooleanField(
+        required=False,
+        label="Members may make public links to single traces",
+        help_text="Switched off, the links there are stop working; switched on again, those that have not ended work.",
+    )
+
+
 class ProfileForm(forms.Form):
     name = forms.CharField(
         max_length=120,

@@ -112,6 +112,22 @@ def rename_organization(*, organization: Organization, name: str, actor: User) -
     return organization
 
 
+@transaction.atomic
+def allow_sharing(*, organization: Organization, allowed: bool, actor: User) -> None:
+    """Let members make public links to traces, or forbid it, which closes the ones there are."""
+    if allowed == organization.allows_sharing:
+        return
+    organization.allows_sharing = allowed
+    organization.save(update_fields=["allows_sharing", "updated_at"])
+    record_audit_event(
+        organization_id=organization.pk,
+        actor=actor,
+        action="organization.sharing_changed",
+        target=organization.name,
+        data={"allowed": allowed},
+    )
+
+
 def _locked(organization_id: UUID) -> Organization:
     """One membership change at a time per organisation: the owner count must not race."""
     return Organization.objects.select_for_update().get(pk=organization_id)

@@ -20,6 +20,7 @@ from accounts.forms import (
     AuditFilterForm,
     InviteForm,
     OrganizationForm,
+    OrganizationSettingsForm,
     ProfileForm,
     RoleForm,
     add_domain_error,
@@ -176,7 +177,8 @@ def organization_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Name and audit trail; admins and owners only."""
     membership = membership_for(request, slug, Role.ADMIN)
     organization = membership.organization
-    form = OrganizationForm(request.POST or None, initial={"name": organization.name})
+    initial = {"name": organization.name, "allows_sharing": organization.allows_sharing}
+    form = OrganizationSettingsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             services.rename_organization(
@@ -187,7 +189,12 @@ def organization_settings(request: HttpRequest, slug: str) -> HttpResponse:
         except DomainError as error:
             add_domain_error(form, error)
         else:
-            messages.success(request, "The organisation is renamed.")
+            services.allow_sharing(
+                organization=organization,
+                allowed=form.cleaned_data["allows_sharing"],
+                actor=person(request),
+            )
+            messages.success(request, "The organisation's settings are saved.")
             return redirect("accounts:organization_settings", slug=slug)
     context = {"organization": organization, "form": form, **_audit_page(request, membership)}
     status = UNPROCESSABLE if form.is_bound else HTTPStatus.OK

@@ -232,7 +232,10 @@ ROUTES: Matrix = {
     # Whoever has the link: tests/traces/test_share.py.
     **{
         f"share/<str:token>/{path}": {"GET": Public()}
-        for path in ("", "rows/", "changes/", "find/", "steps/<str:span_id>/")
+        for path in (
+            *("", "rows/", "changes/", "find/", "models/", "steps/<str:span_id>/"),
+            *("steps/<str:span_id>/payload/", "steps/<str:span_id>/media/<int:number>/"),
+        )
     },
     "": {"GET": LoggedIn()},
     **{f"{entry}/": {"GET": LoggedIn()} for entry in ("dashboard", "traces", "setup", "settings")},

@@ -80,4 +80,7 @@ urlpatterns = [
     path(f"{_S}changes/", shared.share_changes, name="share_changes"),
     path(f"{_S}find/", shared.share_find, name="share_find"),
     path(f"{_S}steps/<str:span_id>/", shared.share_step, name="share_step"),
+    path(f"{_S}models/", shared.share_models, name="share_models"),
+    path(f"{_S}steps/<str:span_id>/payload/", shared.share_payload, name="share_payload"),
+    path(f"{_S}steps/<str:span_id>/media/<int:number>/", shared.share_media, name="share_media"),
 ]

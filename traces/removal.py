@@ -5,6 +5,7 @@ from django.db import transaction
 from core import live
 from core.errors import NotFoundError
 from projects.models import Project
+from traces.feedback.removal import forget_traces
 from traces.models import Span, SpanPayload, Trace
 
 
@@ -24,6 +25,7 @@ def delete_trace(*, project: Project, trace_id: str) -> int:
             "started_at__lte": trace.last_span_at,
         }
         SpanPayload.objects.filter(**window)._raw_delete("default")
+        forget_traces(project_id=project.pk, trace_ids=[trace_id])
         steps: int = Span.objects.filter(**window)._raw_delete("default")
         Trace.objects.filter(project=project, trace_id=trace_id)._raw_delete("default")
         group = live.trace_group(project.pk, trace_id)

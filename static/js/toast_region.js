@@ -22,6 +22,8 @@ class ToastRegion extends HTMLElement {
     this.addEventListener("click", (e) => {
       if (e.target.closest("[data-toast-close]")) e.target.closest(".toast").remove();
     });
+    // An answered Undo has done its work.
+    this.addEventListener("htmx:afterRequest", (e) => e.target.closest(".toast")?.remove());
     document.body.addEventListener("toast", (e) => this.add(e.detail));
     document.body.addEventListener("htmx:responseError", (e) => { if (!isSilent(e)) this.failed(e.detail.xhr); });
     document.body.addEventListener("htmx:sendError", (e) => { if (!isSilent(e)) this.unreachable(e.detail.requestConfig); });

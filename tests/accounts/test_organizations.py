@@ -71,7 +71,12 @@ def test_switch_changes_the_current_organization(
 
 
 def test_admin_renames(acme: SimpleNamespace, client_of: Any) -> None:
-    assert client_of(acme.admin).post(SETTINGS, {"name": "Acme Inc"})["Location"] == SETTINGS
+    assert (
+        client_of(acme.admin).post(SETTINGS, {"name": "Acme Inc", "allows_sharing": "on"})[
+            "Location"
+        ]
+        == SETTINGS
+    )
     organization = Organization.objects.get(pk=acme.organization.pk)
     assert (organization.name, organization.slug) == ("Acme Inc", "acme")
     assert AuditEvent.objects.get().data == {"from": "Acme"}

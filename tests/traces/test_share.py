@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Organization
 from projects.models import Project
-from tests.factories.feedback import ShareLinkFactory
+from tests.factories.feedback import CommentFactory, ScoreFactory, ShareLinkFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory, raw_key
 from tests.factories.traces import SpanFactory, TraceFactory, payload_for
 from traces.feedback.shares import find_share_link, hash_token
-from traces.models import ShareLink
+from traces.models import Comment, Score, ShareLink
 
 pytestmark = pytest.mark.django_db
 TOKEN = "x" * 43
@@ -183,3 +183,37 @@ def test_settings_list_pages(shop, acme, client_of, django_assert_max_num_querie
     second = client.get(f"{address}?before={older}")
     assert (len(first.context["rows"]), len(second.context["rows"])) == (50, 1)
     assert client.get(f"{address}?before=x").status_code == 400
+
+
+def test_pictures_and_whole_texts_only_where_what_was_said_is_shared(shop):
+    ShareLinkFactory(project=shop, token=TOKEN)
+    ShareLinkFactory(project=shop, token="y" * 43, with_payloads=True)
+    path = "steps/root/payload/?side=input"
+    assert Client().get(f"/share/{TOKEN}/{path}").status_code == 404
+    found = Client().get(f"/share/{'y' * 43}/{path}")
+    assert b"".join(found) == b"the secret question"  # type: ignore[call-overload]
+    assert found["Cache-Control"] == "no-store, private"
+    assert Client().get(f"/share/{TOKEN}/steps/root/media/0/").status_code == 404
+    assert Client().get(f"/share/{TOKEN}/models/").status_code == 200
+
+
+def test_a_deleted_trace_takes_links_scores_and_comments_along(shop, acme, client_of):
+    other = ProjectFactory()
+    for project in (shop, other):
+        ShareLinkFactory(project=project)
+        ScoreFactory(project=project)
+        CommentFactory(project=project)
+    client_of(acme.member).post("/projects/shop/traces/t1/deletion/")
+    for model in (ShareLink, Score, Comment):
+        assert list(model.objects.values_list("project", flat=True)) == [other.pk]
+
+
+def test_the_organisations_setting_forbids_and_allows(shop, acme, client_of):
+    ShareLinkFactory(project=shop, token=TOKEN)
+    address, client = "/organizations/acme/settings/", client_of(acme.admin)
+    client.post(address, {"name": "Acme"})
+    assert Client().get(f"/share/{TOKEN}/").status_code == 404
+    client.post(address, {"name": "Acme", "allows_sharing": "on"})
+    assert Client().get(f"/share/{TOKEN}/").status_code == 200
+    events = AuditEvent.objects.filter(action="organization.sharing_changed").order_by("id")
+    assert [event.data for event in events] == [{"allowed": False}, {"allowed": True}]

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +20,7 @@ from core.errors import NotFoundError
 from traces.feedback.shares import count_view, find_share_link
 from traces.models import ShareLink
 from traces.viewer import Viewer
-from traces.views import shown, steps
+from traces.views import contents, shown, steps, whatif
 
 P = ParamSpec("P")
 _HEADERS = {
@@ -30,12 +31,14 @@ _HEADERS = {
 
 
 def _public(
-    view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, str, P], HttpResponse]:
+    view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
     """Open the link for `view`; anything that is not there looks like a link that never was."""
 
     @wraps(view)
-    def answer(request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answer(
+        request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
         link = find_share_link(token, now=timezone.now())
         request.share_link = link  # type: ignore[attr-defined]
         try:
@@ -99,3 +102,21 @@ def share_step(request: HttpRequest, viewer: Viewer, span_id: str) -> HttpRespon
     """The pane of one step; without htmx the page with that step open."""
     shown.trace_or_404(viewer)
     return steps.show_step(request, viewer, span_id)
+
+
+@_public
+def share_models(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What the trace's tokens would have cost elsewhere."""
+    return whatif.show_models(request, viewer)
+
+
+@_public
+def share_payload(request: HttpRequest, viewer: Viewer, span_id: str) -> HttpResponseBase:
+    """One side of a step whole, where that is shared."""
+    return contents.show_payload(request, viewer, span_id)
+
+
+@_public
+def share_media(request: HttpRequest, viewer: Viewer, span_id: str, number: int) -> HttpResponse:
+    """One picture, sound or document of a step, where that is shared."""
+    return contents.show_media(request, viewer, span_id, number)
