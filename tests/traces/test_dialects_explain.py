@@ -4,6 +4,9 @@ import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from tests.traces.corpus.dialect_bodies import examples
 from traces.ingest.dialects.explain import (
     NO_DIALECT,
     NOT_READ,
@@ -100,3 +103,38 @@ def test_span_of_no_known_vocabulary():
     said = explain(facts({"http.request.method": "GET"}))
     assert (said.dialect, said.consumed) == ("otel", ())
     assert said.ignored == (("http.request.method", NO_DIALECT),)
+
+
+@pytest.mark.parametrize("name", sorted(examples()))
+def test_every_dialect_accounts_for_every_key(name: str):
+    scope, attributes = examples()[name]
+    raw = facts({**attributes, "acme.color": "red"}, scope, parent_span_id="0" * 15 + "2")
+    said = explain(raw)
+    reasons = dict(said.ignored)
+    assert said.dialect == name.partition("-")[0].replace("vercel", "vercel_ai")
+    assert sorted([*said.consumed, *reasons]) == sorted(raw.attributes)
+    assert reasons["acme.color"] == NOT_READ
+    # Of a good span hardly anything is left.
+    assert len(said.consumed) >= len(attributes) - 5, reasons
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes", "key", "reason"),
+    [
+        ("langfuse-sdk", {"langfuse.observation.type": "span"}, "langfuse.trace.public", "LLMLab shares by links"),
+        ("logfire", {"logfire.msg": "m"}, "logfire.json_schema", "tells the types of other attributes"),
+        ("ai", {"ai.operationId": "ai.embed"}, "ai.response.avgOutputTokensPerSecond", "follows from other values"),
+        ("mlflow", {"mlflow.spanType": '"LLM"'}, "mlflow.spanLogLevel", "a severity LLMLab does not show"),
+        ("livekit-agents", {}, "lk.eou.probability", "a measurement of the voice session"),
+        ("openlit", {"gen_ai.environment": "e"}, "gen_ai.token.cost.input", "parts of gen_ai.usage.cost"),
+    ],
+)  # fmt: skip
+def test_a_dialect_s_own_reasons(scope: str, attributes: dict[str, Any], key: str, reason: str):
+    said = explain(facts({**attributes, key: "1"}, scope))
+    assert dict(said.ignored)[key].startswith(reason)
+
+
+def test_what_is_dropped_is_named_as_dropped():
+    said = explain(facts({"llm.request.type": "chat", "llm.headers": "{}"}))
+    assert dict(said.ignored)["llm.headers"].endswith("dropped")
+    assert "llm.headers" not in said.consumed

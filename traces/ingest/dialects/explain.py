@@ -67,6 +67,8 @@ def explain(raw_span: SpanFacts, limits: Limits | None = None) -> Explanation:
     """How `raw_span` is understood; it is left as it is. Never raises for odd values, like the dialects themselves."""
     dialect = dialect_of(raw_span)
     span, attributes, resource = _read(dialect, raw_span, limits or Limits())
+    # Looked at only to be dropped, or to be told why not.
+    attributes.read.difference_update(getattr(dialect, "IGNORED", {}))
     left = [key for key in raw_span.attributes if key not in attributes.read]
     preferred = _read_without(dialect, raw_span, left, limits or Limits())
     ignored = [(key, _reason(dialect, key, preferred)) for key in left]

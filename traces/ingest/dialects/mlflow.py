@@ -51,6 +51,7 @@ _OPERATIONS = {
 # The flavour that traced the call; these are one with their provider unless a span says otherwise.
 _FLAVOURS = frozenset({"openai", "anthropic", "gemini", "groq", "mistral", "bedrock"})
 _CHUNK = "mlflow.chunk.item."
+_ENCODED = ("mlflow.", "user.id", "session.id")
 
 
 def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
@@ -61,11 +62,9 @@ def matches(scope_name: str, attributes: dict[str, Any]) -> bool:
 def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
     """The span with its call, tokens, messages and tools filled in."""
     attributes = facts.attributes
-    for name in [name for name in attributes if name[:1] == "m" and name.startswith("mlflow.")]:
-        attributes[name] = json_value(attributes[name], cleaner)
-    for name in ("user.id", "session.id"):
-        if name in attributes:
-            attributes[name] = json_value(attributes[name], cleaner)
+    for name, value in list(attributes.items()):
+        if name.startswith(_ENCODED):
+            attributes[name] = json_value(value, cleaner)
     chunks = [event for event in facts.events if event.name.startswith(_CHUNK)]
     if chunks:
         # The stream's pieces, whose whole stands in the outputs.
