@@ -86,7 +86,27 @@ class Trace(TenantModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["project", "-started_at", "-trace_id"], name="traces_trace_time"),
+            # What volume, totals and common filters read comes from the index alone; nothing in it can grow large.
+            models.Index(
+                fields=["project", "-started_at", "-trace_id"],
+                include=[
+                    "status",
+                    "name",
+                    "environment",
+                    "cost_usd",
+                    "duration_ms",
+                    "unpriced_calls",
+                    "error_count",
+                ],
+                name="traces_trace_recent",
+            ),
+            models.Index(
+                F("project"),
+                (F("input_tokens") + F("output_tokens")).desc(),
+                F("trace_id").desc(),
+                name="traces_trace_tokens",
+            ),
+            models.Index(fields=["project", "-span_count", "-trace_id"], name="traces_trace_steps"),
             models.Index(fields=["project", "-cost_usd", "-trace_id"], name="traces_trace_cost"),
             models.Index(
                 fields=["project", "-duration_ms", "-trace_id"], name="traces_trace_duration"
@@ -177,6 +197,12 @@ class Span(TenantModel):
                 ResponseHash("response_id"),
                 name="traces_span_answer",
                 condition=~Q(response_id=""),
+            ),
+            # Error types beside the list; only failed steps are in it.
+            models.Index(
+                fields=["project", "error_type", "trace_id"],
+                name="traces_span_error",
+                condition=~Q(error_type=""),
             ),
         ]
 
