@@ -138,6 +138,8 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/keys": {"GET": Api(M, "admin"), "POST": Api(M, "admin")},
     "api/v1/projects/<str:project>/keys/<uuid:key>": {"DELETE": Api(M, "admin")},
     "api/v1/projects/<str:project>/keys/<uuid:key>/rotation": {"POST": Api(M, "admin")},
+    "api/v1/projects/<str:project>/exports": {"GET": Api(V, "read"), "POST": Api(M, "read")},
+    "api/v1/projects/<str:project>/exports/<uuid:job>/file": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/jobs": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/jobs/<uuid:job>": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/jobs/<uuid:job>/cancellation": {"POST": Api(A, "admin")},
@@ -190,7 +192,24 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/collections/<uuid:collection>/export": {
         "GET": Api(V, "read"),
     },
+    **{
+        f"api/v1/projects/<str:project>/{path}": {"GET": Api(V, "read")}
+        for path in ("sessions", "sessions/<ref:session>", "users", "users/<ref:user>", "errors")
+    },
+    "api/v1/projects/<str:project>/errors/<slug:error>": {
+        "GET": Api(V, "read"),
+        "PATCH": Api(M, "ingest"),
+    },
     # --- pages
+    **{
+        f"projects/<str:slug>/{path}": READ
+        for path in (
+            *("sessions/", "sessions.csv", "sessions/<ref:session_id>/"),
+            *("users/", "users.csv", "users/<ref:user_id>/"),
+            *("errors/", "errors.csv", "errors/<slug:fingerprint>/"),
+        )
+    },
+    "projects/<str:slug>/errors/<slug:fingerprint>/status/": {"POST": Page(M)},
     **{
         f"projects/<str:slug>/traces/<str:trace_id>/feedback/{part}": READ
         for part in ("", "scores/", "comments/")
@@ -258,6 +277,9 @@ ROUTES: Matrix = {
     "projects/deletions/<uuid:job_id>/": READ,
     "projects/deletions/<uuid:job_id>/cancellation/": {"POST": Page(A)},
     r"^projects/(?P<slug>(?!(?:archived|deletions|new|spend)/)[-a-zA-Z0-9_]+)/$": READ,
+    "projects/<slug:slug>/exports/": {"GET": Page(), "POST": Page(M)},
+    "projects/<slug:slug>/exports/<uuid:job_id>/file/": READ,
+    "projects/<slug:slug>/exports/<uuid:job_id>/removal/": {"POST": Page(M)},
     "projects/<slug:slug>/setup/": {"GET": Page(), "POST": Page(M)},
     "projects/<slug:slug>/settings/": {"GET": Page(), "POST": Page(A)},
     "projects/<slug:slug>/settings/api-keys/": {"GET": Page(M)},
@@ -332,8 +354,8 @@ PARAMETERS = {
     "key_id": lambda world, route: world.names["key_id"],
     "member_id": lambda world, route: world.names["membership_id"],
     "invitation_id": lambda world, route: world.names["invitation_id"],
-    "job_id": lambda world, route: world.names["job_id"],
-    "job": lambda world, route: world.names["job_id"],
+    "job_id": lambda world, route: world.names["export_id" if "/exports/" in route else "job_id"],
+    "job": lambda world, route: world.names["export_id" if "/exports/" in route else "job_id"],
     "view_id": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",
     "number": lambda world, route: 0,
@@ -349,6 +371,12 @@ PARAMETERS = {
     "collection": lambda world, route: world.names["collection_id"],
     "item_id": lambda world, route: world.names["item_id"],
     "item": lambda world, route: world.names["item_id"],
+    "session_id": lambda world, route: "s1",
+    "session": lambda world, route: "s1",
+    "user_id": lambda world, route: "u1",
+    "user": lambda world, route: "u1",
+    "fingerprint": lambda world, route: "abc123",
+    "error": lambda world, route: "abc123",
 }
 
 
@@ -378,7 +406,13 @@ def _path(route: str, entry: URLPattern, world: World) -> str:
     text = route
     for name in entry.pattern.regex.groupindex:
         value = str(PARAMETERS[name](world, route))
-        for marker in (f"<str:{name}>", f"<slug:{name}>", f"<uuid:{name}>", f"<int:{name}>"):
+        for marker in (
+            f"<str:{name}>",
+            f"<slug:{name}>",
+            f"<uuid:{name}>",
+            f"<int:{name}>",
+            f"<ref:{name}>",
+        ):
             text = text.replace(marker, value)
     if text.startswith("^"):
         path = {"traces": "traces", "costs": "costs"}

@@ -1,9 +1,12 @@
 """One small world every route can be asked about: an organisation with all roles, a stranger, keys of every scope."""
 
 import datetime as dt
+import gzip
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 
@@ -27,7 +30,7 @@ from tests.factories.feedback import (
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.traces.spans import context_for, llm, span
 from traces.ingest.write import write_spans
-from traces.models import SavedView
+from traces.models import ErrorGroup, SavedView, SessionRow, UserRow
 
 RAW = {
     "key_ingest": "llmlab_sk_world_ingest_0000000000000000000",
@@ -94,6 +97,10 @@ def make_world() -> World:
         ),
     ]
     write_spans(context_for(project), spans, now=now)
+    seen = {"project": project, "first_at": now, "last_at": now, "computed_at": now}
+    SessionRow.objects.create(session_id="s1", **seen)
+    UserRow.objects.create(user_id="u1", **seen)
+    ErrorGroup.objects.create(fingerprint="abc123", **seen)
     colleague = MembershipFactory(organization=organization, role=Role.MEMBER)
     job = jobs.create_job(
         kind="projects.purge",
@@ -104,6 +111,17 @@ def make_world() -> World:
     view = SavedView.objects.create(
         project=project, author=people["member"], name="Shared", query="range=7d", is_shared=True
     )
+    export = jobs.create_job(
+        kind="projects.export",
+        title="Export",
+        organization_id=organization.pk,
+        project_id=project.pk,
+        params={"kind": "traces", "format": "csv"},
+    )
+    stored = default_storage.save(
+        f"exports/{project.pk}/traces.csv.gz", ContentFile(gzip.compress(b"x"))
+    )
+    Job.objects.filter(pk=export.pk).update(state=Job.State.DONE, result={"file": stored})
     world = World(organization, project, people, keys, job)
     invitation = InvitationFactory(organization=organization)
     comment = CommentFactory(project=project, author=people["member"])
@@ -117,6 +135,7 @@ def make_world() -> World:
         "membership_id": colleague.pk,
         "invitation_id": invitation.pk,
         "job_id": job.pk,
+        "export_id": export.pk,
         "comment_id": comment.pk,
         "score_id": ScoreFactory(project=project, author=people["member"]).score_id,
         "definition_id": ScoreDefinitionFactory(project=project).pk,

@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from traces import api
+from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
 
 urlpatterns = [
@@ -12,4 +13,5 @@ urlpatterns = [
     ),
     *endpoint("projects/<str:project>/spans", api.SpanListView, "span_list_api"),
     *feedback_patterns,
+    *activity_patterns,
 ]

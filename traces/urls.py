@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from traces.activity_urls import urlpatterns as activity_patterns
 from traces.feedback_urls import urlpatterns as feedback_patterns
 from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
@@ -27,4 +28,5 @@ urlpatterns = [
     *list_urls(_LIST),
     *trace_urls(_TRACE),
     *feedback_patterns,
+    *activity_patterns,
 ]

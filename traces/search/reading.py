@@ -225,11 +225,12 @@ def gist_of(content: dict[str, Any]) -> str:
     if isinstance(asked, list):
         turns = [m for m in asked if isinstance(m, dict) and m.get("role") == "user"]
         asked = turns[-1] if turns else asked[-1:]
-    sides = (_first_words(asked), _first_words(content.get("output")))
+    sides = (first_words(asked), first_words(content.get("output")))
     return "\n".join(side for side in sides if side)
 
 
-def _first_words(value: Any) -> str:
+def first_words(value: Any) -> str:
+    """The beginning of what a JSON value says, on one line."""
     found, size = [], 0
     for part in leaves(value):
         found.append(part)

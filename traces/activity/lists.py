@@ -1,0 +1,257 @@
+"""Lists of rows that are kept added up (sessions, users, errors): one filter state, keyset pages at flat latency.
+
+Each list is a `Spec`; names from the address reach SQL only through its allow-lists.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Model, Q, QuerySet
+from django.http import QueryDict
+
+from core.errors import DomainError
+from core.ranges import TimeRange, make_range, parse_instant, parse_range
+from projects.models import Project
+from traces.filters import InvalidFilterError
+from traces.selectors.listing import InvalidCursorError
+
+PAGE_SIZE = 50
+COUNT_CAP = 10_000
+DEFAULT_RANGE = "7d"
+MAX_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One filter: parameter, its label, its values (empty: free text) with their labels."""
+
+    param: str
+    label: str
+    values: tuple[tuple[str, str], ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A list. `where` maps "param" or "param=value" to the field lookup it adds; `sorts` a sort key to its column."""
+
+    name: str
+    model: type[Model]
+    key: str
+    sorts: dict[str, str]
+    default_sort: str
+    search: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    where: dict[str, tuple[str, Any]]
+
+    @property
+    def params(self) -> frozenset[str]:
+        fixed = {"range", "start", "end", "q", "sort"}
+        return frozenset(fixed | {choice.param for choice in self.choices})
+
+
+@dataclass(frozen=True)
+class State:
+    """What the reader asked for."""
+
+    spec: Spec
+    range: TimeRange
+    q: str = ""
+    chosen: tuple[tuple[str, str], ...] = ()
+    sort: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sort_key(self) -> str:
+        return self.sort.removeprefix("-")
+
+    @property
+    def is_descending(self) -> bool:
+        return self.sort.startswith("-")
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.q or self.chosen)
+
+    def value(self, param: str) -> str:
+        """What is chosen of one filter."""
+        default = next((c.default for c in self.spec.choices if c.param == param), "")
+        return dict(self.chosen).get(param, default)
+
+    def query(self, **changes: object) -> str:
+        """The query string of this state with some parameters replaced (None drops one); never a cursor."""
+        base: dict[str, object] = {
+            "range": self.range.key,
+            "q": self.q,
+            **dict(self.chosen),
+            "sort": None if self.sort == self.spec.default_sort else self.sort,
+        }
+        return urlencode(
+            [(name, str(value)) for name, value in {**base, **changes}.items() if value]
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page; `before` and `after` are cursors, or empty."""
+
+    rows: list[Any]
+    before: str
+    after: str
+
+
+def parse_state(spec: Spec, params: QueryDict, *, now: dt.datetime, strict: bool = False) -> State:
+    """Read a query string. Unreadable parts become notes, or with `strict` raise InvalidFilterError."""
+    problems: list[tuple[str, str]] = []
+    try:
+        if "start" in params and "end" in params:
+            ends = [parse_instant(str(params[name]), name) for name in ("start", "end")]
+            period = make_range(ends[0], ends[1], fields=("start", "end"))
+        else:
+            period = parse_range(params.get("range", ""), now=now, default=DEFAULT_RANGE)
+    except DomainError as error:
+        problems.append(("range", error.detail))
+        period = parse_range(DEFAULT_RANGE, now=now)
+    chosen = []
+    for choice in spec.choices:
+        text = _clean(params.get(choice.param, ""))
+        if not text:
+            continue
+        if choice.values and text not in dict(choice.values):
+            allowed = ", ".join(value for value, _ in choice.values)
+            problems.append(
+                (choice.param, f"{choice.param} is {text[:40]!r}; it must be one of {allowed}")
+            )
+        elif text != choice.default:
+            chosen.append((choice.param, text))
+    sort = params.get("sort", "") or spec.default_sort
+    if sort.removeprefix("-") not in spec.sorts:
+        allowed = ", ".join(f"{key} or -{key}" for key in spec.sorts)
+        problems.append(("sort", f"sort is {sort[:40]!r}; it must be one of {allowed}"))
+        sort = spec.default_sort
+    if strict and problems:
+        raise InvalidFilterError(
+            "; ".join(text for _, text in problems), fields=[name for name, _ in problems]
+        )
+    notes = tuple(text for _, text in problems)
+    return State(spec, period, _clean(params.get("q", "")), tuple(chosen), sort, notes)
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "").strip()[:MAX_TEXT]
+
+
+def matching(project: Project, state: State) -> QuerySet[Any]:
+    """The project's rows that were last seen in the range and match, in no order."""
+    spec = state.spec
+    found = spec.model._default_manager.filter(
+        project=project.pk, last_at__gte=state.range.start, last_at__lt=state.range.end
+    )
+    for choice in spec.choices:
+        value = state.value(choice.param)
+        if rule := spec.where.get(f"{choice.param}={value}"):
+            found = found.filter(**{rule[0]: rule[1]})
+        elif value and (rule := spec.where.get(choice.param)):
+            found = found.filter(**{rule[0]: [value] if rule[1] is list else value})
+    if state.q:
+        any_of = Q()
+        for column in spec.search:
+            any_of |= Q(**{f"{column}__icontains": state.q})
+        found = found.filter(any_of)
+    return found
+
+
+def page_of(
+    project: Project, state: State, *, after: str = "", before: str = "", limit: int = PAGE_SIZE
+) -> Page:
+    """A page after or before a cursor, or the first one. One query. Raises InvalidCursorError."""
+    backwards = bool(before and not after)
+    token = before if backwards else after
+    down = state.is_descending != backwards
+    sign = "-" if down else ""
+    column, key = state.spec.sorts[state.sort_key], state.spec.key
+    found = matching(project, state).order_by(f"{sign}{column}", f"{sign}{key}")
+    if token:
+        value, at = _decode(token, state)
+        way = "lt" if down else "gt"
+        past = Q(**{f"{column}__{way}": value}) | Q(**{column: value, f"{key}__{way}": at})
+        found = found.filter(Q(**{f"{column}__{way}e": value}) & past)
+    rows = list(found[: limit + 1])
+    has_more, rows = len(rows) > limit, rows[:limit]
+    if backwards:
+        rows.reverse()
+    has_before, has_after = (has_more, bool(token)) if backwards else (bool(token), has_more)
+    return Page(
+        rows=rows,
+        before=_encode(rows[0], state) if rows and has_before else "",
+        after=_encode(rows[-1], state) if rows and has_after else "",
+    )
+
+
+def count_of(project: Project, state: State) -> tuple[int, bool]:
+    """How many match, up to a cap, and whether there are more. One query."""
+    count = matching(project, state).values(state.spec.key)[: COUNT_CAP + 1].count()
+    return min(count, COUNT_CAP), count > COUNT_CAP
+
+
+def _encode(row: Any, state: State) -> str:
+    value = getattr(row, state.spec.sorts[state.sort_key])
+    if isinstance(value, dt.datetime):
+        value = value.astimezone(dt.UTC).isoformat()
+    elif isinstance(value, Decimal):
+        value = str(value)
+    text = json.dumps([state.sort_key, value, getattr(row, state.spec.key)])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode(token: str, state: State) -> tuple[Any, str]:
+    try:
+        if len(token) > 2_000:
+            raise ValueError
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        sort_key, value, key = json.loads(text)
+        if sort_key != state.sort_key or not isinstance(key, str) or "\x00" in key:
+            raise ValueError
+        field = state.spec.model._meta.get_field(state.spec.sorts[sort_key])
+        return _typed(field.get_internal_type(), value), key
+    except (ValueError, TypeError, binascii.Error, InvalidOperation, RecursionError):
+        raise InvalidCursorError(
+            "The page cursor is not one this server gave out for this order; start from the first page.",
+            fields=["after"],
+        ) from None
+
+
+def _typed(kind: str, value: Any) -> Any:
+    if kind == "DateTimeField":
+        at = dt.datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise ValueError
+        return at
+    if kind == "DecimalField":
+        amount = Decimal(value)
+        if not amount.is_finite() or abs(amount) >= 10**13:
+            raise ValueError
+        return amount
+    if kind == "FloatField":
+        number = float(value)
+        if number != number or abs(number) == float("inf"):
+            raise ValueError
+        return number
+    if kind == "CharField":
+        if not isinstance(value, str) or "\x00" in value:
+            raise ValueError
+        return value
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**62:
+        raise ValueError
+    return value
+
+
+def widened(state: State, key: str, *, now: dt.datetime) -> State:
+    """The same with another range."""
+    return replace(state, range=parse_range(key, now=now))
