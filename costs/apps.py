@@ -6,6 +6,7 @@ class CostsConfig(AppConfig):
 
     def ready(self) -> None:
         from core import jobs, partitions
+        from costs import export_sources
         from costs import purge as rows
         from costs.services import reprice_job
         from projects import purge
@@ -14,3 +15,4 @@ class CostsConfig(AppConfig):
         purge.register("cost records", count=rows.count_rows, delete_batch=rows.delete_batch)
         jobs.register(reprice_job.PREVIEW, reprice_job.preview_step)
         jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)
+        export_sources.register_sources()

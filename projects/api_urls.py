@@ -1,7 +1,7 @@
 """`/api/v1/projects…`"""
 
 from core.api.routes import endpoint
-from projects import api, job_api, schema  # noqa: F401  (schema registers the key scheme with OpenAPI)
+from projects import api, export_api, job_api, schema  # noqa: F401  (schema registers the key scheme with OpenAPI)
 
 app_name = "projects_api"
 urlpatterns = [
@@ -13,6 +13,10 @@ urlpatterns = [
         "projects/<str:project>/keys/<uuid:key>/rotation",
         api.ApiKeyRotationView,
         "api_key_rotation",
+    ),
+    *endpoint("projects/<str:project>/exports", export_api.ExportListView, "export_list"),
+    *endpoint(
+        "projects/<str:project>/exports/<uuid:job>/file", export_api.ExportFileView, "export_file"
     ),
     *endpoint("projects/<str:project>/jobs", job_api.JobListView, "job_list"),
     *endpoint("projects/<str:project>/jobs/<uuid:job>", job_api.JobDetailView, "job_detail"),

@@ -6,7 +6,9 @@ class ProjectsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core import outbox
+        from core import jobs, outbox
         from projects import purge
+        from projects.exports import job as exports
 
         outbox.handler(purge.TOPIC)(purge.handle_purge)
+        jobs.register(exports.KIND, exports.run_step, ended=exports.clean_up)

@@ -4,7 +4,7 @@ apps.
 
 from django.urls import include, path, re_path
 
-from projects import job_views, settings_views, views
+from projects import export_views, job_views, settings_views, views
 from projects.services import RESERVED_SLUGS
 
 _RESERVED = "|".join(sorted(RESERVED_SLUGS))
@@ -26,6 +26,18 @@ pages = (
             rf"^projects/(?P<slug>(?!(?:{_RESERVED})/)[-a-zA-Z0-9_]+)/$",
             views.project_home,
             name="project_home",
+        ),
+        path("projects/<slug:slug>/exports/", export_views.export_list, name="export_list"),
+        path("projects/<slug:slug>/exports/", export_views.export_list, name="export_create"),
+        path(
+            "projects/<slug:slug>/exports/<uuid:job_id>/file/",
+            export_views.export_file,
+            name="export_file",
+        ),
+        path(
+            "projects/<slug:slug>/exports/<uuid:job_id>/removal/",
+            export_views.export_delete,
+            name="export_delete",
         ),
         path("projects/<slug:slug>/setup/", views.setup, name="setup"),
         path("projects/<slug:slug>/settings/", settings_views.general, name="settings"),

@@ -9,7 +9,7 @@ class TracesConfig(AppConfig):
         from costs.signals import records_repriced, records_repricing
         from projects import purge
         from traces import bulk as _bulk  # noqa: F401 - registers its job
-        from traces import followups, repricing
+        from traces import export_sources, followups, repricing
         from traces import purge as rows
         from traces.feedback import comments
         from traces.search import purge as derived
@@ -21,6 +21,7 @@ class TracesConfig(AppConfig):
         partitions.register("traces_spanpayload", "started_at", storage="toast_tuple_target = 8160")
         purge.register("search", count=derived.count_rows, delete_batch=derived.delete_batch)
         purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
+        export_sources.register_sources()
         outbox.handler("traces.first_trace")(followups.record_first_trace)
         outbox.handler(schedule.TOPIC)(schedule.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")

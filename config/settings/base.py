@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -176,6 +177,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
+    "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,
@@ -281,13 +283,31 @@ LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
 STATIC_URL = "/static/"
 STATIC_ROOT: Path | None = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STORAGES = {
+# Exports go to var/storage, or to any S3-compatible bucket (django-storages).
+LLMLAB_S3_BUCKET = env_str("LLMLAB_S3_BUCKET", "")
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(LLMLAB_DATA_DIR / "storage")},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+if LLMLAB_S3_BUCKET:
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": LLMLAB_S3_BUCKET,
+            "location": env_str("LLMLAB_S3_PREFIX", "llmlab"),
+            "endpoint_url": env_str("LLMLAB_S3_ENDPOINT_URL", "") or None,
+            "region_name": env_str("LLMLAB_S3_REGION", "") or None,
+            # Empty: boto3's own chain (instance role, AWS_* variables).
+            "access_key": env_secret("LLMLAB_S3_ACCESS_KEY", "") or None,
+            "secret_key": env_secret("LLMLAB_S3_SECRET_KEY", "") or None,
+            "default_acl": None,
+            "querystring_auth": True,
+            "file_overwrite": False,
+        },
+    }
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

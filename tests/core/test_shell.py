@@ -34,6 +34,7 @@ def test_menu_leads_to_the_readers_project() -> None:
         "/projects/support/dashboard/",
         "/projects/support/traces/",
         "/projects/",
+        "/projects/support/exports/",
         "/projects/support/setup/",
         "/projects/support/settings/",
         "/me/",
