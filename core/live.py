@@ -13,6 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from channels.layers import channel_layers
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.conf import settings
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class _Sender:
 
     async def _send(self) -> None:
         layer = channel_layers.make_backend("default")
+        redis: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=SEND_TIMEOUT)
         while True:
             await self.wake.wait()
             self.wake.clear()
@@ -62,11 +66,23 @@ class _Sender:
                 batch, self.pending = self.pending, {}
             try:
                 async with asyncio.timeout(SEND_TIMEOUT):
-                    for group, message in batch.items():
-                        await layer.group_send(group, message)
+                    for group in await _watched(layer, redis, list(batch)):
+                        await layer.group_send(group, batch[group])
             except (RedisError, OSError, TimeoutError) as error:
                 logger.info("core.live.hints_lost: %s", type(error).__name__)
             await asyncio.sleep(FLUSH_SECONDS)
+
+
+async def _watched(layer: Any, redis: Redis, groups: list[str]) -> list[str]:
+    """Those of `groups` that a page listens to: one question instead of a message for each of them.
+
+    A page that comes between the question and the message misses nothing: it reads PostgreSQL after it has joined.
+    """
+    if not isinstance(layer, RedisPubSubChannelLayer):
+        return groups
+    names = {f"{layer.prefix}__group__{group}".encode(): group for group in groups}
+    counted = await redis.pubsub_numsub(*names)
+    return [names[name] for name, listeners in counted if listeners]
 
 
 _sender: _Sender | None = None

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.types.json import Jsonb
 
 from costs.services.rows import CostRow
 from traces.ingest.rows import SpanRow
@@ -208,22 +207,30 @@ _JSON = frozenset({"metadata", "strip"})
 _TYPES = {
     "started_at": "timestamptz", "ended_at": "timestamptz", "first_span_at": "timestamptz",
     "last_span_at": "timestamptz", "root_started_at": "timestamptz", "created_at": "timestamptz",
-    "updated_at": "timestamptz", "duration_ms": "float8", "cost_usd": "numeric", "preview": "bytea",
-    "metadata": "jsonb", "strip": "jsonb", "providers": "text[]", "model_names": "text[]", "tags": "text[]",
+    "updated_at": "timestamptz", "duration_ms": "float8", "cost_usd": "numeric", "metadata": "jsonb", "strip": "jsonb",
+    "providers": "text[]", "model_names": "text[]", "tags": "text[]",
     **dict.fromkeys(("span_count", "error_count", "running_count", "call_count", "unpriced_calls"), "int"),
     **dict.fromkeys(("input_tokens", "output_tokens", "seq", "created_xid"), "bigint"),
 }  # fmt: skip
-_CASTS = ", ".join(f"%s::{_TYPES.get(name, 'text')}" for name in COLUMNS)
-_ROW = f"(%s::uuid, {_CASTS})"
+# All rows travel as one JSON parameter, which msgspec writes in a fraction of the time that quoting each value takes.
+_TYPED = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in COLUMNS)
+_ROWS = f"json_to_recordset(%s::json) AS v({_TYPED})"
 _UPDATED = [name for name in COLUMNS if name not in ("trace_id", "created_at", "created_xid")]
 
 
-def _values(trace: TraceRow) -> list[Any]:
-    return [
-        Jsonb(value) if name in _JSON else value
-        for name in COLUMNS
-        for value in (getattr(trace, name),)
-    ]
+def _column(name: str) -> str:
+    """A column of `_ROWS` as the table wants it; bytes are base64 in JSON."""
+    return f"decode(v.{name}, 'base64')" if name == "preview" else f"v.{name}"
+
+
+_INSERT = f"""
+INSERT INTO traces_trace (project_id, {", ".join(COLUMNS)}) SELECT %s, {", ".join(map(_column, COLUMNS))} FROM {_ROWS}
+ON CONFLICT (project_id, trace_id) DO NOTHING RETURNING trace_id
+"""  # noqa: S608
+_UPDATE = f"""
+UPDATE traces_trace t SET {", ".join(f"{name} = {_column(name)}" for name in _UPDATED)} FROM {_ROWS}
+WHERE t.project_id = %s AND t.trace_id = v.trace_id
+"""  # noqa: S608
 
 
 def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tuple[set[str], bool]:
@@ -238,11 +245,7 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tupl
     xid, is_first = cursor.fetchone()
     for trace in ordered:
         trace.created_xid = xid
-    cursor.execute(
-        f"INSERT INTO traces_trace (project_id, {', '.join(COLUMNS)}) VALUES {', '.join([_ROW] * len(ordered))}"  # noqa: S608
-        " ON CONFLICT (project_id, trace_id) DO NOTHING RETURNING trace_id",
-        [value for trace in ordered for value in (project_id, *_values(trace))],
-    )
+    cursor.execute(_INSERT, [project_id, msgspec.json.encode(ordered).decode()])
     return {trace_id for (trace_id,) in cursor.fetchall()}, is_first
 
 
@@ -279,9 +282,4 @@ def update_existing(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) ->
     """Write the rolled-up rows back in one statement."""
     if not traces:
         return
-    cursor.execute(
-        f"UPDATE traces_trace t SET {', '.join(f'{name} = v.{name}' for name in _UPDATED)}"  # noqa: S608
-        f" FROM (VALUES {', '.join([_ROW] * len(traces))}) AS v(project_id, {', '.join(COLUMNS)})"
-        " WHERE t.project_id = %s AND t.trace_id = v.trace_id",
-        [value for trace in traces for value in (project_id, *_values(trace))] + [project_id],
-    )
+    cursor.execute(_UPDATE, [msgspec.json.encode(traces).decode(), project_id])
