@@ -6,7 +6,7 @@ the catalogue's own or a known alias, because a self-hosted "openai-compatible" 
 charged at OpenAI's prices. Lookups are memoised in bounded tables, since names come from outside.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
@@ -85,6 +85,21 @@ class Match:
         self._timed = [item for item in found if not isinstance(item, StartDateConstraint)]
         self._daily = bool(found)
         self._plans: dict[Any, Plan] = {}
+
+    @property
+    def has_hours(self) -> bool:
+        """Whether the price also depends on the hour of the day."""
+        return bool(self._timed)
+
+    @property
+    def start_dates(self) -> list[date]:
+        """The days on which the standard price changes."""
+        conditions = self.model.prices if isinstance(self.model.prices, list) else []
+        return [
+            item.constraint.start_date
+            for item in conditions
+            if isinstance(item.constraint, StartDateConstraint)
+        ]
 
     @property
     def is_free(self) -> bool:

@@ -93,6 +93,9 @@ class RuleSet:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
+    def without_discounts(self) -> "RuleSet":
+        return RuleSet(self.version, [rule for rule in self.rules if rule.plan is not None])
+
     def choose(
         self,
         catalogue: Catalogue,

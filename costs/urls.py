@@ -2,12 +2,28 @@
 
 from django.urls import path
 
-from costs import arrangement_views, views
+from costs import arrangement_views, model_views, price_views, views
 
 app_name = "costs"
 
+_PRICES = "organizations/<slug:slug>/prices/"
 _DASHBOARD = "projects/<slug:slug>/dashboard/"
 urlpatterns = [
+    path("projects/<slug:slug>/models/", model_views.model_list, name="model_list"),
+    path("projects/<slug:slug>/models/export.csv", model_views.model_export, name="model_export"),
+    path("projects/<slug:slug>/models/detail/", model_views.model_detail, name="model_detail"),
+    path(_PRICES, price_views.price_list, name="price_list"),
+    path(f"{_PRICES}export.csv", price_views.price_export, name="price_export"),
+    path(f"{_PRICES}new/", price_views.price_create, name="price_create"),
+    path(f"{_PRICES}repricing/", price_views.price_repricing, name="price_repricing"),
+    path(f"{_PRICES}previews/<uuid:job_id>/", price_views.price_preview, name="price_preview"),
+    path(
+        f"{_PRICES}previews/<uuid:job_id>/application/",
+        price_views.price_application,
+        name="price_application",
+    ),
+    path(f"{_PRICES}<int:number>/", price_views.price_rule, name="price_rule"),
+    path(f"{_PRICES}<int:number>/removal/", price_views.price_removal, name="price_removal"),
     path("projects/spend/", views.project_spend_panel, name="project_spend_panel"),
     path(_DASHBOARD, views.dashboard, name="dashboard"),
     path(f"{_DASHBOARD}export.csv", views.dashboard_export, name="dashboard_export"),

@@ -75,6 +75,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("dashboard/", views.entry, {"target": "costs:dashboard"}, name="dashboard_entry"),
     path("traces/", views.entry, {"target": "traces:trace_list"}, name="traces_entry"),
+    path("models/", views.entry, {"target": "costs:model_list"}, name="models_entry"),
     path("setup/", views.entry, {"target": "projects:setup"}, name="setup_entry"),
     path("settings/", views.entry, {"target": "projects:settings"}, name="settings_entry"),
     path("", include(pages)),

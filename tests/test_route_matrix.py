@@ -257,7 +257,10 @@ ROUTES: Matrix = {
         )
     },
     "": {"GET": LoggedIn()},
-    **{f"{entry}/": {"GET": LoggedIn()} for entry in ("dashboard", "traces", "setup", "settings")},
+    **{
+        f"{entry}/": {"GET": LoggedIn()}
+        for entry in ("dashboard", "models", "traces", "setup", "settings")
+    },
     "me/": OWN,
     "me/appearance/": {"POST": LoggedIn()},
     "organizations/new/": OWN,
@@ -288,6 +291,17 @@ ROUTES: Matrix = {
     "projects/<slug:slug>/settings/api-keys/<uuid:key_id>/revocation/": {"POST": Page(M)},
     "projects/<slug:slug>/settings/danger/": {"GET": Page(A), "POST": Page(A)},
     "projects/<slug:slug>/settings/archive/": {"POST": Page(A)},
+    "projects/<slug:slug>/models/": READ,
+    "projects/<slug:slug>/models/export.csv": READ,
+    "projects/<slug:slug>/models/detail/": READ,
+    "organizations/<slug:slug>/prices/": READ,
+    "organizations/<slug:slug>/prices/export.csv": READ,
+    "organizations/<slug:slug>/prices/new/": {"GET": Page(A), "POST": Page(A)},
+    "organizations/<slug:slug>/prices/repricing/": {"POST": Page(A)},
+    "organizations/<slug:slug>/prices/previews/<uuid:job_id>/": {"GET": Page(A)},
+    "organizations/<slug:slug>/prices/previews/<uuid:job_id>/application/": {"POST": Page(A)},
+    "organizations/<slug:slug>/prices/<int:number>/": {"GET": Page(), "POST": Page(A)},
+    "organizations/<slug:slug>/prices/<int:number>/removal/": {"POST": Page(A)},
     "projects/spend/": {"GET": LoggedIn()},
     "projects/<slug:slug>/dashboard/": READ,
     "projects/<slug:slug>/dashboard/export.csv": READ,
@@ -354,11 +368,13 @@ PARAMETERS = {
     "key_id": lambda world, route: world.names["key_id"],
     "member_id": lambda world, route: world.names["membership_id"],
     "invitation_id": lambda world, route: world.names["invitation_id"],
-    "job_id": lambda world, route: world.names["export_id" if "/exports/" in route else "job_id"],
+    "job_id": lambda world, route: world.names[
+        "export_id" if "/exports/" in route else "preview_id" if "/prices/" in route else "job_id"
+    ],
     "job": lambda world, route: world.names["export_id" if "/exports/" in route else "job_id"],
+    "number": lambda world, route: world.names["rule_number"] if "/prices/" in route else 0,
     "view_id": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",
-    "number": lambda world, route: 0,
     "comment_id": lambda world, route: world.names["comment_id"],
     "comment": lambda world, route: world.names["comment_id"],
     "score_id": lambda world, route: world.names["score_id"],

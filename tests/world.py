@@ -13,6 +13,9 @@ from django.utils import timezone
 from accounts.models import Organization, Role, User
 from core import jobs
 from core.models import Job
+from costs.rule_drafts import read_draft
+from costs.services.price_changes import plan_of, preview_change
+from costs.services.price_rules import add_rule
 from projects.models import ApiKey, Project
 from tests.factories.accounts import (
     InvitationFactory,
@@ -122,6 +125,18 @@ def make_world() -> World:
         f"exports/{project.pk}/traces.csv.gz", ContentFile(gzip.compress(b"x"))
     )
     Job.objects.filter(pk=export.pk).update(state=Job.State.DONE, result={"file": stored})
+    rule = add_rule(
+        organization_id=organization.pk,
+        draft=read_draft({"kind": "discount", "model": "*", "percent_off": "10"}),
+        author=people["owner"],
+        now=now,
+    )
+    preview = preview_change(
+        organization_id=organization.pk,
+        plan=plan_of(organization_id=organization.pk, action="remove", number=rule.number),
+        author=people["owner"],
+        now=now,
+    )
     world = World(organization, project, people, keys, job)
     invitation = InvitationFactory(organization=organization)
     comment = CommentFactory(project=project, author=people["member"])
@@ -143,5 +158,7 @@ def make_world() -> World:
         "collection_id": item.collection_id,
         "item_id": item.pk,
         "view_id": view.pk,
+        "rule_number": rule.number,
+        "preview_id": preview.pk,
     }
     return world

@@ -34,6 +34,13 @@ def money(value: object) -> SafeString:
     )
 
 
+@register.filter
+def plain(value: object) -> str:
+    """Every digit of an amount, no exponent, no unit."""
+    amount = _number(value)
+    return formats.DASH if amount is None else formats.plain_decimal(formats.decimal(amount))
+
+
 @register.simple_tag
 def cost(
     value: object,

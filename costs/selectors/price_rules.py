@@ -1,13 +1,20 @@
 """An organisation's price rules: compiled for pricing, listed for people."""
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
+from core.errors import NotFoundError
 from costs.models import PriceBook, PriceRule, RuleKind
 from costs.price_rules import Rule, RuleSet, compile_prices
+from costs.prices import ListPrice, list_price
+from costs.pricing import Priced, price_call
+from costs.usage import ChargeableCall, Usage
 
 COLUMNS = (
     "number",
@@ -84,3 +91,80 @@ def rules_with(
             )
         )
     return RuleSet(rules.version, kept)
+
+
+def prices_for(organization_id: UUID, provider: str, model: str, *, at: dt.datetime) -> ListPrice:
+    """What a model costs this organisation at `at`. Two queries."""
+    return list_price(provider, model, at=at, rules=rules_of(organization_id))
+
+
+def same_tokens(
+    organization_id: UUID, models: Sequence[tuple[str, str]], usage: Usage, *, at: dt.datetime
+) -> list[Priced]:
+    """What a call with this usage would have cost on other models (provider, model): arithmetic only, no claim about
+    quality. Two queries, however many models."""
+    rules = rules_of(organization_id)
+    return [
+        price_call(
+            ChargeableCall(
+                record_id="", occurred_at=at, provider=provider, model=model, usage=usage
+            ),
+            rules,
+        )
+        for provider, model in models
+    ]
+
+
+def rule_in_force(organization_id: UUID, number: int) -> PriceRule:
+    """Rule `number` while it is not removed. Raises NotFoundError. One query."""
+    rule = _numbered(organization_id, number)
+    if rule is None or rule.removed_at is not None:
+        raise NotFoundError(f"There is no price rule #{number}, or it was removed.")
+    return rule
+
+
+def rule_numbered(organization_id: UUID, number: int) -> PriceRule:
+    """Rule `number`, removed or not. Raises NotFoundError. One query."""
+    rule = _numbered(organization_id, number)
+    if rule is None:
+        raise NotFoundError(f"There is no price rule #{number}.")
+    return rule
+
+
+def _numbered(organization_id: UUID, number: int) -> PriceRule | None:
+    if not 0 < number < 2**31:
+        return None
+    return (
+        PriceRule.objects.select_related("author", "removed_by", "replaces")
+        .filter(organization_id=organization_id, number=number)
+        .first()
+    )
+
+
+def rules_page(
+    organization_id: UUID,
+    *,
+    state: str,
+    kind: str,
+    q: str,
+    sort: str,
+    before: int | None,
+    limit: int,
+) -> list[PriceRule]:
+    """Rules by number, newest first (or oldest, sort `number`), up to `limit` beyond the number `before`. One query."""
+    rules = PriceRule.objects.filter(organization_id=organization_id).select_related(
+        "author", "removed_by"
+    )
+    if state != "all":
+        rules = rules.filter(removed_at__isnull=state != "removed")
+    if kind:
+        rules = rules.filter(kind=kind)
+    for word in q.lower().split()[:8]:
+        rules = rules.filter(
+            Q(provider__contains=word) | Q(pattern__contains=word) | Q(note__icontains=word)
+        )
+    if before is not None:
+        rules = (
+            rules.filter(number__lt=before) if sort != "number" else rules.filter(number__gt=before)
+        )
+    return list(rules.order_by("number" if sort == "number" else "-number")[:limit])
