@@ -194,11 +194,15 @@ def audit(page: Remote, *, allow: int | None = None) -> list[str]:
 
 
 def _settle(page: Remote) -> None:
-    """Until the page is loaded and its panels have answered."""
+    """Until the page is loaded and its panels have answered, those too that wait until they are seen."""
     page.wait_for_load_state("load")
     page.wait_for_function(
-        "() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, [data-panel] > .skel-stack')"
+        """() => {
+          document.querySelector('[data-panel] > .skel-stack')?.scrollIntoView({ block: 'center' });
+          return !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, [data-panel] > .skel-stack');
+        }"""
     )
+    page.evaluate("() => scrollTo(0, 0)")
 
 
 def _is_expected(text: str, url: str, allow: int | None) -> bool:

@@ -41,6 +41,8 @@ OWNER = (
     "/accounts/password/change/",
     "/projects/checkout/dashboard/",
     "/projects/checkout/dashboard/?full=1&group=model&range=7d",
+    "/projects/checkout/dashboard/?full=1&bin=hour&running=1&group=user&measure=tokens&range=7d",
+    "/projects/checkout/dashboard/arrangement/",
     "/projects/quiet/dashboard/",
     "/projects/checkout/traces/",
     "/projects/quiet/traces/",
@@ -153,6 +155,7 @@ def test_failed_panel_says_so_in_its_place_and_retries(page_for: PageFor, world:
     page.goto("/projects/checkout/dashboard/?range=7d")
     expect(page.locator("#panel-mix .donut")).to_be_visible()
     page.route("**/panels/mix/**", lambda route: route.abort())
+    page.click("#mix-menu")
     page.click("#mix-model")
     box = page.locator("#panel-mix .panel-error")
     expect(box).to_have_text("This panel could not be loaded. The server cannot be reached.Retry")
@@ -167,12 +170,13 @@ def test_failed_panel_says_so_in_its_place_and_retries(page_for: PageFor, world:
 def test_refused_panel_shows_the_servers_words(page_for: PageFor, world: World) -> None:
     page = page_for(world.people["owner"])
     page.goto("/projects/checkout/dashboard/?range=7d")
-    expect(page.locator("#mix-model")).to_be_visible()
+    expect(page.locator("#mix-menu")).to_be_visible()
     page.evaluate(
         "() => document.querySelector('#mix-model').setAttribute('hx-get', "
         "'/projects/checkout/dashboard/panels/mix/?range=nonsense')"
     )
     page.evaluate("() => htmx.process(document.querySelector('#panel-mix'))")
+    page.click("#mix-menu")
     page.click("#mix-model")
     expect(page.locator("#panel-mix .panel-error")).to_contain_text("range")
 
