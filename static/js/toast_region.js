@@ -66,7 +66,7 @@ class ToastRegion extends HTMLElement {
   }
 
   add({ text = "", level = "success", detail = "" }) {
-    const [tone, icon] = {
+    const [tone, glyph] = {
       error: ["bad", "circle-alert"], warning: ["warn", "triangle-alert"], info: ["info", "info"],
     }[level] || ["", "circle-check"];
     const toast = document.createElement("div");
@@ -78,7 +78,7 @@ class ToastRegion extends HTMLElement {
     close.dataset.toastClose = "";
     close.setAttribute("aria-label", "Close message");
     close.append(icon("x"));
-    toast.append(icon(icon), words, close);
+    toast.append(icon(glyph), words, close);
     this.append(toast);
   }
 }

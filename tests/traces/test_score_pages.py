@@ -195,9 +195,14 @@ def test_the_dashboards_panel_follows_its_range(
     with django_assert_max_num_queries(8):
         panel = client.get(url("feedback_panel"), headers=HTMX | shown)
     assert panel.context["total"] == 1
-    assert client.get(url("feedback_panel") + "?range=30d").context["total"] == 2
-    assert client.get(url("feedback_panel") + "?range=30d&environment=dev").context["total"] == 1
-    assert client.get(url("feedback_panel") + "?range=rubbish").status_code == 200
+    assert client.get(url("feedback_panel") + "?range=30d", headers=HTMX).context["total"] == 2
+    assert (
+        client.get(url("feedback_panel") + "?range=30d&environment=dev", headers=HTMX).context[
+            "total"
+        ]
+        == 1
+    )
+    assert client.get(url("feedback_panel") + "?range=rubbish", headers=HTMX).status_code == 200
 
 
 def test_definitions_are_made_changed_archived_and_deleted_by_admins(shop, acme, client_of):
@@ -218,3 +223,9 @@ def test_definitions_are_made_changed_archived_and_deleted_by_admins(shop, acme,
     assert ScoreDefinition.objects.count() == 1
     client.post(url("definition_delete", **one))
     assert (ScoreDefinition.objects.count(), Score.objects.count()) == (0, 1)
+
+
+def test_panels_opened_by_themselves_lead_to_the_page(shop, acme, client_of):
+    client = client_of(acme.viewer)
+    for name in ("feedback_panel", "score_summary_panel"):
+        assert client.get(url(name) + "?range=7d")["Location"] == url("score_list") + "?range=7d"

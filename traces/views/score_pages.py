@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -101,6 +101,8 @@ def summary_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """Per name: count, mean, trend; of a single name its distribution, too. Three or four queries."""
     project = project_for(request, slug)
     filters = parse_score_filters(request.GET, now=timezone.now())
+    if not wants_part(request):
+        return redirect(_list_url(project, filters))
     summaries = name_summaries(project, filters)
     context: dict[str, Any] = {
         "project": project,
@@ -114,15 +116,19 @@ def summary_panel(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _card(project: Project, filters: ScoreFilters, summary: NameSummary) -> dict[str, Any]:
-    base = reverse("traces:score_list", kwargs={"slug": project.ref})
     kind = ScoreType(summary.data_type)
     return {
         "summary": summary,
         "kind": kind.label,
         "figure": _figure(summary),
         "trend": _trend(summary),
-        "href": f"{base}?{filters.query(name=summary.name, type=summary.data_type)}",
+        "href": _list_url(project, filters, name=summary.name, type=summary.data_type),
     }
+
+
+def _list_url(project: Project, filters: ScoreFilters, **changes: object) -> str:
+    base = reverse("traces:score_list", kwargs={"slug": project.ref})
+    return f"{base}?{filters.query(**changes)}"
 
 
 def _figure(summary: NameSummary) -> str:
@@ -217,6 +223,8 @@ def feedback_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """
     project = project_for(request, slug)
     filters = _dashboard_filters(request)
+    if not wants_part(request):
+        return redirect(_list_url(project, filters))
     summaries = name_summaries(project, filters)
     top = summaries[:TOP]
     series = [
@@ -236,8 +244,7 @@ def feedback_panel(request: HttpRequest, slug: str) -> HttpResponse:
         "labels": [_axis(at, filters.range.bin) for at in bins],
         "titles": [bin_label(at, filters.range.bin) for at in bins],
         "total": total,
-        "list_href": reverse("traces:score_list", kwargs={"slug": project.ref})
-        + f"?{filters.query()}",
+        "list_href": _list_url(project, filters),
         "summary_text": f"Scores by name, {filters.range.span_label}: {Decimal(total):,}.",
     }
     return render(request, "traces/_feedback_panel.html", context)
