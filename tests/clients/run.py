@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ TIMEOUT = 120
 Told = dict[str, dict[str, Any]]
 
 
-def require(name: str) -> None:
+def require(name: str, target: Path = install.TARGET) -> None:
     """Go on only with an installed client."""
-    if install.is_installed(name):
+    if install.is_installed(name, target):
         return
-    if reason := install.failure(name):
+    if reason := install.failure(name, target):
         pytest.skip(f"The client {name} could not be installed here: {reason}")
     pytest.fail(f"The client {name} is not installed. Install it with: make clients")
 
