@@ -153,6 +153,10 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/spans": {"GET": Api(V, "read")},
+    **{
+        f"api/v1/projects/<str:project>/traces/<str:trace_id>/{part}": {"GET": Api(V, "read")}
+        for part in ("spans", "messages", "graph")
+    },
     "api/v1/projects/<str:project>/scores": {"GET": Api(V, "read"), "POST": Api(M, "ingest")},
     "api/v1/projects/<str:project>/scores/<str:score>": {
         "GET": Api(V, "read"),
@@ -194,7 +198,7 @@ ROUTES: Matrix = {
     },
     **{
         f"api/v1/projects/<str:project>/{path}": {"GET": Api(V, "read")}
-        for path in ("sessions", "sessions/<ref:session>", "users", "users/<ref:user>", "errors")
+        for path in ("search", "sessions", "sessions/<ref:session>", "users", "users/<ref:user>", "errors")
     },
     "api/v1/projects/<str:project>/errors/<slug:error>": {
         "GET": Api(V, "read"),
@@ -204,7 +208,7 @@ ROUTES: Matrix = {
     **{
         f"projects/<str:slug>/{path}": READ
         for path in (
-            *("sessions/", "sessions.csv", "sessions/<ref:session_id>/"),
+            *("search/", "sessions/", "sessions.csv", "sessions/<ref:session_id>/"),
             *("users/", "users.csv", "users/<ref:user_id>/"),
             *("errors/", "errors.csv", "errors/<slug:fingerprint>/"),
         )

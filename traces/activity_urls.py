@@ -3,12 +3,13 @@
 from django.urls import path
 
 from traces.activity.refs import register
-from traces.views import activity, activity_detail
+from traces.views import activity, activity_detail, search
 
 register()
 
 _P = "projects/<str:slug>/"
 urlpatterns = [
+    path(f"{_P}search/", search.search_page, name="search"),
     path(f"{_P}sessions/", activity.session_list, name="session_list"),
     # Files beside the lists, so that no id can be mistaken for one.
     path(f"{_P}sessions.csv", activity.session_csv, name="session_csv"),

@@ -1,10 +1,12 @@
 """Deleting one trace: its steps and what was said in them. Cost records are the ledger and stay."""
 
 from django.db import transaction
+from django.utils import timezone
 
 from core import live
 from core.errors import NotFoundError
 from projects.models import Project
+from traces import search
 from traces.feedback.removal import forget_traces
 from traces.models import Span, SpanPayload, Trace
 
@@ -28,6 +30,7 @@ def delete_trace(*, project: Project, trace_id: str) -> int:
         forget_traces(project_id=project.pk, trace_ids=[trace_id])
         steps: int = Span.objects.filter(**window)._raw_delete("default")
         Trace.objects.filter(project=project, trace_id=trace_id)._raw_delete("default")
+        search.forget(project.pk, [trace_id], now=timezone.now())
         group = live.trace_group(project.pk, trace_id)
         transaction.on_commit(
             lambda: live.notify(group, {"type": "trace.changed", "trace_id": trace_id, "seq": -1})

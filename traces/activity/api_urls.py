@@ -1,12 +1,14 @@
-"""Addresses of sessions, users and errors in the API."""
+"""Addresses of search, sessions, users and errors in the API."""
 
 from core.api.routes import endpoint
 from traces.activity import api
 from traces.activity.refs import register
+from traces.search.api import SearchView
 
 register()
 
 urlpatterns = [
+    *endpoint("projects/<str:project>/search", SearchView, "search_api"),
     *endpoint("projects/<str:project>/sessions", api.SessionListView, "session_list_api"),
     *endpoint(
         "projects/<str:project>/sessions/<ref:session>", api.SessionDetailView, "session_detail_api"

@@ -155,6 +155,7 @@ def add_content(project_id: UUID, cipher: AESGCM, news: list[News]) -> None:
     roots = {(one.trace_id, step.span_id) for one in news for step in one.steps if step.is_root}
     heard: dict[str, set[int]] = {trace_id: set() for trace_id in by_id}
     left = dict.fromkeys(by_id, MAX_TRACE)
+    settled: set[str] = set()
     with connection.cursor() as cursor:
         cursor.execute(_PAYLOADS, [list(by_id), project_id, *_window(news), STEPS_READ])
         for trace_id, span_id, data in cursor.fetchall():
@@ -170,8 +171,11 @@ def add_content(project_id: UUID, cipher: AESGCM, news: list[News]) -> None:
             one.is_cut |= is_cut
             one.said.append(text)
             left[trace_id] -= len(text)
-            if not one.gist or (trace_id, span_id) in roots:
-                one.gist = gist_of(content) or one.gist
+            is_root = (trace_id, span_id) in roots
+            if (not one.gist or is_root) and trace_id not in settled and (gist := gist_of(content)):
+                one.gist = gist
+                if is_root:  # the earliest of several
+                    settled.add(trace_id)
 
 
 def _window(news: list[News]) -> tuple[dt.datetime, dt.datetime]:

@@ -1,0 +1,120 @@
+"""The search page: the best traces for a question, by words, by meaning or both; or those like one trace."""
+
+import datetime as dt
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from core.errors import DomainError
+from core.htmx import render_page_or_part
+from core.ranges import PRESETS, TimeRange, make_range, parse_instant, parse_range
+from projects.access import project_for
+from projects.models import Project
+from traces import search
+from traces.models import Trace
+
+DEFAULT_RANGE = "30d"
+MAX_TEXT = 200
+LIMIT = 50
+MODE_LABELS = {"words": "Words", "meaning": "Meaning", "both": "Both"}
+
+
+@login_required
+@never_cache
+@require_GET
+def search_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """`P/search/?q=&match=words|meaning|both&range=` or `?like=<trace id>`."""
+    project = project_for(request, slug)
+    now = timezone.now()
+    notes: list[str] = []
+    period = _period(request, now, notes)
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:MAX_TEXT]
+    like = request.GET.get("like", "").replace("\x00", "")[:128]
+    match = request.GET.get("match", "") or "words"
+    if match not in search.MODES:
+        notes.append(
+            f"match is {match[:40]!r}; it must be one of {', '.join(search.MODES)}, so words are searched."
+        )
+        match = "words"
+    within = Trace.objects.filter(
+        project=project.pk, started_at__gte=period.start, started_at__lt=period.end
+    )
+    hits: list[search.Hit] = []
+    try:
+        if like:
+            hits = search.similar(project, like, within=within, limit=LIMIT)
+        elif text:
+            hits = search.ranked(project, text, within=within, mode=match, limit=LIMIT)  # type: ignore[arg-type]
+    except search.MeaningUnavailableError as error:
+        notes.append(f"Meaning search is not available: {error.detail}")
+        hits = search.ranked(project, text, within=within, mode="words", limit=LIMIT)
+    context = _context(request, project, period, now) | {
+        "q": text,
+        "like": like,
+        "match": match,
+        "notes": notes,
+        "lines": _lines(project, hits, within),
+        "is_asked": bool(text or like),
+        "limit": LIMIT,
+        "modes": [(mode, MODE_LABELS[mode]) for mode in search.MODES],
+    }
+    return render_page_or_part(
+        request, page="traces/search.html", part="traces/_search_results.html", context=context
+    )
+
+
+def _context(
+    request: HttpRequest, project: Project, period: TimeRange, now: dt.datetime
+) -> dict[str, Any]:
+    kept = [(name, request.GET[name]) for name in ("q", "match", "like") if request.GET.get(name)]
+    base = reverse("traces:search", kwargs={"slug": project.ref})
+    return {
+        "project": project,
+        "search_url": base,
+        "status": search.status_of(project, now=now),
+        "kept": kept,
+        "list_href": f"{reverse('traces:trace_list', kwargs={'slug': project.ref})}?{urlencode({'range': period.key})}",
+        "range": {
+            "label": period.label,
+            "key": period.key,
+            "start": period.start,
+            "end": period.end,
+            "presets": [{"key": key, "label": label} for key, label in PRESETS.items()],
+        },
+    }
+
+
+def _period(request: HttpRequest, now: dt.datetime, notes: list[str]) -> TimeRange:
+    params = request.GET
+    try:
+        if "start" in params and "end" in params:
+            ends = [parse_instant(str(params[name]), name) for name in ("start", "end")]
+            return make_range(ends[0], ends[1], fields=("start", "end"))
+        return parse_range(params.get("range", ""), now=now, default=DEFAULT_RANGE)
+    except DomainError as error:
+        notes.append(error.detail)
+        return parse_range(DEFAULT_RANGE, now=now)
+
+
+def _lines(project: Project, hits: list[search.Hit], within: Any) -> list[dict[str, Any]]:
+    """Hits with their traces. One query."""
+    traces = within.defer("metadata").in_bulk([(project.pk, hit.trace_id) for hit in hits])
+    by_id = {trace.trace_id: trace for trace in traces.values()}
+    return [
+        {
+            "hit": hit,
+            "trace": by_id[hit.trace_id],
+            "href": reverse(
+                "traces:trace_detail", kwargs={"slug": project.ref, "trace_id": hit.trace_id}
+            ),
+            "similarity": None if hit.similarity is None else round(hit.similarity * 100),
+        }
+        for hit in hits
+        if hit.trace_id in by_id
+    ]
