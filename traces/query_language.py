@@ -315,13 +315,13 @@ def _flat(kind: type[And] | type[Or], nodes: Iterable[Node]) -> list[Node]:
 def _joined(nodes: list[Node]) -> list[Node]:
     """Words that stand side by side are one text; the same part twice is one part."""
     found: list[Node] = []
-    for node in dict.fromkeys(nodes):
+    for node in nodes:
+        is_word = isinstance(node, Text) and not node.is_phrase
         last = found[-1] if found else None
-        are_words = isinstance(node, Text) and isinstance(last, Text)
-        if are_words and not node.is_phrase and not last.is_phrase:
+        if is_word and isinstance(last, Text) and not last.is_phrase:
             found[-1] = Text(f"{last.text} {node.text}")
-            continue
-        found.append(node)
+        elif is_word or node not in found:
+            found.append(node)
     return found
 
 

@@ -289,7 +289,7 @@ def test_facets_count_under_the_other_filters_only(viewer, project):
     assert counts["env"] == {"production": 2, "staging": 1}
     assert counts["name"] == {"a": 1, "b": 1}
     assert counts["model"] == {"m1": 1, "m2": 1}
-    assert counts["status"] == {"ok": 1, "error": 1}
+    assert counts["status"] == {"ok": 1, "error": 1, "running": 0}
     assert counts["cost"] == {"0.01": 2, "0.1": 1, "1": 1}
     assert counts["has"] == {"score": 0, "unpriced": 0}
     assert not is_sample

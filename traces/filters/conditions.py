@@ -122,23 +122,33 @@ def text_match(text: str, *, is_phrase: bool = True) -> Q:
     return found
 
 
-def condition(node: Node, *, start: dt.datetime, now: dt.datetime) -> Q:
-    """The node over Trace rows that began at or after `start`."""
+def condition(
+    node: Node,
+    *,
+    start: dt.datetime,
+    now: dt.datetime,
+    text: Callable[[terms.Text], Q] | None = None,
+) -> Q:
+    """The node over Trace rows that began at or after `start`; `text` says what free text means (text_match)."""
+
+    def read(one: Node) -> Q:
+        return condition(one, start=start, now=now, text=text)
+
     match node:
         case terms.And(nodes):
             found = Q()
             for one in nodes:
-                found &= condition(one, start=start, now=now)
+                found &= read(one)
             return found
         case terms.Or(nodes):
             found = Q()
             for one in nodes:
-                found |= condition(one, start=start, now=now)
+                found |= read(one)
             return found
         case terms.Not(inner):
-            return ~condition(inner, start=start, now=now)
-        case terms.Text(text, is_phrase):
-            return text_match(text, is_phrase=is_phrase)
+            return ~read(inner)
+        case terms.Text(words, is_phrase):
+            return text(node) if text else text_match(words, is_phrase=is_phrase)
         case terms.Term():
             return _term(node, start=start, now=now)
 

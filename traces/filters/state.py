@@ -6,7 +6,7 @@ whole as the query bar shows it. What cannot be read is left out with a note (pa
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -71,6 +71,7 @@ STATE_PARAMS = frozenset(
 PAGE_PARAMS = frozenset({"after", "before", "view", "peek", "tail"})
 KNOWN_PARAMS = STATE_PARAMS | PAGE_PARAMS
 LIMIT = Decimal(10) ** 8
+TextCondition = Callable[[Text], Q]
 UNPRICED = Term("has", (Exact("unpriced"),))
 
 
@@ -136,17 +137,16 @@ class TraceFilters:
     def is_narrowed(self) -> bool:
         return bool(self.nodes)
 
-    def where(self, *, without: str = "") -> Q:
-        """Everything but the project, which the caller names; `without` leaves one query key out (for its counts)."""
+    def where(self, *, text: TextCondition | None = None) -> Q:
+        """Everything but the project, which the caller names; `text` says what free text means there."""
         found = Q(started_at__gte=self.range.start, started_at__lt=self.range.end)
         for node in self.nodes:
-            if not (without and key_of(node) == without):
-                found &= self.condition(node)
+            found &= self.condition(node, text=text)
         return found
 
-    def condition(self, node: Node) -> Q:
+    def condition(self, node: Node, *, text: TextCondition | None = None) -> Q:
         """One part over Trace rows of the range."""
-        return condition(node, start=self.range.start, now=self.now)
+        return condition(node, start=self.range.start, now=self.now, text=text)
 
     def query(self, **changes: object) -> str:
         """The query string of this state with some parameters replaced (None drops one); never a page cursor."""

@@ -1,0 +1,56 @@
+"""Free text of the trace list: the search index for what it has read, the traces themselves for what came since.
+
+Until a project's traces have been read for search (no worker yet), names, ids, users, models and tags are looked
+through directly, so that text is found from the first trace on.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+
+from django.db.models import Q
+
+from core.ranges import TimeRange
+from projects.models import Project
+from traces.filters.conditions import text_match
+from traces.models import SearchState, Trace
+from traces.query_terms import Text
+from traces.search import fulltext
+
+# What may be committed after it was passed by: a slow transaction.
+LATE = dt.timedelta(seconds=30)
+MAX_FRESH = 500
+
+
+def text_condition(project: Project, period: TimeRange) -> Callable[[Text], Q]:
+    """What a text of the query means for the traces of `project` in `period`.
+
+    One query when it is first used, and for each text one over the traces that came since the index was read.
+    """
+    known: dict[Text, Q] = {}
+    state: list[dt.datetime | None] = []
+
+    def read(node: Text) -> Q:
+        if node not in known:
+            if not state:
+                state.append(_read_until(project))
+            known[node] = _condition(project, period, node, state[0])
+        return known[node]
+
+    return read
+
+
+def _read_until(project: Project) -> dt.datetime | None:
+    found = SearchState.objects.filter(project=project)
+    return found.values_list("read_until", flat=True).first()
+
+
+def _condition(project: Project, period: TimeRange, node: Text, since: dt.datetime | None) -> Q:
+    direct = text_match(node.text, is_phrase=node.is_phrase)
+    if since is None:
+        return direct
+    text = '"{}"'.format(node.text.replace('"', " ")) if node.is_phrase else node.text
+    indexed = fulltext.condition(project, text, period=period)
+    # Named one by one: "in the index or newer" would have PostgreSQL look at every trace.
+    fresh = Trace.objects.filter(project=project, created_at__gt=since - LATE).filter(direct)
+    ids = list(fresh.order_by("-created_at").values_list("trace_id", flat=True)[:MAX_FRESH])
+    return indexed | Q(trace_id__in=ids) if ids else indexed
