@@ -22,7 +22,9 @@ def sweep_outbox(**_: Any) -> int:
     return done
 
 
-@shared_task(name="core.tasks.make_partitions", queue="analysis", time_limit=120)
+@shared_task(
+    name="core.tasks.make_partitions", queue="analysis", time_limit=120, soft_time_limit=100
+)
 def make_partitions(**_: Any) -> int:
     """Keep day partitions ahead of the clock."""
     return partitions.ensure_ahead(timezone.now().date())

@@ -25,7 +25,9 @@ def embed_question(*, project_id: str, text: str, **_: Any) -> None:
     embedding.answer_question(UUID(project_id), text)
 
 
-@shared_task(name="traces.tasks.sweep_search", queue="analysis", time_limit=120)
+@shared_task(
+    name="traces.tasks.sweep_search", queue="analysis", time_limit=120, soft_time_limit=100
+)
 def sweep_search(**_: Any) -> int:
     """Projects whose news nobody announced, and documents without a vector."""
     return schedule.sweep(now=timezone.now())
