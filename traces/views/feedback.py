@@ -88,7 +88,7 @@ def comments_context(project: Project, user: User, subject: Subject) -> dict[str
     is_member = ROLE_RANK[project.role] >= ROLE_RANK[Role.MEMBER]
     is_admin = ROLE_RANK[project.role] >= ROLE_RANK[Role.ADMIN]
     found = comments_of(project, subject.trace_id, span_id=subject.span_id)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "comment": comment,
             "html": render_comment(comment.text, handles),
