@@ -2,9 +2,11 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from traces import api
+from traces import api, trace_api
 from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
+
+_TRACE = "projects/<str:project>/traces/<str:trace_id>"
 
 urlpatterns = [
     *endpoint("projects/<str:project>/traces", api.TraceListView, "trace_list_api"),
@@ -12,6 +14,9 @@ urlpatterns = [
         "projects/<str:project>/traces/<str:trace_id>", api.TraceDetailView, "trace_detail_api"
     ),
     *endpoint("projects/<str:project>/spans", api.SpanListView, "span_list_api"),
+    *endpoint(f"{_TRACE}/spans", trace_api.TraceSpansView, "trace_spans_api"),
+    *endpoint(f"{_TRACE}/messages", trace_api.TraceMessagesView, "trace_messages_api"),
+    *endpoint(f"{_TRACE}/graph", trace_api.TraceGraphView, "trace_graph_api"),
     *feedback_patterns,
     *activity_patterns,
 ]

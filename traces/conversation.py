@@ -76,12 +76,12 @@ def unwrapped(value: Any) -> Any:
         said = [one.get("content") for one in found if isinstance(one, dict)]
         return said if all(isinstance(one, dict) for one in said) else value
     for key in ("messages", "contents", "input"):
-        if isinstance(said := value.get(key), list) and said:
+        if isinstance(told := value.get(key), list) and told:
             system = value.get("system") or value.get("instructions")
             system = system or value.get("systemInstruction") or value.get("system_instruction")
             if isinstance(system, dict):
                 system = system.get("parts")
-            return [{"role": "system", "content": system}, *said] if system else said
+            return [{"role": "system", "content": system}, *told] if system else told
     return value
 
 
@@ -206,7 +206,7 @@ def _result(item: dict[str, Any]) -> Part:
         or item.get("id")
         or ""
     )
-    pieces = value if isinstance(value, list) else [value]
+    pieces: list[Any] = value if isinstance(value, list) else [value]
     media = tuple(one for one in pieces if isinstance(one, Media))
     pieces = [one for one in pieces if not isinstance(one, Media)]
     if isinstance(value, list) and all(

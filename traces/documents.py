@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.formats import instant, plain_decimal
+from traces.media import Media
 from traces.models import Span, Trace
 from traces.selectors.detail import StepContent
 
@@ -77,6 +78,22 @@ def span_data(span: Span) -> dict[str, Any]:
         "finish_reason": span.finish_reason,
         "flags": span.flags,
     }
+
+
+def plain(value: Any) -> Any:
+    """A JSON value with every blob described instead of included; bytes are at its step's media address."""
+    if isinstance(value, Media):
+        return {
+            "index": value.index if value.index >= 0 else None,
+            "type": value.type,
+            "shown": value.shown,
+            "size": value.size,
+            "name": value.name,
+            "url": value.url or None,
+        }
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def content_data(content: StepContent | None) -> dict[str, Any]:

@@ -174,16 +174,16 @@ def _acyclic(graph: Graph) -> list[Edge]:
         path, stack = {start}, [(start, iter(out.get(start, ())))]
         while stack:
             key, rest = stack[-1]
-            edge = next(rest, None)
-            if edge is None:
+            step = next(rest, None)
+            if step is None:
                 stack.pop()
                 path.discard(key)
                 done.add(key)
-            elif edge.target not in path:
-                kept.append(edge)
-                if edge.target not in done:
-                    path.add(edge.target)
-                    stack.append((edge.target, iter(out.get(edge.target, ()))))
+            elif step.target not in path:
+                kept.append(step)
+                if step.target not in done:
+                    path.add(step.target)
+                    stack.append((step.target, iter(out.get(step.target, ()))))
     return kept
 
 

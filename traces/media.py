@@ -10,10 +10,12 @@ address is a link; nothing here or on the page fetches it.
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
+_DATA_URL = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,80}(?:;[^,]{0,200})?,", re.IGNORECASE)
 MAX_BYTES = 20 * 1024 * 1024
 MAX_DEPTH = 64
 MIN_BASE64 = 16
@@ -74,7 +76,7 @@ def _walk(value: Any, found: list[str], depth: int) -> Any:
     if depth > MAX_DEPTH:
         return value
     if isinstance(value, str):
-        return _taken(value, "", "", found) if value[:5].lower() == "data:" else value
+        return _taken(value, "", "", found) if is_data_url(value) else value
     if isinstance(value, list):
         return [_walk(item, found, depth + 1) for item in value]
     if isinstance(value, dict):
@@ -141,7 +143,7 @@ def _name(item: dict[str, Any]) -> str:
 def _text_of(
     text: str, kind: str, name: str, found: list[str], *, is_link_ok: bool = False
 ) -> Media | None:
-    if text[:5].lower() == "data:":
+    if is_data_url(text):
         return _taken(text, kind, name, found)
     if is_link_ok and text[:8].lower().startswith(("http://", "https://")):
         return _link(text, kind)
@@ -174,9 +176,14 @@ def _taken(text: str, kind: str, name: str, found: list[str]) -> Media:
     return Media(len(found) - 1, head or kind, real, _SHOWN.get(real, "file"), max(size, 0), name)
 
 
+def is_data_url(text: str) -> bool:
+    """Whether a text is `data:<type>[;…],…`, and not merely words that begin with "data:"."""
+    return text[:5].lower() == "data:" and _DATA_URL.match(text) is not None
+
+
 def split_data_url(text: str) -> tuple[str, str]:
     """(stated type, encoding) of a data URL; of bare base64 the type is empty."""
-    if text[:5].lower() != "data:":
+    if not is_data_url(text):
         return "", text
     head, _, payload = text[5:].partition(",")
     return head.split(";")[0].strip().lower()[:100], payload
@@ -184,7 +191,7 @@ def split_data_url(text: str) -> tuple[str, str]:
 
 def decoded(text: str, *, at_most: int | None = None) -> bytes | None:
     """The bytes of a data URL or of base64; None when they are none, or more than MAX_BYTES."""
-    is_url = text[:5].lower() == "data:"
+    is_url = is_data_url(text)
     _, payload = split_data_url(text)
     if len(payload) > MAX_BYTES * 4 // 3 + 4:
         return None

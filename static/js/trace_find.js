@@ -1,6 +1,8 @@
 // <trace-find data-rows data-keep>: walks the matches of the search in a trace (#find-results [data-hits]).
 // The links work by themselves; here a match that is not drawn (a closed or unloaded part of the tree) is fetched with
 // the way to it open, instead of a new page. Enter goes on, Shift+Enter back, Escape clears.
+const SETTLE_MS = 3000;
+
 class TraceFind extends HTMLElement {
   connectedCallback() {
     if (this.stop) return;
@@ -72,7 +74,12 @@ class TraceFind extends HTMLElement {
       query.delete("only");
       query.set("part", "steps");
       query.set("step", id);
+      const settled = new Promise((done) => {
+        document.body.addEventListener("htmx:afterSettle", done, { once: true });
+        setTimeout(done, SETTLE_MS);
+      });
       await window.htmx.ajax("GET", `${this.dataset.rows}?${query}`, { target: "#steps", swap: "innerHTML" });
+      await settled; // only then do the new rows open in place
     }
     const row = this.row(id);
     if (!row) return;

@@ -19,12 +19,21 @@ class TraceWaterfall extends HTMLElement {
     document.body.addEventListener("htmx:afterSettle", this.onSwap);
     this.timer = setInterval(() => { if (!document.hidden && this.isRunning) this.rescale(); }, TICK_MS);
     for (const row of this.rows) row.seen = this.loaded;
+    this.toSelected();
   }
 
   disconnectedCallback() {
     clearInterval(this.timer);
     document.body.removeEventListener("htmx:afterSettle", this.onSwap);
     this.timer = null;
+  }
+
+  // A link to a step leads to its row, wherever that is in a long list.
+  toSelected() {
+    if (!new URLSearchParams(location.search).has("step") || location.hash) return;
+    const row = this.querySelector("[aria-selected=true]");
+    const box = row?.getBoundingClientRect();
+    if (box && (box.top > innerHeight - box.height || box.bottom < 0)) row.scrollIntoView({ block: "center" });
   }
 
   get rows() {

@@ -141,7 +141,9 @@ def steps_with_content(project: Project, trace: Trace) -> Iterator[tuple[Span, S
         last = (spans[-1].started_at, spans[-1].span_id)
 
 
-def contents_of(project: Project, trace: Trace, spans: Sequence[Span]) -> dict[str, StepContent]:
+def contents_of(
+    project: Project, trace: Trace, spans: Sequence[Span | StepFacts]
+) -> dict[str, StepContent]:
     """The content of several steps of one trace by span id. One query."""
     if not spans:
         return {}

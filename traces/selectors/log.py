@@ -4,8 +4,8 @@ import base64
 import binascii
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -63,7 +63,7 @@ class LogFilters:
 class LogPage:
     """One page; the cursors are empty at the ends."""
 
-    rows: list[Span] = field(default_factory=list)
+    rows: Sequence[Span] = ()
     after: str = ""
     before: str = ""
 

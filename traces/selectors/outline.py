@@ -73,9 +73,7 @@ def sketches_of(trace: Trace) -> list[StepFacts]:
             [trace.project_id, trace.trace_id, trace.first_span_at, trace.last_span_at],
         )
         return [
-            StepFacts(
-                *row[:5], at(row[5], dt.UTC), at(row[6], dt.UTC) if row[6] else None, *row[7:]
-            )
+            StepFacts(*row[:5], at(row[5], dt.UTC), row[6] and at(row[6], dt.UTC), *row[7:])  # type: ignore[call-arg]
             for row in cursor.fetchall()
         ]
 

@@ -113,7 +113,7 @@ def compare(project: Project, trace: Trace, *, models: Sequence[str] = ()) -> Co
 def _usage(counts: Sequence[int | None], breakdown: Any) -> Usage:
     """The call's token counts; the classes a record has no column for are in its breakdown."""
     total, output, read, written, reasoning = counts
-    more: dict[str, int] = {}
+    more: dict[str, Any] = {}
     for item in breakdown if isinstance(breakdown, list) else []:
         column = _CLASSES.get(str(item.get("class")))
         if column:

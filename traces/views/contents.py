@@ -30,7 +30,9 @@ _NOT_HERE = "There is nothing like that in this step, or it was deleted."
 @login_required
 @never_cache
 @require_GET
-def payload_file(request: HttpRequest, slug: str, trace_id: str, span_id: str) -> HttpResponse:
+def payload_file(
+    request: HttpRequest, slug: str, trace_id: str, span_id: str
+) -> StreamingHttpResponse:
     """One side of a step as text, `?side=input|output`, `?download=1` as a file."""
     return show_payload(request, member_viewer(project_for(request, slug), trace_id), span_id)
 

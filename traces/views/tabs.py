@@ -28,6 +28,7 @@ VIEWS = {
     "graph": ("Graph", "route"),
 }
 FEW_SENDERS = 12
+BAD_SHARE = 0.05  # of the calls failed: then a name or a connection is red
 _KEPT = ("list", "step")
 
 
@@ -223,7 +224,7 @@ def _box(viewer: Viewer, node: Node) -> NodeBox:
     note = " · ".join(part for part in (_times(node.calls), cost) if part)
     return NodeBox(
         node=node,
-        css="k-err" if node.errors else css,
+        css="k-err" if node.errors and node.errors >= node.calls * BAD_SHARE else css,
         icon=icon,
         short=node.label if len(node.label) <= 20 else node.label[:19] + "…",
         note=note,
@@ -266,7 +267,7 @@ def _edge_line(edge: Edge, graph: Graph, boxes: dict[str, NodeBox]) -> EdgeLine:
     return EdgeLine(
         edge=edge,
         path=path,
-        css="ge bad" if edge.errors else "ge",
+        css="ge bad" if edge.errors and edge.errors >= edge.calls * BAD_SHARE else "ge",
         label=_times(edge.calls),
         x=middle[0],
         y=middle[1],

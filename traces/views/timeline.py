@@ -32,7 +32,7 @@ def timeline_context(
     keep = {name: value for name in ("scale", "only", "idle") if (value := request.GET.get(name))}
     found = find_context(request, viewer, trace, tree)
     hits = set(found["found"].span_ids)
-    items = []
+    items: list[dict[str, Any]] = []
     for entry in filled(trace, entries):
         if isinstance(entry, Gap):
             items.append({"gap": _gap(viewer, entry, keep)})
