@@ -4,7 +4,6 @@ The first byte says how: `d` zstd with dictionary 1, `z` zlib (written before), 
 small that their attribute names outweigh what they say; the dictionary holds the names.
 """
 
-import threading
 import zlib
 from pathlib import Path
 
@@ -24,24 +23,35 @@ class UnpackError(Exception):
     """The bytes were not made by `pack`."""
 
 
-class _Own(threading.local):
-    """Compressors may not be shared by threads."""
+# One thread at a time may use a compressor, and making one costs more than using it: who is done leaves it here.
+_compressors: list[zstandard.ZstdCompressor] = []
+_decompressors: list[zstandard.ZstdDecompressor] = []
 
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(
+
+def _compressor() -> zstandard.ZstdCompressor:
+    try:
+        return _compressors.pop()
+    except IndexError:
+        return zstandard.ZstdCompressor(
             level=_LEVEL, dict_data=_DICTIONARY, write_checksum=False, write_dict_id=False
         )
-        self.decompressor = zstandard.ZstdDecompressor(dict_data=_DICTIONARY)
 
 
-_own = _Own()
+def _decompressor() -> zstandard.ZstdDecompressor:
+    try:
+        return _decompressors.pop()
+    except IndexError:
+        return zstandard.ZstdDecompressor(dict_data=_DICTIONARY)
 
 
 def pack(plain: bytes) -> bytes:
     """`plain`, compressed where that helps."""
     if len(plain) < _PLAIN_BELOW:
         return b"r" + plain
-    return b"d" + _own.compressor.compress(plain)
+    compressor = _compressor()
+    packed = b"d" + compressor.compress(plain)
+    _compressors.append(compressor)
+    return packed
 
 
 def unpack(packed: bytes) -> bytes:
@@ -49,7 +59,10 @@ def unpack(packed: bytes) -> bytes:
     form, body = packed[:1], packed[1:]
     try:
         if form == b"d":
-            return _own.decompressor.decompress(body, max_output_size=MAX_UNPACKED)
+            decompressor = _decompressor()
+            plain = decompressor.decompress(body, max_output_size=MAX_UNPACKED)
+            _decompressors.append(decompressor)
+            return plain
         if form == b"z":
             return zlib.decompress(body)
     except (zstandard.ZstdError, zlib.error, MemoryError) as error:

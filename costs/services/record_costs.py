@@ -14,7 +14,7 @@ from costs.price_rules import NO_RULES, RuleSet
 from costs.pricing import price_call
 from costs.services import aggregates, rule_cache
 from costs.services.facts import extra_of
-from costs.services.rows import COLUMNS, SELECTED, CostRow, cost_row
+from costs.services.rows import COLUMNS, SELECTED, CostRow, copied, cost_row
 from costs.usage import ChargeableCall
 
 TABLE = "costs_costrecord"
@@ -55,9 +55,10 @@ def write_rows(
     """COPY `rows`, which must be new, and add them to `deltas`."""
     if not rows:
         return
+    project = str(project_id)
     with cursor.copy(_COPY) as copy:
         for row in rows:
-            copy.write_row((project_id, *(getattr(row, name) for name in COLUMNS)))
+            copy.write_row((project, *copied(row)))
     aggregates.add(deltas, rows)
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -108,3 +109,15 @@ def cost_row(
         usage_extra=usage_extra,
         recorded_at=now,
     )
+
+
+def copied(row: msgspec.Struct) -> list[Any]:
+    """A row's values for COPY in text form; what psycopg would turn into text by Python code is text already."""
+    return [
+        value.isoformat()
+        if (kind := type(value)) is dt.datetime
+        else "{}"
+        if kind is list and not value
+        else value
+        for value in msgspec.structs.astuple(row)
+    ]

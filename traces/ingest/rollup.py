@@ -220,12 +220,15 @@ _UPDATED = [name for name in COLUMNS if name not in ("trace_id", "created_at", "
 
 def _column(name: str) -> str:
     """A column of `_ROWS` as the table wants it; bytes are base64 in JSON."""
+    if name == "created_xid":
+        return "pg_current_xact_id()::text::bigint"
     return f"decode(v.{name}, 'base64')" if name == "preview" else f"v.{name}"
 
 
 _INSERT = f"""
 INSERT INTO traces_trace (project_id, {", ".join(COLUMNS)}) SELECT %s, {", ".join(map(_column, COLUMNS))} FROM {_ROWS}
-ON CONFLICT (project_id, trace_id) DO NOTHING RETURNING trace_id
+ON CONFLICT (project_id, trace_id) DO NOTHING
+RETURNING trace_id, EXISTS(SELECT FROM projects_project WHERE id = %s AND first_trace_at IS NULL)
 """  # noqa: S608
 _UPDATE = f"""
 UPDATE traces_trace t SET {", ".join(f"{name} = {_column(name)}" for name in _UPDATED)} FROM {_ROWS}
@@ -237,16 +240,10 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tupl
     """Insert traces that do not exist yet, sorted by id; returns the ids that were inserted (and are now ours), and
     whether the project never had a trace."""
     ordered = sorted(traces, key=lambda trace: trace.trace_id)
-    cursor.execute(
-        "SELECT pg_current_xact_id()::text::bigint, EXISTS("
-        "SELECT FROM projects_project WHERE id = %s AND first_trace_at IS NULL)",
-        [project_id],
-    )
-    xid, is_first = cursor.fetchone()
-    for trace in ordered:
-        trace.created_xid = xid
-    cursor.execute(_INSERT, [project_id, msgspec.json.encode(ordered).decode()])
-    return {trace_id for (trace_id,) in cursor.fetchall()}, is_first
+    rows = msgspec.json.encode(ordered).decode()
+    cursor.execute(_INSERT, [project_id, rows, project_id])
+    inserted = cursor.fetchall()
+    return {trace_id for trace_id, _ in inserted}, any(is_first for _, is_first in inserted)
 
 
 _LOCK = (

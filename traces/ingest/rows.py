@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from costs.services.rows import copied
 from traces.ingest.span import NormalSpan
 from traces.payloads import payload_context, seal_payload
 
@@ -58,9 +59,7 @@ class SpanRow(msgspec.Struct, kw_only=True):
 
 SPAN_COLUMNS = SpanRow.__struct_fields__
 _COPY_SPANS = f"COPY traces_span (project_id, {', '.join(SPAN_COLUMNS)}) FROM STDIN"
-_COPY_PAYLOADS = (
-    "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size) FROM STDIN"
-)
+_COPY_PAYLOADS = "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size) FROM STDIN (FORMAT BINARY)"
 
 
 def key_of(span: NormalSpan) -> SpanKey:
@@ -132,9 +131,10 @@ def sealed_payloads(
 
 
 def copy_spans(cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow]) -> None:
+    project = str(project_id)
     with cursor.copy(_COPY_SPANS) as copy:
         for row in rows:
-            copy.write_row((project_id, *(getattr(row, name) for name in SPAN_COLUMNS)))
+            copy.write_row((project, *copied(row)))
 
 
 def copy_payloads(
@@ -144,10 +144,12 @@ def copy_payloads(
     rows: Sequence[SpanRow],
     sealed: dict[SpanKey, tuple[bytes, int]],
 ) -> None:
+    """In binary form: as text, bytes would be twice as many."""
     having = [row for row in rows if (row.trace_id, row.span_id) in sealed]
     if not having:
         return
     with cursor.copy(_COPY_PAYLOADS) as copy:
+        copy.set_types(("uuid", "text", "text", "timestamptz", "bytea", "int4"))
         for row in having:
             data, size = sealed[row.trace_id, row.span_id]
             copy.write_row((project_id, row.trace_id, row.span_id, row.started_at, data, size))
