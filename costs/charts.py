@@ -11,7 +11,7 @@ from core import formats
 from core.charts import UNITS, Series
 from core.charts.base import Value
 from costs.dashboard import DIMENSIONS, MEASURES
-from costs.frames import NO_CALLS, Chart, frame_of, links, past_by_bin, trend_of
+from costs.frames import NO_CALLS, Chart, Frame, frame_of, links, past_by_bin, trend_of
 from costs.labels import label_of, slots_for
 from costs.panels import TOP, Question, conflict
 from costs.selectors.spend import Latency
@@ -147,39 +147,19 @@ def calls(question: Question) -> Chart:
 
 
 def errors(question: Question) -> Chart:
-    """Failed calls by error type, stacked: the five most frequent, the others, those without a type. Three queries."""
-    state, frame = question.state, frame_of(question)
-    if reason := conflict(question, "error_type"):
-        return Chart("errors", "Errors by type", frame, [], empty=("Not counted together", reason))
-    values, count = question.ranked("error_type", limit=TOP + 1, order="errors")
-    values = values if count <= TOP + 1 else values[:TOP]
-    cells = {
-        (cell.value, cell.at): cell.sums.errors
-        for cell in (question.series("error_type", values, ("errors",)) if values else ())
-        if not cell.is_past
-    }
-    slots = slots_for("error_type", values)
-    series = [
-        Series(
-            value,
-            [cells.get((value, at), 0) for at in frame.bins],
-            slots[value],
-            href=state.traces_url(error=value),
-            hrefs=links(question, frame, error=value),
-        )
-        for value in values
-    ]
-    if count > len(values):
-        others = [cells.get((None, at), 0) for at in frame.bins]
-        series.append(Series(f"Other ({count - len(values)})", others, "co"))
+    """Failed calls by error type, stacked: the five most frequent, the others, those without a type; all together where
+    a filter rules types out. Three queries."""
+    frame = frame_of(question)
     sums, total = trend_of(question, frame), question.total().current
-    if state.filters.extra != "error_type":
-        known = [
-            sum((int(one.values[i] or 0) for one in series), 0) for i in range(len(frame.bins))
-        ]
-        untyped = [max(0, one.errors - known[i]) for i, one in enumerate(sums)]
-        if any(untyped):
-            series.append(Series(label_of("error_type", ""), untyped, "err"))
+    reason = conflict(question, "error_type")
+    series = [] if reason else _by_type(question, frame)
+    if question.state.filters.extra != "error_type":
+        known = [sum(int(one.values[i] or 0) for one in series) for i in range(len(frame.bins))]
+        rest = [max(0, one.errors - known[i]) for i, one in enumerate(sums)]
+        if any(rest):
+            label = "Failed" if reason else label_of("error_type", "")
+            series.append(Series(label, rest, "err", hrefs=links(question, frame, status="error")))
+    note = f"{formats.count(total.errors)} of {formats.count(total.calls)} calls failed"
     return Chart(
         "errors",
         "Errors by type",
@@ -188,11 +168,39 @@ def errors(question: Question) -> Chart:
         f"Failed calls by type, {frame.period.span_label}: {formats.count(total.errors)}.",
         "count",
         hrefs=links(question, frame, status="error"),
-        note=f"{formats.count(total.errors)} of {formats.count(total.calls)} calls failed",
+        note=f"{note}; types are not kept for this filter" if reason else note,
         empty=("No failed calls", "Every call of this range was answered.")
         if total.calls
         else NO_CALLS,
     )
+
+
+def _by_type(question: Question, frame: Frame) -> list[Series]:
+    """The five most frequent error types and the others together. Two queries."""
+    values, count = question.ranked("error_type", limit=TOP + 1, order="errors")
+    values = values if count <= TOP + 1 else values[:TOP]
+    if not values:
+        return []
+    cells = {
+        (cell.value, cell.at): cell.sums.errors
+        for cell in question.series("error_type", values, ("errors",))
+        if not cell.is_past
+    }
+    slots = slots_for("error_type", values)
+    series = [
+        Series(
+            value,
+            [cells.get((value, at), 0) for at in frame.bins],
+            slots[value],
+            href=question.state.traces_url(error=value),
+            hrefs=links(question, frame, error=value),
+        )
+        for value in values
+    ]
+    if count > len(values):
+        others = [cells.get((None, at), 0) for at in frame.bins]
+        series.append(Series(f"Other ({count - len(values)})", others, "co"))
+    return series
 
 
 def _line(

@@ -13,6 +13,8 @@ from costs.panels import Question
 from costs.selectors.sums import Sums
 
 NO_CALLS = ("No calls in this range", "Choose a longer range or remove a filter.")
+# Hours of more than two days are told apart by their dates.
+MOST_HOUR_LABELS = 48
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Frame:
     period: TimeRange
     bins: list[dt.datetime]
     labels: list[str]
+    tick_every: int  # 0: as many as there is room for
     titles: list[str]
     spans: list[TimeRange]
     edges: str
@@ -58,10 +61,14 @@ def frame_of(question: Question) -> Frame:
     """The axis of the page's range and bins. No query."""
     period, size = question.state.period, question.state.bin
     bins = period.bins(size)
+    labels = [axis_label(at, size, first=index == 0) for index, at in enumerate(bins)]
+    if is_long := size == "hour" and len(bins) > MOST_HOUR_LABELS:
+        labels = [label if at.hour == 0 else "" for at, label in zip(bins, labels, strict=True)]
     return Frame(
         period,
         bins,
-        [axis_label(at, size, first=index == 0) for index, at in enumerate(bins)],
+        labels,
+        1 if is_long else 0,
         [bin_label(at, size) for at in bins],
         [period.bin_range(at, size) for at in bins],
         " ".join(instant(at) for at in period.edges(size)),

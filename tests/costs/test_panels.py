@@ -183,6 +183,20 @@ def test_errors_by_type_hold_every_failed_call_once(project: Project) -> None:
     assert {record.error_type for record in records if not record.is_error} == {""}
 
 
+def test_errors_of_one_user_are_one_colour(project: Project) -> None:
+    records = record_week(project)
+    chart = charts.errors(question(project, "range=7d&user=ada"))
+    failed = sum(one.is_error for one in records if one.user_id == "ada")
+    assert totals(chart) == {"Failed": failed}
+    assert chart.note.endswith("types are not kept for this filter")
+
+
+def test_hours_of_a_week_are_labelled_by_their_dates(project: Project) -> None:
+    frame = charts.spend(question(project, "range=7d&bin=hour")).frame
+    assert (len([label for label in frame.labels if label]), frame.tick_every) == (7, 1)
+    assert charts.spend(question(project, "range=24h")).frame.tick_every == 0
+
+
 def test_calls_and_rates_are_exact(project: Project) -> None:
     records = record_week(project)
     failed = sum(record.is_error for record in records)
