@@ -22,6 +22,17 @@ _REFUSED_NAMES = re.compile(
     r"|unprocessable|(^|[^0-9])(400|401|402|403|404|413|422|429)([^0-9]|$)",
     re.IGNORECASE,
 )
+# Resolving the name, connecting or the TLS handshake failed: in Python, Node, Go and Java words.
+_NOT_CONNECTED = re.compile(
+    r"ConnectionRefusedError|\bConnectError\b|\bConnectTimeout\b|ConnectTimeoutError|NewConnectionError|NameResolutionError"
+    r"|\bgaierror\b|getaddrinfo|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UnknownHostException|connect: connection refused"
+    r"|no such host|\[Errno 111\]|Name or service not known|Temporary failure in name resolution"
+)
+_SENT = re.compile(
+    r"Read(Timeout|Error)|Write(Timeout|Error)|RemoteProtocolError|ECONNRESET|ConnectionResetError|RemoteDisconnected"
+    r"|socket hang up|BrokenPipe|IncompleteRead"
+)
+_STACK = 20_000  # characters from its end: where the last cause stands, and what one span may cost
 _COST_STEP = Decimal("1E-12")
 
 # Who, which conversation and what for: keys that travel on every span of a trace, whatever vocabulary it is in.
@@ -153,7 +164,23 @@ def is_refusal(span: NormalSpan, attributes: dict[str, Any]) -> bool:
     status = attributes.get("http.response.status_code") or attributes.get("http.status_code")
     if status is not None:
         return type(status) is int and status in _REFUSED_STATUS
-    return is_refusal_name(span.error_type, span.error_message)
+    return is_refusal_name(span.error_type, span.error_message) or was_never_sent(span)
+
+
+def was_never_sent(span: NormalSpan) -> bool:
+    """Whether a failed call proves that no connection came about: the provider can have charged nothing for it.
+
+    SDKs hide the cause behind "Connection error."; the exception's stack trace names it. One that also names a
+    failure after sending proves nothing.
+    """
+    if span.response_id or span.response_model or span.output:
+        return False
+    texts = [span.error_type, span.error_message]
+    for event in span.events:
+        stack = (event.get("attributes") or {}).get("exception.stacktrace")
+        if type(stack) is str:
+            texts.append(stack[-_STACK:])
+    return any(map(_NOT_CONNECTED.search, texts)) and not any(map(_SENT.search, texts))
 
 
 def is_refusal_name(error_type: str, message: str) -> bool:
