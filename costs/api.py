@@ -16,8 +16,10 @@ from core.ranges import BIN_STEP, TimeRange
 from costs import caching, forms, serializers
 from costs.filters import EXTRA_FIELDS, GROUPS, ROW_FIELDS, read_filters
 from costs.models import PriceStatus
-from costs.prices import list_price
+from costs.price_rules import RuleSet
 from costs.selectors import pages, spend
+from costs.selectors.models import price_today
+from costs.selectors.price_rules import rules_of
 from costs.selectors.sums import Sums
 from costs.selectors.usage import usage_mark
 from projects.access import HasScope, project_from_api
@@ -186,7 +188,7 @@ class ModelListView(APIView):
         responses=serializers.ModelListSerializer,
     )
     def get(self, request: Request, project: str) -> Response:
-        """Every provider and model called in the range, dearest first, with today's list price and its source."""
+        """Every provider and model called in the range, dearest first, with today's price, own rules included."""
         found = project_from_api(request, project, "read")
         now = timezone.now()
         forms.refuse_unknown(request.query_params, {*forms.PERIOD_PARAMS, *GROUPS})
@@ -198,19 +200,21 @@ class ModelListView(APIView):
             ("api.models", period.explicit, filters.cache_key),
             lambda: pages.model_usage(found.pk, period, filters),
         )
+        rules = rules_of(found.organization_id)
         return Response(
             {
                 "project": found.slug,
                 "currency": CURRENCY,
                 "range": _range(period),
                 "generated_at": now,
-                "results": [_model(one, now) for one in used],
+                "results": [_model(one, rules, now) for one in used],
             }
         )
 
 
-def _model(used: pages.ModelUsage, now: dt.datetime) -> dict[str, Any]:
-    price = list_price(used.provider, used.model, at=now)
+def _model(used: pages.ModelUsage, rules: RuleSet, now: dt.datetime) -> dict[str, Any]:
+    period = price_today(used.provider, used.model, rules, now)
+    price = period.price
     row = {
         "provider": used.provider,
         "model": used.model,
@@ -222,6 +226,10 @@ def _model(used: pages.ModelUsage, now: dt.datetime) -> dict[str, Any]:
             "source": price.source,
             "matched_model": price.matched_model,
             "reason": price.reason,
+            "override": price.override,
+            "discount": price.discount,
+            "valid_from": period.first,
+            "valid_to": period.last,
             "classes": [
                 {
                     "token_class": one.token_class,

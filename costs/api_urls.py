@@ -2,7 +2,7 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from costs import api, panel_api
+from costs import api, panel_api, price_api
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
@@ -19,4 +19,28 @@ urlpatterns = [
         "cost_percentiles_api",
     ),
     *endpoint("projects/<str:project>/models", api.ModelListView, "model_list_api"),
+    *endpoint("projects/<str:project>/prices", price_api.ProjectPricesView, "project_prices_api"),
+    *endpoint(
+        "organizations/<slug:organization>/prices", price_api.PriceListView, "price_list_api"
+    ),
+    *endpoint(
+        "organizations/<slug:organization>/prices/previews",
+        price_api.PricePreviewListView,
+        "price_preview_list_api",
+    ),
+    *endpoint(
+        "organizations/<slug:organization>/prices/previews/<uuid:job>",
+        price_api.PricePreviewView,
+        "price_preview_api",
+    ),
+    *endpoint(
+        "organizations/<slug:organization>/prices/previews/<uuid:job>/application",
+        price_api.PriceApplicationView,
+        "price_application_api",
+    ),
+    *endpoint(
+        "organizations/<slug:organization>/prices/<int:number>",
+        price_api.PriceRuleView,
+        "price_rule_api",
+    ),
 ]

@@ -89,12 +89,20 @@ class ClassPriceSerializer(serializers.Serializer[Any]):
 
 
 class ListPriceSerializer(serializers.Serializer[Any]):
-    """The list price now, or why there is none."""
+    """What the model costs now, the organisation's rules included, or why that is not known."""
 
     status = serializers.ChoiceField(choices=["priced", "free", "unpriced"])
     source = serializers.CharField()  # type: ignore[assignment]  # DRF takes fields off the class
     matched_model = serializers.CharField()
     reason = serializers.CharField()
+    override = serializers.IntegerField(
+        allow_null=True, help_text="Number of the organisation's own price"
+    )
+    discount = serializers.IntegerField(
+        allow_null=True, help_text="Number of the discount taken off"
+    )
+    valid_from = serializers.DateField(allow_null=True, help_text="First day of this price (UTC)")
+    valid_to = serializers.DateField(allow_null=True, help_text="Last day of this price (UTC)")
     classes = ClassPriceSerializer(many=True)
 
 

@@ -150,6 +150,25 @@ ROUTES: Matrix = {
         for part in ("series", "breakdown", "percentiles")
     },
     "api/v1/projects/<str:project>/models": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/prices": {"GET": Api(V, "read")},
+    "api/v1/organizations/<slug:organization>/prices": {
+        "GET": Api(V, "read", needs_person=True),
+        "POST": Api(A, "read", needs_person=True),
+    },
+    "api/v1/organizations/<slug:organization>/prices/<int:number>": {
+        "GET": Api(V, "read", needs_person=True),
+        "PUT": Api(A, "read", needs_person=True),
+        "DELETE": Api(A, "read", needs_person=True),
+    },
+    "api/v1/organizations/<slug:organization>/prices/previews": {
+        "POST": Api(A, "read", needs_person=True)
+    },
+    "api/v1/organizations/<slug:organization>/prices/previews/<uuid:job>": {
+        "GET": Api(A, "read", needs_person=True)
+    },
+    "api/v1/organizations/<slug:organization>/prices/previews/<uuid:job>/application": {
+        "POST": Api(A, "read", needs_person=True)
+    },
     "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/spans": {"GET": Api(V, "read")},
@@ -375,7 +394,10 @@ PARAMETERS = {
     "job_id": lambda world, route: world.names[
         "export_id" if "/exports/" in route else "preview_id" if "/prices/" in route else "job_id"
     ],
-    "job": lambda world, route: world.names["export_id" if "/exports/" in route else "job_id"],
+    "job": lambda world, route: world.names[
+        "export_id" if "/exports/" in route else "preview_id" if "/prices/" in route else "job_id"
+    ],
+    "organization": lambda world, route: world.names["organization"],
     "number": lambda world, route: world.names["rule_number"] if "/prices/" in route else 0,
     "view_id": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",

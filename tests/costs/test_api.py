@@ -284,6 +284,12 @@ def test_openapi_describes_the_endpoints_without_a_warning(
         "/projects/{project}/costs/breakdown",
         "/projects/{project}/costs/percentiles",
         "/projects/{project}/models",
+        "/projects/{project}/prices",
+        "/organizations/{organization}/prices",
+        "/organizations/{organization}/prices/{number}",
+        "/organizations/{organization}/prices/previews",
+        "/organizations/{organization}/prices/previews/{job}",
+        "/organizations/{organization}/prices/previews/{job}/application",
     }
     assert (
         CostListView.get.__doc__.split(".")[0]
