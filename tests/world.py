@@ -48,6 +48,13 @@ SCOPES = {
     "key_stranger": ["ingest", "read", "gateway", "admin"],
 }
 PEOPLE = ("viewer", "member", "admin", "owner")
+PIXEL = {
+    "type": "image_url",
+    "image_url": {
+        "url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9Q"
+        "DwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    },
+}
 
 
 @dataclass
@@ -96,7 +103,7 @@ def make_world() -> World:
             "call",
             parent_span_id="root",
             started_at=started,
-            input=[{"role": "user", "content": "Hi"}],
+            input=[{"role": "user", "content": [{"type": "text", "text": "Hi"}, PIXEL]}],
         ),
     ]
     write_spans(context_for(project), spans, now=now)

@@ -47,6 +47,10 @@ OWNER = (
     "/projects/checkout/traces/",
     "/projects/quiet/traces/",
     "/projects/checkout/traces/t1/?step=call",
+    "/projects/checkout/traces/t1/?view=messages&step=call",
+    "/projects/checkout/traces/t1/?view=log&idle=fold&find=call",
+    "/projects/checkout/traces/t1/?view=graph",
+    "/projects/checkout/traces/t1/models/",
 )
 OPERATOR = ("/admin/", "/admin/system/")
 
