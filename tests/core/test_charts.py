@@ -194,3 +194,29 @@ def test_tags_take_plain_dicts() -> None:
     )
     assert html.count("<chart-tip>") == 1
     assert 'aria-label="3 steps"' in html
+
+
+def test_lines_leave_gaps_where_a_value_is_unknown_and_dots_where_it_stands_alone() -> None:
+    series = [charts.Series("p50", [100, None, 300, 400], "c1"), charts.Series("p99", [None] * 4)]
+    drawn = str(charts.line_chart(["a", "b", "c", "d"], series, summary="Latency."))
+    assert 'class="ln c1" d="M12.5 ' in drawn
+    assert drawn.count('class="col"') == 4
+    assert drawn.count("<circle") == 1
+    assert "<td" in drawn
+    assert "style=" not in drawn
+    assert charts.line_chart(["a"], [charts.Series("p50", [None])], summary="None.") == ""
+
+
+def test_what_bars_are_compared_with_is_a_line_a_tooltip_and_a_column() -> None:
+    drawn = str(
+        charts.stacked_bars(
+            ["a", "b"],
+            [charts.Series("Now", [1, 2])],
+            summary="Spend.",
+            compare=charts.Series("Before", [4, 1], "prev"),
+        )
+    )
+    assert 'class="ln prev"' in drawn
+    assert '<th scope="col" class="r">Before</th>' in drawn
+    assert "$4.00" in drawn
+    assert '"totals": ["$1.00", "$2.00"]' in drawn
