@@ -26,6 +26,7 @@ PATHS = {
     "otlp": "/v1/traces",
     "traces": "/api/v1/projects/{slug}/traces",
     "costs": "/api/v1/projects/{slug}/costs",
+    "langfuse": "/api/public/ingestion",
 }
 
 

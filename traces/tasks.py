@@ -6,6 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from traces.ingest import tally
 from traces.search import embedding, schedule
 
 
@@ -31,3 +32,11 @@ def embed_question(*, project_id: str, text: str, **_: Any) -> None:
 def sweep_search(**_: Any) -> int:
     """Projects whose news nobody announced, and documents without a vector."""
     return schedule.sweep(now=timezone.now())
+
+
+@shared_task(
+    name="traces.tasks.compact_tallies", queue="analysis", time_limit=300, soft_time_limit=270
+)
+def compact_tallies(**_: Any) -> int:
+    """The doors' minutes of long ago become hours."""
+    return tally.compact_all(now=timezone.now())

@@ -178,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
+    "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

@@ -211,3 +211,5 @@ def test_minutes_become_hours_after_two_days(project: Project) -> None:
     ]
     assert IngestTally.objects.filter(project=other).count() == 4
     assert tally.compact(project_id=project.pk, now=START) == 0
+    assert tally.compact_all(now=START) == 2
+    assert IngestTally.objects.filter(project=other).count() == 3

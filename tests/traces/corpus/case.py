@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Door = Literal["otlp", "traces", "costs"]
+Door = Literal["otlp", "traces", "costs", "langfuse"]
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
