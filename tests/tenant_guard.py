@@ -22,6 +22,8 @@ TABLES = (
     "traces_spanpayload",
     "traces_score",
     "traces_ingesttally",
+    "traces_ingestsample",
+    "traces_langfuseitem",
     "traces_savedview",
     "traces_searchdocument",
     "traces_traceembedding",

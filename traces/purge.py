@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from traces.models import IngestTally, Score, Span, SpanPayload, Trace
+from traces.models import IngestSample, IngestTally, LangfuseItem, Score, Span, SpanPayload, Trace
 
 _STATEMENTS = (
     "DELETE FROM traces_spanpayload WHERE (project_id, trace_id, span_id, started_at) IN ("
@@ -17,8 +17,12 @@ _STATEMENTS = (
     " SELECT project_id, score_id FROM traces_score WHERE project_id = %s LIMIT %s)",
     "DELETE FROM traces_ingesttally WHERE ctid = ANY(ARRAY("
     " SELECT ctid FROM traces_ingesttally WHERE project_id = %s LIMIT %s))",
+    "DELETE FROM traces_ingestsample WHERE ctid = ANY(ARRAY("
+    " SELECT ctid FROM traces_ingestsample WHERE project_id = %s LIMIT %s))",
+    "DELETE FROM traces_langfuseitem WHERE ctid = ANY(ARRAY("
+    " SELECT ctid FROM traces_langfuseitem WHERE project_id = %s LIMIT %s))",
 )
-_MODELS = (SpanPayload, Span, Trace, Score, IngestTally)
+_MODELS = (SpanPayload, Span, Trace, Score, IngestTally, IngestSample, LangfuseItem)
 
 
 def count_rows(project_id: UUID) -> int:

@@ -10,7 +10,7 @@ from traces.models.feedback import (
     ScoreSource,
     ScoreType,
 )
-from traces.models.intake import IngestTally, Outcome
+from traces.models.intake import IngestSample, IngestTally, LangfuseItem, Outcome
 from traces.models.lists import SavedView
 from traces.models.search import (
     SearchDocument,
@@ -30,7 +30,9 @@ __all__ = [
     "ErrorGroup",
     "ErrorStatus",
     "ErrorTrace",
+    "IngestSample",
     "IngestTally",
+    "LangfuseItem",
     "Outcome",
     "SavedView",
     "Score",
