@@ -88,7 +88,7 @@ def _send(task: str, queue: str, **kwargs: Any) -> bool:
 def waiting(project_id: UUID, *, at_most: int) -> int:
     """How many documents wait for a vector of the current model, counted up to a cap. One query."""
     found = _waiting(project_id).values("trace_id")
-    return found[:at_most].count()
+    return int(found[:at_most].count())
 
 
 def _waiting(project_id: UUID) -> Any:
@@ -149,6 +149,7 @@ _STORE = (
     " ORDER BY d.trace_id ON CONFLICT (project_id, trace_id) DO UPDATE SET"
     " model = excluded.model, dimensions = excluded.dimensions, vector = excluded.vector"
 )
+_LOCK = "SELECT FROM traces_searchdocument WHERE project_id = %s AND trace_id = ANY(%s) ORDER BY trace_id FOR UPDATE"
 _MARK = (
     "UPDATE traces_searchdocument d SET embedded_with = %s FROM unnest(%s::text[], %s::text[]) AS v(trace_id, gist)"
     " WHERE d.project_id = %s AND d.trace_id = v.trace_id AND d.gist = v.gist"
@@ -161,6 +162,8 @@ def _store(
     ids, gists = [list(column) for column in zip(*rows, strict=True)]
     texts = [vector_text(vector) for vector in vectors]
     with transaction.atomic(), connection.cursor() as cursor:
+        # In the order the reader of news locks them, or the two wait for each other.
+        cursor.execute(_LOCK, [project_id, ids])
         cursor.execute(_MARK, [key, ids, gists, project_id])
         cursor.execute(_STORE, [project_id, key, len(vectors[0]), ids, gists, texts, project_id])
 
@@ -235,7 +238,8 @@ def start_job(project: Project, *, now: dt.datetime, created_by_id: UUID | None 
 @jobs.runner(KIND)
 def run(job: Job, *, now: dt.datetime) -> jobs.Step:
     """The next batches; ends when nothing waits any more."""
-    project = Project.objects.select_related("organization").filter(pk=job.project_id).first()
+    wanted = Project.objects.filter(pk__in=[job.project_id])
+    project = wanted.select_related("organization").first()
     if project is None or job.params.get("model") != current_model().key:
         return jobs.Step(0, None, message="The model was changed meanwhile.")
     done, end = 0, time.monotonic() + 3

@@ -22,17 +22,19 @@ SEARCHABLE = frozenset({ContentCapture.MASKED.value, ContentCapture.PLAIN.value}
 
 
 @SearchVectorField.register_lookup
-class Matches(Lookup):  # type: ignore[type-arg]
+class Matches(Lookup):
     """`words__matches="'refund':* & 'late'"`: a tsquery made by traces.search.words, bound as text."""
 
     lookup_name = "matches"
 
     def get_prep_lookup(self) -> str:
+        """The text as it is."""
         return str(self.rhs)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """See Django's Lookup."""
         left, params = self.process_lhs(compiler, connection)
-        return f"{left} @@ %s::tsquery", [*params, self.rhs]
+        return f"{left} @@ %s::tsquery", (*params, self.rhs)
 
 
 def label_of(project_id: UUID) -> str:

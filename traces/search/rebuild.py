@@ -58,7 +58,7 @@ def run(job: Job, *, now: dt.datetime) -> jobs.Step:
     """The next step: erase what must not be there, then read a chunk of traces, newest first."""
     project = (
         Project.objects.select_related("organization")
-        .filter(pk=job.project_id)
+        .filter(pk__in=[job.project_id])
         .exclude(status=Project.Status.DELETING)
         .first()
     )

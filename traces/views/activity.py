@@ -66,7 +66,9 @@ def _list(request: HttpRequest, slug: str, spec: Spec) -> HttpResponse:
         notes.append(f"Unknown in the address and ignored: {', '.join(unknown)}.")
     cursor = {name: request.GET[name] for name in ("after", "before") if request.GET.get(name)}
     try:
-        page = lists.page_of(project, state, **cursor)
+        page = lists.page_of(
+            project, state, after=cursor.get("after", ""), before=cursor.get("before", "")
+        )
     except InvalidCursorError as error:
         notes.append(error.detail)
         page, cursor = lists.page_of(project, state), {}
