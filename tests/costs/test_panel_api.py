@@ -44,7 +44,9 @@ def test_series_by_group_with_other_and_the_period_before(
     add_hour(project.pk, HOUR - day, model="m3", calls=2, unpriced_calls=2, cost_usd=0)
     add_hour(project.pk, HOUR - 2 * day, cost_usd=Decimal("0.5"))
     with django_assert_max_num_queries(8):
-        body = reader.get(f"{COSTS}/series?{DAYS}&bin=day&group_by=model&top=2&compare=previous").json()
+        body = reader.get(
+            f"{COSTS}/series?{DAYS}&bin=day&group_by=model&top=2&compare=previous"
+        ).json()
     assert [one["start"] for one in body["bins"]] == [
         "2026-11-19T00:00:00Z",
         "2026-11-20T00:00:00Z",
