@@ -262,6 +262,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ProjectStatusEnum": "projects.models.Project.Status",
         "SpanStatusEnum": "traces.models.SpanStatus",
+        "SpanKindEnum": "traces.models.SpanKind",
         "ScoreTypeEnum": "traces.models.ScoreType",
     },
 }

@@ -33,6 +33,10 @@ def test_menu_leads_to_the_readers_project() -> None:
         "/projects/support/traces/",  # what Search leads to without JavaScript
         "/projects/support/dashboard/",
         "/projects/support/traces/",
+        *(
+            f"/projects/support/{page}/"
+            for page in ("sessions", "users", "errors", "scores", "collections", "models")
+        ),
         "/projects/",
         "/projects/support/exports/",
         "/projects/support/setup/",
