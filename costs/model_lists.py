@@ -95,10 +95,11 @@ class ModelState:
 
 def read_period(query: QueryDict, now: dt.datetime) -> TimeRange:
     """`range`, or the two fields of the custom form. Raises InvalidRangeError."""
-    if query.get("start") and query.get("end"):
+    first, last = query.get("start", ""), query.get("end", "")
+    if first and last:
         return make_range(
-            parse_instant(query["start"], "start"),
-            parse_instant(query["end"], "end", is_end=True),
+            parse_instant(first, "start"),
+            parse_instant(last, "end", is_end=True),
             fields=("start", "end"),
         ).whole_hours()
     return parse_range(query.get("range", ""), now=now).whole_hours()

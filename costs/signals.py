@@ -12,3 +12,6 @@ records_repricing = Signal()
 # Sent inside the same transaction: project_id (UUID), changes (list[costs.services.reprice.Change]), now (datetime).
 # Receivers bring their own copies of the costs up to date.
 records_repriced = Signal()
+# Sent inside the transaction that ends a re-pricing, however it ended: project_ids (list[UUID]), job_id (UUID), now.
+# Receivers enqueue what is worth doing once, not per chunk.
+repricing_ended = Signal()

@@ -6,7 +6,7 @@ class TracesConfig(AppConfig):
 
     def ready(self) -> None:
         from core import outbox, partitions
-        from costs.signals import records_repriced, records_repricing
+        from costs.signals import records_repriced, records_repricing, repricing_ended
         from projects import purge
         from traces import bulk as _bulk  # noqa: F401 - registers its job
         from traces import export_sources, followups, repricing
@@ -28,3 +28,5 @@ class TracesConfig(AppConfig):
         outbox.handler(comments.TOPIC)(comments.handle_mention_mail)
         records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")
         records_repriced.connect(repricing.follow_costs, dispatch_uid="traces.repricing.follow")
+        repricing_ended.connect(repricing.begin_recount, dispatch_uid="traces.repricing.recount")
+        outbox.handler(repricing.TOPIC)(repricing.recount)

@@ -1,4 +1,4 @@
-"""Traces and steps follow when the ledger prices their calls again (receivers of costs.signals)."""
+"""Traces, steps, sessions and users follow when the ledger prices calls again (receivers of costs.signals)."""
 
 import datetime as dt
 from collections import defaultdict
@@ -8,19 +8,25 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from core import live
+from core import live, outbox
 from costs.services.reprice import Change
-from traces import signals
+from traces.activity.counting import count_sessions, count_users
+from traces.models import SessionRow, UserRow
 
 # More open pages than this are not told one by one; they read the new costs when they are read again.
 MAX_HINTS = 100
+TOPIC, RECOUNTED = "traces.recount", 1000
+_COUNTED: dict[str, tuple[Any, str, Any]] = {
+    "sessions": (SessionRow, "session_id", count_sessions),
+    "users": (UserRow, "user_id", count_users),
+}
 _LOCK = (
     "SELECT trace_id FROM traces_trace WHERE project_id = %s AND trace_id = ANY(%s)"
     " ORDER BY trace_id FOR UPDATE"
 )
 _TRACES = """
 UPDATE traces_trace t SET cost_usd = t.cost_usd + k.cost, unpriced_calls = t.unpriced_calls + k.unpriced,
-  seq = t.seq + 1, updated_at = %s
+  seq = t.seq + 1
 FROM unnest(%s::text[], %s::numeric[], %s::int[]) AS k(trace_id, cost, unpriced)
 WHERE t.project_id = %s AND t.trace_id = k.trace_id AND t.trace_id = ANY(%s)
 RETURNING t.trace_id, t.seq
@@ -41,7 +47,39 @@ def lock_traces(*, project_id: UUID, trace_ids: list[str], **_: Any) -> None:
             cursor.execute(_LOCK, [project_id, trace_ids])
 
 
-def follow_costs(*, project_id: UUID, changes: list[Change], now: dt.datetime, **_: Any) -> None:
+def begin_recount(*, project_ids: list[UUID], job_id: UUID, now: dt.datetime, **_: Any) -> None:
+    """Sessions and users are counted again once a re-pricing has ended. Their traces are no news to search: not a word
+    of them has changed, so `updated_at` stays."""
+    for project_id in project_ids:
+        _enqueue(project_id, str(job_id), "sessions", "", now)
+
+
+def _enqueue(project_id: UUID | str, job_id: str, kind: str, after: str, now: dt.datetime) -> None:
+    outbox.enqueue(
+        topic=TOPIC,
+        key=f"{TOPIC}:{job_id}:{project_id}:{kind}:{after}"[:300],
+        payload={"project_id": str(project_id), "job_id": job_id, "kind": kind, "after": after},
+        now=now,
+    )
+
+
+def recount(*, payload: dict[str, Any], now: dt.datetime) -> None:
+    """Outbox work of `traces.recount`: the next thousand sessions or users of a project, whole from their traces."""
+    project_id, kind = UUID(payload["project_id"]), payload["kind"]
+    model, column, count = _COUNTED[kind]
+    keys = list(
+        model.objects.filter(project_id=project_id, **{f"{column}__gt": payload["after"]})
+        .order_by(column)
+        .values_list(column, flat=True)[:RECOUNTED]
+    )
+    count(project_id, keys, now=now)
+    if len(keys) == RECOUNTED:
+        _enqueue(project_id, payload["job_id"], kind, keys[-1], now)
+    elif kind == "sessions":
+        _enqueue(project_id, payload["job_id"], "users", "", now)
+
+
+def follow_costs(*, project_id: UUID, changes: list[Change], **_: Any) -> None:
     """New costs onto the steps and, added up, onto their traces. Two statements. Bare records (their id has no slash)
     belong to no step, and deleted traces have none left."""
     steps = [
@@ -58,7 +96,7 @@ def follow_costs(*, project_id: UUID, changes: list[Change], now: dt.datetime, *
     with connection.cursor() as cursor:
         cursor.execute(
             _TRACES,
-            [now, ids, [sums[i][0] for i in ids], [sums[i][1] for i in ids], project_id, ids],
+            [ids, [sums[i][0] for i in ids], [sums[i][1] for i in ids], project_id, ids],
         )
         seq_of: dict[str, int] = dict(cursor.fetchall())
         steps = [step for step in steps if step.trace_id in seq_of]
@@ -77,9 +115,6 @@ def follow_costs(*, project_id: UUID, changes: list[Change], now: dt.datetime, *
                 *(project_id, sorted(seq_of), min(moments), max(moments)),
             ],
         )
-    signals.spans_recorded.send(
-        sender=Change, project_id=project_id, trace_ids=sorted(seq_of), now=now
-    )
     if len(seq_of) <= MAX_HINTS:
         transaction.on_commit(lambda: _hint(project_id, seq_of))
 

@@ -74,7 +74,12 @@ def call_of(row: CostRow) -> ChargeableCall:
 
 def _counts_in(breakdown: str) -> dict[str, int]:
     """The counts a breakdown names."""
-    if not any(label in breakdown for _, label in _COUNTS.values()):
+    if not (
+        "_audio" in breakdown
+        or "_image" in breakdown
+        or "cache_write_" in breakdown
+        or "web_search" in breakdown
+    ):
         return {}
     by_class = {line["class"]: int(line["quantity"]) for line in msgspec.json.decode(breakdown)}
     return {field: by_class[label] for field, (_, label) in _COUNTS.items() if label in by_class}

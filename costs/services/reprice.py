@@ -101,20 +101,12 @@ SELECT c.record_id, c.occurred_at, c.cost_usd, c.price_status FROM {ledger.TABLE
 WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s)
 ORDER BY c.record_id FOR UPDATE
 """  # noqa: S608
-_WRITTEN = (
-    ("price_status", "text"),
-    ("unpriced_reason", "text"),
-    ("cost_usd", "numeric"),
-    ("breakdown", "text"),
-    ("price_source", "text"),
-    ("matched_model", "text"),
-    ("flags", "text"),
-)
-_CASTS = {"breakdown": "k.breakdown::jsonb", "flags": "k.flags::varchar(40)[]"}
+# One JSON text instead of an array per column: psycopg would look at every character of every breakdown.
 _WRITE = f"""
-UPDATE {ledger.TABLE} c SET {", ".join(f"{name} = {_CASTS.get(name, 'k.' + name)}" for name, _ in _WRITTEN)}
-FROM unnest(%s::text[], %s::timestamptz[], {", ".join(f"%s::{kind}[]" for _, kind in _WRITTEN)})
-  AS k(record_id, occurred_at, {", ".join(name for name, _ in _WRITTEN)})
+UPDATE {ledger.TABLE} c SET price_status = k.price_status, unpriced_reason = k.unpriced_reason, cost_usd = k.cost_usd,
+  breakdown = k.breakdown, price_source = k.price_source, matched_model = k.matched_model, flags = k.flags
+FROM jsonb_to_recordset(%s::jsonb) AS k(record_id text, occurred_at timestamptz, price_status text,
+  unpriced_reason text, cost_usd numeric, breakdown jsonb, price_source text, matched_model text, flags varchar(40)[])
 WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
   AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s)
 """  # noqa: S608
@@ -286,7 +278,7 @@ def _write(
             if row.cost_usd != before:
                 aggregates.add_new_price(deltas, row, before=before)
         tally.written += len(news)
-        _update(cursor, project_id, [row for row, _ in news], (first, last))
+        _update(cursor, project_id, news, (first, last))
         signals.records_repriced.send(
             sender=CostRow, project_id=project_id, changes=changes, now=now
         )
@@ -299,7 +291,6 @@ def _take(row: CostRow, priced: Priced) -> None:
     """The new price onto the row, as costs.services.rows.cost_row would have written it."""
     row.price_status, row.cost_usd = priced.status, priced.cost_usd
     row.unpriced_reason = priced.unpriced_reason[:40]
-    row.breakdown = msgspec.json.encode(priced.breakdown).decode()
     row.price_source, row.matched_model = priced.price_source[:80], priced.matched_model[:200]
     row.flags = [flag[:40] for flag in priced.flags]
 
@@ -317,14 +308,26 @@ def _change(row: CostRow, before: Decimal | None) -> Change:
 
 
 def _update(
-    cursor: Any, project_id: UUID, rows: list[CostRow], window: tuple[dt.datetime, dt.datetime]
+    cursor: Any,
+    project_id: UUID,
+    news: list[tuple[CostRow, Priced]],
+    window: tuple[dt.datetime, dt.datetime],
 ) -> None:
-    if not rows:
+    if not news:
         return
-    ids = [row.record_id for row in rows]
-    columns: list[list[Any]] = [[getattr(row, name) for row in rows] for name, _ in _WRITTEN[:-1]]
-    columns.append(["{" + ",".join(row.flags) + "}" for row in rows])  # flags are our own words
-    cursor.execute(
-        _WRITE,
-        [ids, [row.occurred_at for row in rows], *columns, project_id, *window, ids],
-    )
+    rows = [
+        {
+            "record_id": row.record_id,
+            "occurred_at": row.occurred_at,
+            "price_status": row.price_status,
+            "unpriced_reason": row.unpriced_reason,
+            "cost_usd": row.cost_usd,
+            "breakdown": priced.breakdown,
+            "price_source": row.price_source,
+            "matched_model": row.matched_model,
+            "flags": row.flags,
+        }
+        for row, priced in news
+    ]
+    text = msgspec.json.encode(rows).decode()
+    cursor.execute(_WRITE, [text, project_id, *window, [row.record_id for row, _ in news]])

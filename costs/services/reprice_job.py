@@ -21,6 +21,7 @@ from accounts.services import record_audit_event
 from core import jobs, partitions
 from core.formats import plain_decimal
 from core.models import Job
+from costs import signals
 from costs.models import CostAggregate, Dimension
 from costs.price_rules import RuleSet
 from costs.rule_drafts import RuleDraft
@@ -259,4 +260,7 @@ def record_end(job: Job) -> None:
         action=f"prices.reprice.{job.state}",
         target=job.title,
         data={"job_id": str(job.pk), "calls_in_range": job.total, **job.result},
+    )
+    signals.repricing_ended.send(
+        sender=Job, project_ids=Plan.of(job).projects, job_id=job.pk, now=job.ended_at
     )

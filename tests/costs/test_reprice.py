@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEvent
-from core import jobs
+from core import jobs, outbox
 from costs.models import CostAggregate, CostRecord, ProjectUsage
 from costs.services import reprice, reprice_job
 from costs.services.record_costs import record_costs
@@ -26,8 +26,9 @@ from tests.costs.repricing import (
 )
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import START, assert_ledger_is_exact, context_for, llm, span
+from traces.activity.counting import count_sessions, count_users
 from traces.ingest.write import write_spans
-from traces.models import Span, Trace
+from traces.models import SessionRow, Span, Trace, UserRow
 
 pytestmark = pytest.mark.django_db
 NOW = START + dt.timedelta(hours=3)
@@ -328,3 +329,16 @@ def test_a_chunk_asks_a_fixed_number_of_questions(project, django_assert_max_num
             now=NOW,
             pace=reprice.Pace(),
         )
+
+
+def test_sessions_and_users_are_counted_again_when_it_has_ended(project):
+    facts = {"session_id": "s1", "user_id": "ada"}
+    write(project, llm("a", **facts), llm("b", trace_id="t2", **facts))
+    count_sessions(project.pk, ["s1"], now=NOW)
+    count_users(project.pk, ["ada"], now=NOW)
+    updated = Trace.objects.get(project=project, trace_id="t1").updated_at
+    finish(start(project, save(project, override())))
+    assert Trace.objects.get(project=project, trace_id="t1").updated_at == updated
+    outbox.drain(now=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5))
+    for row in (SessionRow.objects.get(project=project), UserRow.objects.get(project=project)):
+        assert (row.cost_usd, row.calls) == (Decimal("0.01"), 2)
