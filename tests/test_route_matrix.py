@@ -172,6 +172,13 @@ ROUTES: Matrix = {
     "api/v1/projects/<str:project>/traces": DOOR_AND_LIST,
     "api/v1/projects/<str:project>/traces/<str:trace_id>": {"GET": Api(V, "read")},
     "api/v1/projects/<str:project>/spans": {"GET": Api(V, "read")},
+    "api/v1/projects/<str:project>/views": {"GET": Api(V, "read"), "POST": Api(V, "admin")},
+    "api/v1/projects/<str:project>/views/<uuid:view>": {
+        "GET": Api(V, "read"),
+        "PATCH": Api(M, "admin"),
+        "DELETE": Api(M, "admin"),
+    },
+    "api/v1/projects/<str:project>/trace-actions": {"POST": Api(M, "admin")},
     **{
         f"api/v1/projects/<str:project>/traces/<str:trace_id>/{part}": {"GET": Api(V, "read")}
         for part in ("spans", "messages", "graph")
@@ -400,6 +407,7 @@ PARAMETERS = {
     "organization": lambda world, route: world.names["organization"],
     "number": lambda world, route: world.names["rule_number"] if "/prices/" in route else 0,
     "view_id": lambda world, route: world.names["view_id"],
+    "view": lambda world, route: world.names["view_id"],
     "token": lambda world, route: "no-such-token",
     "comment_id": lambda world, route: world.names["comment_id"],
     "comment": lambda world, route: world.names["comment_id"],

@@ -2,7 +2,7 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from traces import api, trace_api
+from traces import api, list_api, trace_api
 from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
 
@@ -17,6 +17,13 @@ urlpatterns = [
     *endpoint(f"{_TRACE}/spans", trace_api.TraceSpansView, "trace_spans_api"),
     *endpoint(f"{_TRACE}/messages", trace_api.TraceMessagesView, "trace_messages_api"),
     *endpoint(f"{_TRACE}/graph", trace_api.TraceGraphView, "trace_graph_api"),
+    *endpoint("projects/<str:project>/views", list_api.ViewListView, "view_list_api"),
+    *endpoint(
+        "projects/<str:project>/views/<uuid:view>", list_api.ViewDetailView, "view_detail_api"
+    ),
+    *endpoint(
+        "projects/<str:project>/trace-actions", list_api.TraceActionsView, "trace_actions_api"
+    ),
     *feedback_patterns,
     *activity_patterns,
 ]

@@ -24,10 +24,11 @@ CHANGEABLE = ("name", "query", "layout", "is_shared", "is_default")
 
 @dataclass(frozen=True)
 class Actor:
-    """Who changes a view: a person with a role, or the person behind a key."""
+    """Who changes a view: a person with a role, or a key with the person who made it, if they are still there."""
 
-    user: User
+    user: User | None
     role: Role
+    label: str = ""
 
     @property
     def may_share(self) -> bool:
@@ -57,9 +58,8 @@ def default_view(views: list[SavedView]) -> SavedView | None:
 
 def may_change(view: SavedView, actor: Actor) -> bool:
     """Authors change their own; shared ones any member."""
-    return (view.author_id == actor.user.pk and (actor.may_share or not view.is_shared)) or (
-        view.is_shared and actor.may_share
-    )
+    is_own = actor.user is not None and view.author_id == actor.user.pk
+    return actor.may_share if view.is_shared else is_own
 
 
 def create_view(
@@ -76,6 +76,8 @@ def create_view(
     """A new view of the actor's. Raises DomainError (name, role), ConflictError (name taken)."""
     is_shared = is_shared or is_default
     _check_sharing(actor, is_shared)
+    if actor.user is None:
+        raise ConflictError("The person who made this key is gone; views need an author.")
     if SavedView.objects.filter(project=project, page=page).count() >= MAX_VIEWS:
         raise ConflictError(f"A project keeps at most {MAX_VIEWS} views; delete one first.")
     view = SavedView(
@@ -201,7 +203,8 @@ def _save(view: SavedView) -> None:
 def _audit(view: SavedView, actor: Actor, action: str) -> None:
     record_audit_event(
         organization_id=view.project.organization_id,
-        actor=actor.user,
+        actor=None if actor.label else actor.user,
+        actor_label=actor.label,
         action=action,
         target=view.name,
         data={"project": str(view.project_id), "is_default": view.is_default},

@@ -208,7 +208,7 @@ def _view_context(
             parse_filters(QueryDict(view.query), now=filters.now).query() != filters.query()
         )
     items = [
-        {"view": one, "href": f"{base}?view={one.pk}", "is_mine": one.author_id == actor.user.pk}
+        {"view": one, "href": f"{base}?view={one.pk}", "is_mine": one.author_id == request.user.pk}
         for one in views
     ]
     shown = [{"key": key, "label": COLUMNS[key].label, "on": True} for key in layout.columns]
