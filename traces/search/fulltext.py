@@ -14,7 +14,7 @@ from traces.models import SearchDocument
 from traces.search.words import Query, parse
 
 # The capture modes in which inputs and outputs may stand in the search tables.
-PHRASE_CANDIDATES = 10_000
+PHRASE_CANDIDATES = 4_000
 EVERYTHING = 2**40
 # A trace's start may still move when an earlier step arrives late.
 MOVED = dt.timedelta(hours=1)
