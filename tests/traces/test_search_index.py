@@ -23,7 +23,8 @@ from traces.models import (
     TraceEmbedding,
     UserRow,
 )
-from traces.search import condition, schedule
+from traces.removal import delete_trace
+from traces.search import condition, purge, schedule
 
 pytestmark = pytest.mark.django_db
 SECRET = "the dragon sleeps at noon"
@@ -133,6 +134,16 @@ def test_going_plain_reads_what_is_there() -> None:
     assert found(project, "dragon") == ["t1"]
 
 
+def test_what_was_sealed_unmasked_stays_out_of_a_masked_project() -> None:
+    project = ProjectFactory(content_capture=ContentCapture.ENCRYPTED)
+    store(project, llm("a", trace_id="t1", input=asked(SECRET), output="x"))
+    read(project)
+    set_capture(project, ContentCapture.MASKED)
+    read(project)
+    assert found(project, "dragon") == []
+    assert b"dragon" not in table_bytes(project)
+
+
 def test_a_later_step_of_a_trace_is_read_too_and_nothing_twice() -> None:
     project = ProjectFactory(content_capture=ContentCapture.PLAIN)
     store(project, llm("a", trace_id="t1", input=asked("alpha")))
@@ -218,3 +229,30 @@ def test_another_project_is_not_found() -> None:
     read(theirs)
     assert found(mine, "treasure") == []
     assert found(theirs, "treasure") == ["t1"]
+
+
+def test_a_deleted_trace_leaves_nothing_behind() -> None:
+    project = ProjectFactory(content_capture=ContentCapture.PLAIN)
+    failed = {"status": "error", "error_type": "Boom"}
+    store(
+        project,
+        llm("a", trace_id="t1", session_id="s", user_id="u", input=asked(SECRET), **failed),
+        llm("b", trace_id="t2", user_id="u"),
+    )
+    read(project)
+    delete_trace(project=project, trace_id="t1")
+    assert found(project, "dragon") == []
+    assert not SessionRow.objects.filter(project=project).exists()
+    assert not ErrorGroup.objects.filter(project=project).exists()
+    assert UserRow.objects.get(project=project).traces == 1
+
+
+def test_purging_a_project_takes_every_derived_row() -> None:
+    project, other = ProjectFactory(), ProjectFactory()
+    for one in (project, other):
+        store(one, span("a", name="x", session_id="s", user_id="u", status="error"))
+        read(one)
+    assert purge.count_rows(project.pk) == 5
+    while purge.delete_batch(project.pk, 2):
+        pass
+    assert (purge.count_rows(project.pk), purge.count_rows(other.pk)) == (0, 5)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from core.crypto import DecryptionError, data_cipher
-from projects.models import Project
+from projects.models import ContentCapture, Project
 from traces.activity import counting
 from traces.errors import grouping
 from traces.models import SearchState
@@ -105,7 +105,8 @@ def _read_content(project: Project, news: list[News]) -> None:
         cipher = data_cipher(project.organization.data_key)
     except DecryptionError:
         return  # names are still searchable
-    add_content(project.pk, cipher, news)
+    is_masked = project.content_capture == ContentCapture.MASKED
+    add_content(project.pk, cipher, news, only_plain=is_masked)
 
 
 def _write_documents(project: Project, news: list[News], *, has_content: bool) -> None:

@@ -11,7 +11,7 @@ from django.db import connection
 
 from core.crypto import DecryptionError
 from traces.errors.fingerprint import Failure
-from traces.payloads import open_payload, payload_context
+from traces.payloads import is_plain, open_payload, payload_context
 
 # What is indexed of one payload and of one trace; the rest is not searchable, and the page says so.
 MAX_PAYLOAD = 32 * 1024
@@ -149,8 +149,11 @@ def add_steps(project_id: UUID, news: list[News]) -> None:
             )
 
 
-def add_content(project_id: UUID, cipher: AESGCM, news: list[News]) -> None:
-    """Fill in what was said: bounded text, each text once. One query."""
+def add_content(project_id: UUID, cipher: AESGCM, news: list[News], *, only_plain: bool) -> None:
+    """Fill in what was said: bounded text, each text once. One query.
+
+    With `only_plain` what was sealed when it arrived stays out: it was not masked.
+    """
     by_id = {one.trace_id: one for one in news}
     roots = {(one.trace_id, step.span_id) for one in news for step in one.steps if step.is_root}
     heard: dict[str, set[int]] = {trace_id: set() for trace_id in by_id}
@@ -162,6 +165,8 @@ def add_content(project_id: UUID, cipher: AESGCM, news: list[News]) -> None:
             one = by_id[trace_id]
             if left[trace_id] <= 0:
                 one.is_cut = True
+                continue
+            if only_plain and not is_plain(data):
                 continue
             try:
                 content = open_payload(cipher, data, payload_context(project_id, trace_id, span_id))
