@@ -7,14 +7,14 @@ no variant, class or model beyond what it states, so what it would silently char
 price comes back as `partial` with a flag.
 """
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from costs.catalogue import Catalogue, Context, Plan, as_utc, current_catalogue
-from costs.price_rules import NO_RULES, NOTHING, Choice, RuleSet
+from costs.catalogue import Plan
+from costs.price_rules import NO_RULES, RuleSet
+from costs.rates import ONE, Rates, rates_of
 from costs.usage import ChargeableCall, Usage
 
 Status = Literal["priced", "partial", "unpriced", "free", "client"]
@@ -24,17 +24,6 @@ Status = Literal["priced", "partial", "unpriced", "free", "client"]
 # cache_write_1h_unpriced, input_unreported, output_unreported (these make a price partial);
 # tokens_do_not_add_up, cache_split_assumed, provider_guessed, client_cost_invalid.
 
-# Served tiers that cost the standard price, and those the catalogue prices under `service_tier`.
-STANDARD_TIERS = frozenset(
-    {"", "auto", "default", "standard", "standard_only", "on_demand", "on-demand"}
-)
-TIERS = {
-    "flex": "flex",
-    "priority": "priority",
-    "fast": "fast",
-    "on_demand_flex": "flex",
-    "on_demand_priority": "priority",
-}
 LABELS = {
     "input_tokens": "input",
     "output_tokens": "output",
@@ -59,7 +48,6 @@ SHOWN_IN_ORDER = [
 ]  # fmt: skip
 ORDER = {label: place for place, label in enumerate(SHOWN_IN_ORDER)}
 QUANTUM = Decimal("1e-12")
-ONE = Decimal(1)
 LIMIT = Decimal(10) ** 8  # numeric(20, 12) holds less than this
 PARTIAL_FLAGS = {
     "tier_unpriced", "class_unpriced", "audio_unpriced", "cache_write_1h_unpriced",
@@ -109,19 +97,8 @@ def price_call(call: ChargeableCall, rules: RuleSet = NO_RULES) -> Priced:
     )
 
 
-class _Rates(msgspec.Struct, frozen=True):
-    """What a call is priced with."""
-
-    plan: Plan
-    name: str
-    source: str
-    factor: Decimal = ONE
-    flags: tuple[str, ...] = ()
-    is_free: bool = False
-
-
 def _own_price(call: ChargeableCall, rules: RuleSet) -> Priced:
-    rates = _rates(call, rules)
+    rates = rates_of(call, rules)
     usage = call.usage
     has_usage = usage is not None and usage.is_known
     if isinstance(rates, str):
@@ -142,48 +119,7 @@ def _own_price(call: ChargeableCall, rules: RuleSet) -> Priced:
     return _charged(usage, rates)
 
 
-def _rates(call: ChargeableCall, rules: RuleSet) -> _Rates | str:
-    """The organisation's price, else the catalogue's, or why there is none."""
-    catalogue = current_catalogue()
-    context, is_tier_mapped = _price_context(call)
-    at = as_utc(call.occurred_at)
-    choice = _choose(call, rules, catalogue, context if is_tier_mapped else None, at)
-    suffix, factor = "", ONE
-    if choice.discount is not None:
-        suffix, factor = f", discount #{choice.discount.number}", choice.discount.factor
-    override = choice.override
-    if override is not None and override.plan is not None:
-        return _Rates(
-            override.plan, override.pattern[:200], f"override #{override.number}{suffix}", factor
-        )
-    match = catalogue.find(call.provider, call.model, call.request_model)
-    if isinstance(match, str):
-        return match
-    plan = match.plan(at, context)
-    flags = ("provider_guessed",) if match.is_guessed else ()
-    if not (is_tier_mapped and plan.is_tier_known):
-        flags = (*flags, "tier_unpriced")
-    source = catalogue.source + (suffix if plan.units else "")
-    return _Rates(plan, match.model.id[:200], source, factor, flags, match.is_free)
-
-
-def _choose(
-    call: ChargeableCall,
-    rules: RuleSet,
-    catalogue: Catalogue,
-    context: Context | None,
-    at: datetime,
-) -> Choice:
-    if not rules:
-        return NOTHING
-    # A call of an unknown tier gets only rules for every tier; batch goes before the others.
-    tier = "" if context is None else (context[0][1] if context else "standard")
-    return rules.choose(
-        catalogue, call.provider, call.model, call.request_model, tier=tier, day=at.date()
-    )
-
-
-def _charged(usage: Usage, rates: _Rates) -> Priced:
+def _charged(usage: Usage, rates: Rates) -> Priced:
     counts, flags = _counts(usage, rates.plan)
     flags.extend(rates.flags)
     try:
@@ -216,23 +152,6 @@ def _unpriced(reason: str, *, matched_model: str = "", flags: tuple[str, ...] = 
         matched_model=matched_model[:200],
         flags=flags,
     )
-
-
-def _price_context(call: ChargeableCall) -> tuple[Context, bool]:
-    """The catalogue's keys for the tier, and whether every word the sender used has one."""
-    tier, speed = call.service_tier.lower(), call.speed.lower()
-    is_batch = call.processing.lower() == "batch" or tier == "batch"
-    context: list[tuple[str, str]] = [("processing", "batch")] if is_batch else []
-    is_mapped = call.processing.lower() in ("", "batch", "standard")
-    if tier in TIERS:
-        context.append(("service_tier", TIERS[tier]))
-    elif tier not in STANDARD_TIERS and tier != "batch":
-        is_mapped = False
-    if speed == "fast":
-        context.append(("speed", "fast"))
-    elif speed not in ("", "standard"):
-        is_mapped = False
-    return tuple(context), is_mapped
 
 
 def _counts(usage: Usage, plan: Plan) -> tuple[dict[str, int], list[str]]:
