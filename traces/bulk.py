@@ -158,7 +158,7 @@ def undoable(job: Job) -> list[str]:
 @jobs.runner(KIND)
 def run_step(job: Job, *, now: dt.datetime) -> jobs.Step:
     """The next traces by id. A last, empty step ends the job, so that its cursor names every change."""
-    project = Project.objects.filter(pk=job.project_id).first()
+    project = Project.objects.filter(pk=job.project_id).first() if job.project_id else None
     if project is None:
         return jobs.Step(0, None, message="The project is gone.")
     action: Action = check_action(str(job.params["action"]))

@@ -106,7 +106,7 @@ def _viewer(request: Request) -> User | None:
 def _actor(request: Request, project: Project) -> Actor:
     if isinstance(request.auth, KeyAuth):
         return Actor(_person(request), Role.MEMBER, label=request.auth.key_label)
-    return Actor(_person(request), project.role)  # type: ignore[attr-defined]
+    return Actor(_person(request), project.role)
 
 
 def _write_scope(request: Request, ref: str) -> Project:
@@ -214,12 +214,12 @@ class TraceActionsView(APIView):
         if ("ids" in given) == ("query" in given):
             raise DomainError("Give either ids or query.", fields=["ids", "query"])
         action = bulk.check_action(given["action"])
-        is_key = isinstance(request.auth, KeyAuth)
+        key = request.auth if isinstance(request.auth, KeyAuth) else None
         who: dict[str, Any] = {
             "project": found,
             "action": action,
-            "actor": None if is_key else _person(request),
-            "actor_label": request.auth.key_label if is_key else "",
+            "actor": None if key else _person(request),
+            "actor_label": key.key_label if key else "",
             "tag": bulk.clean_tag(given.get("tag", "")) if action != "delete" else "",
             "now": timezone.now(),
         }

@@ -316,11 +316,13 @@ def _joined(nodes: list[Node]) -> list[Node]:
     """Words that stand side by side are one text; the same part twice is one part."""
     found: list[Node] = []
     for node in nodes:
-        is_word = isinstance(node, Text) and not node.is_phrase
         last = found[-1] if found else None
-        if is_word and isinstance(last, Text) and not last.is_phrase:
-            found[-1] = Text(f"{last.text} {node.text}")
-        elif is_word or node not in found:
+        if isinstance(node, Text) and not node.is_phrase:
+            if isinstance(last, Text) and not last.is_phrase:
+                found.pop()
+                node = Text(f"{last.text} {node.text}")
+            found.append(node)
+        elif node not in found:
             found.append(node)
     return found
 

@@ -244,7 +244,7 @@ def _squeezed(parts: list[str]) -> tuple[str, ...]:
 def _operator(text: str) -> tuple[Operator, str]:
     for sign in (">=", "<=", ">", "<", "="):
         if text.startswith(sign):
-            return sign, text[len(sign) :]  # type: ignore[return-value]
+            return sign, text[len(sign) :]
     return "=", text
 
 

@@ -76,9 +76,9 @@ class AnyILike(Lookup):
     lookup_name = "any_ilike"
     prepare_rhs = False
 
-    def get_db_prep_lookup(self, value: Any, connection: Any) -> tuple[str, list[Any]]:
+    def get_db_prep_lookup(self, value: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """The pattern is text, not an array."""
-        return "%s", [value]
+        return "%s", (value,)
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         """See Django's Lookup."""

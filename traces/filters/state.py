@@ -115,7 +115,7 @@ class TraceFilters:
         return {
             PARAM_OF[node.key]: tuple(_texts(node))
             for node in self.nodes
-            if _is_facet(node, self.nodes)
+            if isinstance(node, Term) and _is_facet(node, self.nodes)
         }
 
     @cached_property
@@ -191,7 +191,8 @@ class TraceFilters:
 
     def excluding(self, key: str, value: str) -> "TraceFilters":
         """The state with one value of a key ruled out."""
-        exact, kept = Exact(value), []
+        exact = Exact(value)
+        kept: list[Node] = []
         for node in self.nodes:
             if isinstance(node, Term) and node.key == key and exact in node.values:
                 values = tuple(one for one in node.values if one != exact)

@@ -144,7 +144,10 @@ class _Sample:
             "all_tokens": F("input_tokens") + F("output_tokens"),
             "unpriced": F("unpriced_calls"),
         }
-        return self.rows.values(*VALUE_FACETS.values(), **named, **flags, is_scored=scored)
+        found: QuerySet[Trace, dict[str, Any]] = self.rows.values(
+            *VALUE_FACETS.values(), **named, **flags, is_scored=scored
+        )
+        return found
 
     def _condition(self, key: str) -> Q:
         found = Q()
@@ -163,7 +166,7 @@ class _Sample:
         sql = _OUTER.replace("/*sample*/", inner).replace("/*parts*/", " UNION ALL ".join(pieces))
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def error_types(self) -> list[tuple[str, int]]:
         """Error types among the matching traces. One query; few traces fail, and an index holds their types."""

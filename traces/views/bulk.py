@@ -41,7 +41,7 @@ def bulk_change(request: HttpRequest, slug: str) -> HttpResponse:
     back = f"{base}?{QueryDict(query).urlencode()}"
     if (where := _reading(request, project, query)) is not None:
         return redirect(where)
-    if ROLE_RANK[project.role] < ROLE_RANK[Role.MEMBER]:  # type: ignore[attr-defined]
+    if ROLE_RANK[project.role] < ROLE_RANK[Role.MEMBER]:
         raise DomainError("This needs the role member.", code="forbidden", status=403)
     try:
         action = bulk.check_action(request.POST.get("action", ""))

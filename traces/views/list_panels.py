@@ -18,6 +18,7 @@ from projects.access import parse_uuid, project_for
 from projects.models import Project
 from traces import list_facets
 from traces.filters import TraceFilters, parse_filters
+from traces.filters.state import PARAM_OF
 from traces.query_terms import KEYS
 from traces.selectors import facets as facet_selectors
 from traces.selectors import listing, suggestions
@@ -79,7 +80,7 @@ def facet_panel(request: HttpRequest, slug: str) -> HttpResponse:
         raise DomainError(f"key is {key[:40]!r}; it must be a facet of the list.", fields=["key"])
     find = request.GET.get("find", "").replace("\x00", "").strip()[:200]
     found = facet_selectors.value_counts(project, filters, key, containing=find)
-    on = set(filters.values.get(list_facets.PARAM_OF.get(key, ""), ()))
+    on = set(filters.values.get(PARAM_OF.get(key, ""), ()))
     options = [
         list_facets.facet_option(
             key, facet_selectors.FacetValue(value, n, value in on), filters, base, **kept

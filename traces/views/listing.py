@@ -201,7 +201,7 @@ def _view_context(
 ) -> dict[str, Any]:
     """The menu of views and the columns form."""
     base = reverse("traces:trace_list", kwargs={"slug": project.ref})
-    actor = saved_views.Actor(request.user, project.role)  # type: ignore[arg-type, attr-defined]
+    actor = saved_views.Actor(request.user, project.role)  # type: ignore[arg-type]
     is_changed = False
     if view is not None:
         is_changed = (

@@ -27,7 +27,7 @@ UNDO_SECONDS = 600
 
 
 def _actor(request: HttpRequest, project: Project) -> Actor:
-    return Actor(person(request), project.role)  # type: ignore[attr-defined]
+    return Actor(person(request), project.role)
 
 
 def _list_url(project: Project, query: str = "", view: SavedView | None = None) -> str:
