@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q
 from kombu.exceptions import OperationalError
+from psycopg.types.json import Jsonb
 
+from core.ids import uuid7
 from core.models import OutboxItem
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,12 @@ def dead_handler(topic: str) -> Callable[[DeadHandler], DeadHandler]:
     return register
 
 
+_INSERT = (
+    "INSERT INTO core_outboxitem (id, topic, key, payload, created_at, available_at, attempts, error)"
+    " VALUES (%s, %s, %s, %s, %s, %s, 0, '') ON CONFLICT (key) DO NOTHING"
+)
+
+
 def enqueue(
     *,
     topic: str,
@@ -68,13 +76,13 @@ def enqueue(
     available_at: dt.datetime | None = None,
 ) -> bool:
     """Write one outbox row; False when `key` was there already. Rings the doorbell on commit."""
-    created = OutboxItem.objects.bulk_create(
-        [OutboxItem(topic=topic, key=key, payload=payload, available_at=available_at or now)],
-        ignore_conflicts=True,
-    )
+    with connection.cursor() as cursor:  # bulk_create does not say whether it met a conflict
+        document: Any = Jsonb(payload)
+        cursor.execute(_INSERT, [uuid7(), topic, key, document, now, available_at or now])
+        created: bool = cursor.rowcount == 1
     wait_s = max(0.0, (available_at - now).total_seconds()) if available_at else 0.0
     transaction.on_commit(lambda: _ring(wait_s), robust=True)
-    return bool(created)
+    return created
 
 
 def _ring(wait_s: float = 0) -> None:

@@ -128,3 +128,16 @@ def ensure_days(days: Iterable[dt.date], *, tables: Iterable[str] | None = None)
 def ensure_ahead(today: dt.date) -> int:
     """Yesterday to three days ahead of `today`, for every registered table."""
     return ensure_days(today + dt.timedelta(days=offset) for offset in range(-1, DAYS_AHEAD + 1))
+
+
+def drop_before(day: dt.date, *, tables: Iterable[str]) -> int:
+    """Drop the partitions of days before `day`; returns how many. Each in its own transaction: the lock on the parent
+    is held for milliseconds. Call it outside a transaction."""
+    dropped = 0
+    for table in tables:
+        for old in sorted(one for one in existing_days(table) if one < day):
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('llmlab.partitions'))")
+                cursor.execute(f'DROP TABLE IF EXISTS "{partition_name(table, old)}"')
+            dropped += 1
+    return dropped

@@ -21,6 +21,7 @@ from projects.access import (
     project_of_key,
 )
 from projects.authentication import KeyAuth
+from projects.data_policy import FIELDS, change_data_policy
 from projects.models import ApiKey, Project
 from projects.serializers import (
     ApiKeyCreateSerializer,
@@ -125,7 +126,7 @@ class ProjectDetailView(APIView):
         operation_id="projects_update", request=ProjectChangeSerializer, responses=ProjectSerializer
     )
     def patch(self, request: Request, project: str) -> Response:
-        """Rename, archive (`status: archived`) or reopen (`status: active`)."""
+        """Rename, archive (`status: archived`), reopen (`active`), or change what is stored and for how long."""
         found = project_from_api(request, project, "admin")
         data = valid(ProjectChangeSerializer(data=request.data))
         if "name" in data:
@@ -134,6 +135,9 @@ class ProjectDetailView(APIView):
             services.archive_project(project=found, **acting(request))
         elif data.get("status") == Project.Status.ACTIVE:
             services.unarchive_project(project=found, **acting(request))
+        policy = {name: data[name] for name in FIELDS if name in data}
+        if policy:
+            change_data_policy(project=found, **policy, **acting(request))
         return Response(ProjectSerializer(found).data)
 
     @extend_schema(operation_id="projects_destroy", responses={202: DeletionSerializer})

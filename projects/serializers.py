@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from core.api.serializers import StrictSerializer
 from projects.keys import OVERLAPS
-from projects.models import ApiKey, Project
+from projects.models import ApiKey, ContentCapture, Project
 
 PROJECT_STATUSES = [Project.Status.ACTIVE, Project.Status.ARCHIVED]
 
@@ -18,7 +18,20 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ["id", "slug", "name", "organization", "status", "first_trace_at", "created_at"]
+        fields = [
+            "id",
+            "slug",
+            "name",
+            "organization",
+            "status",
+            "content_capture",
+            "masking",
+            "retention_days",
+            "payload_retention_days",
+            "retention_max_bytes",
+            "first_trace_at",
+            "created_at",
+        ]
         read_only_fields = fields
 
 
@@ -33,10 +46,18 @@ class ProjectCreateSerializer(StrictSerializer):
 
 
 class ProjectChangeSerializer(StrictSerializer):
-    """What may change: the name and whether new data is taken."""
+    """What may change: the name, whether new data is taken, what of it is stored and for how long."""
 
     name = serializers.CharField(max_length=80, required=False)
     status = serializers.ChoiceField(choices=PROJECT_STATUSES, required=False)
+    content_capture = serializers.ChoiceField(choices=ContentCapture.choices, required=False)
+    masking = serializers.JSONField(
+        required=False,
+        help_text='{"builtin": ["email"], "patterns": [{"name", "pattern" (RE2), "replacement"}]}',
+    )
+    retention_days = serializers.IntegerField(required=False, allow_null=True)
+    payload_retention_days = serializers.IntegerField(required=False, allow_null=True)
+    retention_max_bytes = serializers.IntegerField(required=False, allow_null=True)
 
 
 class DeletionSerializer(serializers.Serializer[Any]):

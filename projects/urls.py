@@ -4,7 +4,7 @@ apps.
 
 from django.urls import include, path, re_path
 
-from projects import export_views, job_views, settings_views, views
+from projects import data_views, export_views, job_views, settings_views, views
 from projects.services import RESERVED_SLUGS
 
 _RESERVED = "|".join(sorted(RESERVED_SLUGS))
@@ -41,6 +41,22 @@ pages = (
         ),
         path("projects/<slug:slug>/setup/", views.setup, name="setup"),
         path("projects/<slug:slug>/settings/", settings_views.general, name="settings"),
+        path("projects/<slug:slug>/settings/data/", data_views.data_settings, name="settings_data"),
+        path(
+            "projects/<slug:slug>/settings/data/capture/",
+            data_views.capture_save,
+            name="capture_save",
+        ),
+        path(
+            "projects/<slug:slug>/settings/data/masking/",
+            data_views.masking_try,
+            name="masking_try",
+        ),
+        path(
+            "projects/<slug:slug>/settings/data/retention/",
+            data_views.retention_save,
+            name="retention_save",
+        ),
         path(
             "projects/<slug:slug>/settings/api-keys/",
             settings_views.api_key_list,

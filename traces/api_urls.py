@@ -2,7 +2,7 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from traces import api, list_api, trace_api
+from traces import api, erasure_api, list_api, trace_api
 from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
 
@@ -24,6 +24,7 @@ urlpatterns = [
     *endpoint(
         "projects/<str:project>/trace-actions", list_api.TraceActionsView, "trace_actions_api"
     ),
+    *endpoint("projects/<str:project>/erasures", erasure_api.ErasureListView, "erasure_list_api"),
     *feedback_patterns,
     *activity_patterns,
 ]

@@ -5,11 +5,18 @@ class TracesConfig(AppConfig):
     name = "traces"
 
     def ready(self) -> None:
-        from core import outbox, partitions
+        from core import jobs, outbox, partitions
         from costs.signals import records_repriced, records_repricing, repricing_ended
         from projects import purge
         from traces import bulk as _bulk  # noqa: F401 - registers its job
-        from traces import export_sources, followups, repricing
+        from traces import (
+            erasure,
+            export_sources,
+            followups,
+            repricing,
+            retention,
+            rotation,
+        )
         from traces import purge as rows
         from traces.feedback import comments
         from traces.search import purge as derived
@@ -22,6 +29,9 @@ class TracesConfig(AppConfig):
         purge.register("search", count=derived.count_rows, delete_batch=derived.delete_batch)
         purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
         export_sources.register_sources()
+        outbox.handler(retention.TOPIC)(retention.handle)
+        jobs.register(erasure.KIND, erasure.run_step)
+        jobs.register(rotation.KIND, rotation.run_step, ended=rotation.record_end)
         outbox.handler("traces.first_trace")(followups.record_first_trace)
         outbox.handler(schedule.TOPIC)(schedule.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")

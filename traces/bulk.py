@@ -21,7 +21,7 @@ from core.models import Job
 from projects.models import Project
 from traces.filters import TraceFilters, parse_filters
 from traces.models import Trace
-from traces.removal import delete_trace
+from traces.removal import remove_traces
 from traces.selectors.listing import matching
 
 Action = Literal["tag", "untag", "delete"]
@@ -29,7 +29,7 @@ ACTIONS: tuple[Action, ...] = ("tag", "untag", "delete")
 KIND = "traces.bulk"
 DIRECT = 200
 TAG_STEP = 1_000
-DELETE_STEP = 50
+DELETE_STEP = 200
 UNDO_CAP = 20_000
 MAX_TAG = 200
 MAX_TAGS = 50
@@ -198,7 +198,7 @@ def _apply(
 ) -> list[str]:
     """Change these traces, locked in id order as the writer locks them; the ids that really changed."""
     if action == "delete":
-        return [one for one in ids if _deleted(project, one)]
+        return list(remove_traces(project_id=project.pk, trace_ids=ids, now=now).ids)
     rows = Trace.objects.filter(project=project, trace_id__in=ids)
     has_it = {"tags__contains": [tag]}
     rows = rows.exclude(**has_it) if action == "tag" else rows.filter(**has_it)
@@ -218,14 +218,6 @@ def _apply(
         hint = {"type": "trace.changed", "trace_id": trace_id, "seq": seq + 1}
         transaction.on_commit(lambda group=group, hint=hint: live.notify(group, hint))  # type: ignore[misc]
     return changed
-
-
-def _deleted(project: Project, trace_id: str) -> bool:
-    try:
-        delete_trace(project=project, trace_id=trace_id)
-    except NotFoundError:
-        return False
-    return True
 
 
 def _audit(

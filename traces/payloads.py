@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from core import crypto
+from core.crypto import Cipher
 from traces import packing
 
 # Leads what is stored without a seal. One in 2^32 nonces looks like it: reading then tries the seal, too.
@@ -29,7 +29,7 @@ def is_plain(data: bytes | memoryview) -> bool:
 
 
 def seal_payload(
-    cipher: AESGCM | None, content: dict[str, Any], context: bytes
+    cipher: Cipher | None, content: dict[str, Any], context: bytes
 ) -> tuple[bytes, int]:
     """(bytes to store, size before compression); without a cipher they are only compressed. `content` is JSON-able."""
     plain = _encoder.encode(content)
@@ -37,12 +37,12 @@ def seal_payload(
     return _PLAIN + packed if cipher is None else crypto.seal(cipher, packed, context), len(plain)
 
 
-def open_payload(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> dict[str, Any]:
+def open_payload(cipher: Cipher, stored: bytes | memoryview, context: bytes) -> dict[str, Any]:
     """The content of one step, sealed or plain; raises core.crypto.DecryptionError."""
     return read_payload(unpacked(cipher, stored, context))
 
 
-def unpacked(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> bytes:
+def unpacked(cipher: Cipher, stored: bytes | memoryview, context: bytes) -> bytes:
     """The content's msgpack, for those who only look whether something is in it; raises DecryptionError."""
     if is_plain(stored):
         try:
@@ -68,14 +68,14 @@ def plain_payload(stored: bytes | memoryview) -> dict[str, Any] | None:
         return None
 
 
-def seal_text(cipher: AESGCM | None, text: str, context: bytes) -> bytes:
+def seal_text(cipher: Cipher | None, text: str, context: bytes) -> bytes:
     """A short text (the list's preview), sealed; without a cipher it is kept plain."""
     if not text:
         return b""
     return _PLAIN + text.encode() if cipher is None else crypto.seal(cipher, text.encode(), context)
 
 
-def open_text(cipher: AESGCM, stored: bytes | memoryview, context: bytes) -> str:
+def open_text(cipher: Cipher, stored: bytes | memoryview, context: bytes) -> str:
     """The reverse of `seal_text`; empty for nothing, raises core.crypto.DecryptionError."""
     data = bytes(stored)
     if is_plain(data):

@@ -6,6 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from traces import retention
 from traces.ingest import tally
 from traces.search import embedding, schedule
 
@@ -40,3 +41,9 @@ def sweep_search(**_: Any) -> int:
 def compact_tallies(**_: Any) -> int:
     """The doors' minutes of long ago become hours."""
     return tally.compact_all(now=timezone.now())
+
+
+@shared_task(name="traces.tasks.apply_retention", queue="analysis", time_limit=300)
+def apply_retention(**_: Any) -> int:
+    """What projects no longer keep. Asked for every hour, done once a day and project."""
+    return retention.announce(now=timezone.now())

@@ -6,7 +6,7 @@ from traces.activity_urls import urlpatterns as activity_patterns
 from traces.feedback_urls import urlpatterns as feedback_patterns
 from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
-from traces.views import detail, palette, starting
+from traces.views import data, detail, palette, starting
 
 app_name = "traces"
 
@@ -24,6 +24,9 @@ urlpatterns = [
         starting.test_trace_create,
         name="test_trace_create",
     ),
+    path("projects/<str:slug>/settings/data/storage/", data.storage_panel, name="storage_panel"),
+    path("projects/<str:slug>/settings/data/erasure/", data.erasure_create, name="erasure_create"),
+    path("organizations/<slug:slug>/key-rotation/", data.key_rotation, name="key_rotation"),
     path("projects/<str:slug>/palette/", palette.palette, name="palette"),
     *list_urls(_LIST),
     *trace_urls(_TRACE),

@@ -177,6 +177,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
+    "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "sweep-search": {

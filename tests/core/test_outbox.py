@@ -53,6 +53,13 @@ def test_rows_are_done_once_oldest_first(worker: Worker) -> None:
     assert worker.done == ["first", "later"]
 
 
+def test_a_key_that_was_there_says_so(worker: Worker) -> None:
+    row = {"topic": "test", "key": "test:once", "payload": {"name": "once"}, "now": NOW}
+    assert outbox.enqueue(**row) is True
+    assert outbox.enqueue(**row) is False
+    assert OutboxItem.objects.get(key="test:once").created_at == NOW
+
+
 def test_a_failing_row_is_tried_three_times_then_dead_and_replayed(worker: Worker) -> None:
     worker.failing = {"a"}
     row, after = add("a"), 0.0

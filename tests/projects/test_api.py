@@ -67,6 +67,11 @@ def test_key_lists_only_its_own_project(
         "organization": "acme",
         "status": "active",
         "first_trace_at": None,
+        "content_capture": "encrypted",
+        "masking": {},
+        "retention_days": None,
+        "payload_retention_days": None,
+        "retention_max_bytes": None,
         "created_at": bot.created_at.isoformat().replace("+00:00", "Z"),
     }
 

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from core import masking
+from core.crypto import Cipher
 from costs.usage import ChargeableCall
 from projects.models import ContentCapture
 from traces.ingest.limits import ERROR_LENGTH
@@ -35,7 +35,7 @@ class Capture(msgspec.Struct, frozen=True):
     mode: str = ContentCapture.ENCRYPTED.value
     rules: masking.Rules = ()
 
-    def cipher(self, own: AESGCM) -> AESGCM | None:
+    def cipher(self, own: Cipher) -> Cipher | None:
         """What seals texts: the organisation's cipher, or nothing."""
         is_open = self.mode in (ContentCapture.MASKED.value, ContentCapture.PLAIN.value)
         return None if is_open else own

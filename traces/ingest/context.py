@@ -3,8 +3,8 @@
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.crypto import Cipher
 from traces.ingest.capture import Capture
 from traces.ingest.rows import SpanKey
 from traces.ingest.span import Rejection
@@ -15,13 +15,13 @@ class IngestContext(msgspec.Struct, frozen=True):
     (none: nothing is tallied), and what of the content may be stored."""
 
     project_id: UUID
-    cipher: AESGCM
+    cipher: Cipher
     api_key_id: str = ""
     door: str = ""
     capture: Capture = Capture()
 
     @property
-    def sealing(self) -> AESGCM | None:
+    def sealing(self) -> Cipher | None:
         """What seals texts in this project, None where they are stored plain."""
         return self.capture.cipher(self.cipher)
 

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.crypto import Cipher
 from costs.services.rows import copied
 from traces.ingest.span import NormalSpan
 from traces.payloads import payload_context, seal_payload
@@ -59,7 +59,10 @@ class SpanRow(msgspec.Struct, kw_only=True):
 
 SPAN_COLUMNS = SpanRow.__struct_fields__
 _COPY_SPANS = f"COPY traces_span (project_id, {', '.join(SPAN_COLUMNS)}) FROM STDIN"
-_COPY_PAYLOADS = "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size) FROM STDIN (FORMAT BINARY)"
+_COPY_PAYLOADS = (
+    "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size)"
+    " FROM STDIN (FORMAT BINARY)"
+)
 
 
 def key_of(span: NormalSpan) -> SpanKey:
@@ -119,7 +122,7 @@ def payload_content(span: NormalSpan) -> dict[str, Any]:
 
 
 def sealed_payloads(
-    spans: Sequence[NormalSpan], *, cipher: AESGCM | None, project_id: UUID
+    spans: Sequence[NormalSpan], *, cipher: Cipher | None, project_id: UUID
 ) -> dict[SpanKey, tuple[bytes, int]]:
     """Payloads by step, sealed when there is a cipher; steps that carried no content have none."""
     sealed = {}

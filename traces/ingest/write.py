@@ -108,7 +108,12 @@ def _write_with_retry(
     for attempt in range(1, MAX_TRIES + 1):
         ledger.ensure_partitions(days, tables=TABLES)
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
+            # COPY raises psycopg's own errors; inside this they are Django's, which the handlers below name.
+            with (
+                connection.wrap_database_errors,
+                transaction.atomic(),
+                connection.cursor() as cursor,
+            ):
                 written = Batch(context, dict(batch), dict(sealed), now).write(cursor)
                 _tally(cursor, context, written, batch, Counts(counts), now)
                 return written

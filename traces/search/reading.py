@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 
-from core.crypto import DecryptionError
+from core.crypto import Cipher, DecryptionError
 from traces.errors.fingerprint import Failure
 from traces.payloads import is_plain, open_payload, payload_context
 
@@ -149,7 +148,7 @@ def add_steps(project_id: UUID, news: list[News]) -> None:
             )
 
 
-def add_content(project_id: UUID, cipher: AESGCM, news: list[News], *, only_plain: bool) -> None:
+def add_content(project_id: UUID, cipher: Cipher, news: list[News], *, only_plain: bool) -> None:
     """Fill in what was said: bounded text, each text once. One query.
 
     With `only_plain` what was sealed when it arrived stays out: it was not masked.
