@@ -35,8 +35,8 @@ Place = tuple[dt.datetime, str]  # occurred_at, record_id
 class Pace(msgspec.Struct, frozen=True):
     """How much at once: records read per query, changes after which a chunk ends, seconds after which it does."""
 
-    read: int = 5_000
-    write: int = 5_000
+    read: int = 2_500
+    write: int = 4_000
     seconds: float = 3.0
 
 
