@@ -120,6 +120,7 @@ ROUTES: Matrix = {
     "metrics": {"GET": Public()},  # this machine only, or a token: tests/core/test_health.py
     # --- doors, sharing two paths with the reading API
     "^v1/traces/?$": {"POST": Door(names_project=False)},
+    "^api/public/ingestion/?$": {"POST": Door(names_project=False)},
     r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/traces/?$": DOOR_AND_LIST,
     r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/costs/?$": DOOR_AND_LIST,
     # --- API
@@ -474,8 +475,8 @@ def _path(route: str, entry: URLPattern, world: World) -> str:
             text = text.replace(marker, value)
     if text.startswith("^"):
         path = {"traces": "traces", "costs": "costs"}
-        if text == "^v1/traces/?$":
-            return "/v1/traces"
+        if text in ("^v1/traces/?$", "^api/public/ingestion/?$"):
+            return "/" + text[1:-3]
         for name in path:
             if text.endswith(f"/{name}/?$"):
                 return f"/api/v1/projects/{world.names['project']}/{name}"

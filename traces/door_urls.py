@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from costs.api import cost_list_api
 from traces import doors
 from traces.api import trace_list_api
+from traces.langfuse import doors as langfuse
 
 View = Callable[..., HttpResponseBase]
 
@@ -26,6 +27,7 @@ def _by_method(*, post: View, other: View) -> View:
 _PROJECT = r"^api/v1/projects/(?P<project>[\w.~-]{1,80})"
 urlpatterns = [
     re_path(r"^v1/traces/?$", doors.otlp_traces, name="otlp_traces"),
+    re_path(r"^api/public/ingestion/?$", langfuse.ingestion, name="langfuse_ingestion"),
     re_path(
         _PROJECT + r"/traces/?$",
         _by_method(post=doors.json_traces, other=trace_list_api),

@@ -120,10 +120,10 @@ class Batch:
         return leaf.Family(parents, charged)
 
     def _drop_duplicates(self, cursor: Any, known_ids: set[str], window: leaf.Window) -> None:
-        """Ended steps stay as they are; running ones are completed from this batch."""
+        """Ended steps stay as they are unless amended; running ones are completed from this batch."""
         keys = [key for key in self.spans if key[0] in known_ids]
         for key, row in running.stored_rows(cursor, self.context, keys=keys, window=window).items():
-            if row.status == "running":
+            if row.status == "running" or self.spans[key].is_amending:
                 self.previous[key] = row
             else:
                 self.written.duplicates.append(key)
@@ -220,6 +220,8 @@ class Batch:
             response: (step, own)
             for response, (step, own) in stored.items()
             if (step.trace_id, step.span_id) not in marked  # a call below it was found just now
+            and (step.trace_id, step.span_id)
+            not in self.previous  # amended: its new self is in the batch
         }
         lesser, displaced = twins.settle(ranked, stored=stored)
         self.twins = lesser
@@ -238,7 +240,10 @@ class Batch:
         charged = leaf.mark_ancestors(
             cursor, project_id=self.project_id, ancestors=family.stored.values(), seq_of=seq_of
         )
-        keys = [(f"{a.trace_id}/{a.span_id}", a.started_at) for a in [*charged, *displaced]]
+        # An amended step loses the record it had; the one it deserves now is written with the others.
+        amended = [row for row in self.previous.values() if row.has_cost_record]
+        gone = [*charged, *displaced, *amended]
+        keys = list({(f"{a.trace_id}/{a.span_id}", a.started_at): None for a in gone})
         return ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
 
     def _roll_up_known(

@@ -92,6 +92,9 @@ def add_span(trace: TraceRow, span: NormalSpan, row: SpanRow, *, previous: SpanR
     trace.last_span_at = max(trace.last_span_at, row.started_at)
     _add_to_strip(trace, row, previous)
     trace.started_at = min(trace.started_at, row.started_at)
+    if previous is not None and span.is_amending and trace.root_span_id == row.span_id:
+        # Such a root reaches as far as its steps: what it said too early is taken back.
+        trace.ended_at = None if trace.ended_at == previous.ended_at else trace.ended_at
     if row.ended_at is not None:
         trace.ended_at = max(trace.ended_at, row.ended_at) if trace.ended_at else row.ended_at
     is_root = not row.parent_span_id and _is_root_before(trace, row)
@@ -139,7 +142,9 @@ def _add_to_strip(trace: TraceRow, row: SpanRow, previous: SpanRow | None) -> No
     offset = round((row.started_at - start).total_seconds() * 1000, 1)
     kind = "error" if row.status == "error" else row.kind
     if previous is not None:
-        strip = [e for e in strip if not (abs(e[0] - offset) < 0.2 and e[2] in (row.kind, "error"))]
+        before = (previous.started_at - start).total_seconds() * 1000
+        kinds = (previous.kind, "error")
+        strip = [e for e in strip if not (abs(e[0] - before) < 0.2 and e[2] in kinds)]
     strip.append([offset, round(row.duration_ms or 0, 1), kind])
     trace.strip = sorted(strip, key=lambda entry: (entry[0], entry[2], entry[1]))[:STRIP_LENGTH]
 

@@ -1,4 +1,4 @@
-"""Steps that are stored already: ended ones stay as they are, running ones are completed by what comes now."""
+"""Steps that are stored already: ended ones stay unless they are amended, running ones are completed by what comes."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -70,11 +70,27 @@ def completed(
 
 def _completed(row: SpanRow, content: dict[str, Any], news: NormalSpan) -> NormalSpan:
     """The start that was stored stays: the step lives in that day's partition. An inferred end ends nothing."""
+    if news.is_amending:
+        return _amended(content, news)
     if STATUS_INFERRED in news.flags:
         news = msgspec.structs.replace(news, status="running", ended_at=None)
     span = merged(_as_span(row, content), news)
     ended_at = max(span.ended_at, row.started_at) if span.ended_at is not None else None
     return msgspec.structs.replace(span, started_at=row.started_at, ended_at=ended_at)
+
+
+# What a step says, as opposed to what is known of it.
+_SAID = ("input", "output", "tools")
+_KEYED = ("parameters", "metadata")
+
+
+def _amended(content: dict[str, Any], news: NormalSpan) -> NormalSpan:
+    """The news say all facts; of the content only what changed."""
+    kept = {
+        name: content[name] for name in _SAID if name in content and getattr(news, name) is None
+    }
+    keyed = {name: {**content.get(name, {}), **getattr(news, name)} for name in _KEYED}
+    return msgspec.structs.replace(news, **kept, **keyed)
 
 
 def delete_rows(cursor: Any, context: IngestContext, rows: Sequence[SpanRow]) -> None:

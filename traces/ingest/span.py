@@ -71,6 +71,10 @@ class NormalSpan(msgspec.Struct, kw_only=True):
     scope_version: str = ""
     flags: tuple[str, ...] = ()
 
+    # Says all there is to say of a step that may be stored already, ended or not: what is stored follows, but for
+    # content this does not repeat.
+    is_amending: bool = False
+
     @property
     def duration_ms(self) -> float | None:
         if self.ended_at is None:
