@@ -226,7 +226,14 @@ ROUTES: Matrix = {
     },
     **{
         f"api/v1/projects/<str:project>/{path}": {"GET": Api(V, "read")}
-        for path in ("search", "sessions", "sessions/<ref:session>", "users", "users/<ref:user>", "errors")
+        for path in (
+            "search",
+            "sessions",
+            "sessions/<ref:session>",
+            "users",
+            "users/<ref:user>",
+            "errors",
+        )
     },
     "api/v1/projects/<str:project>/errors/<slug:error>": {
         "GET": Api(V, "read"),

@@ -63,7 +63,11 @@ _FILTERS = [
     ),
     _query("min_cost", "Only traces dearer than this many dollars."),
     _query("unpriced", "1: only traces with calls that have no known price."),
-    _query("q", "The query language: `status:error cost:>0.05 model:claude-* -env:dev \"refund policy\"` (docs/tracing.md)."),
+    _query(
+        "q",
+        "The query language: `status:error cost:>0.05 model:claude-* -env:dev \"refund policy\"`"
+        " (docs/tracing.md).",
+    ),
     _query("sort", "started, cost, duration, tokens or steps; with - in front descending. Default -started."),
     *_PAGE,
 ]  # fmt: skip

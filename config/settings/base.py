@@ -259,11 +259,13 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "traces.openapi.add_doors",
     ],
-    # Several fields are called "status"; these names keep the OpenAPI document stable.
+    # Several fields are called "status" or "kind"; these names keep the OpenAPI document stable.
     "ENUM_NAME_OVERRIDES": {
         "ProjectStatusEnum": "projects.models.Project.Status",
         "SpanStatusEnum": "traces.models.SpanStatus",
         "SpanKindEnum": "traces.models.SpanKind",
+        "ErrorStatusEnum": "traces.models.ErrorStatus",
+        "PriceRuleKindEnum": "costs.price_models.RuleKind",
         "ScoreTypeEnum": "traces.models.ScoreType",
     },
 }

@@ -88,7 +88,10 @@ def stored_text(project: Project) -> str:
         parts.append(open_text(cipher, row.preview, context))
     with connection.cursor() as cursor:
         for table in ("traces_trace", "traces_span", "costs_costrecord", "costs_costaggregate"):
-            cursor.execute(f"SELECT t::text FROM {table} t WHERE project_id = %s", [project.pk])
+            cursor.execute(
+                f"SELECT t::text FROM {table} t WHERE project_id = %s",  # noqa: S608
+                [project.pk],
+            )
             parts += [text for (text,) in cursor.fetchall()]
     return "\n".join(parts)
 
@@ -118,9 +121,7 @@ def test_off_stores_no_content_anywhere_but_every_fact(
         cipher, payload.data, payload_context(project.pk, call.trace_id, call.span_id)
     )
     assert set(content) <= {"attributes", "parameters", "events", "scope_name", "scope_version"}
-    assert content["events"] == [
-        {"name": "note", "offset_ms": 0.0, "attributes": {}}
-    ]
+    assert content["events"] == [{"name": "note", "offset_ms": 0.0, "attributes": {}}]
 
 
 def test_masked_replaces_everywhere_and_stores_searchable_text(

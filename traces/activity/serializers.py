@@ -29,7 +29,7 @@ class SessionSerializer(_SumsSerializer):
     duration_ms = serializers.FloatField()
 
 
-class TurnSerializer(serializers.Serializer[Any]):
+class SessionTurnSerializer(serializers.Serializer[Any]):
     """One trace of a session."""
 
     number = serializers.IntegerField()
@@ -47,7 +47,7 @@ class TurnSerializer(serializers.Serializer[Any]):
 class SessionDetailSerializer(SessionSerializer):
     """One session with its turns."""
 
-    turns = TurnSerializer(many=True)
+    turns = SessionTurnSerializer(many=True)
     next = serializers.CharField(allow_null=True)
 
 

@@ -73,9 +73,7 @@ def _turn(
     return {
         "turn": turn,
         "trace": turn.trace,
-        "href": reverse(
-            "traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id}
-        ),
+        "href": reverse("traces:trace_detail", kwargs={"slug": project.ref, "trace_id": trace_id}),
         "failures": [
             (group, rows.error_url(project, group.fingerprint))
             for group in failures.get(trace_id, [])
@@ -162,9 +160,7 @@ def _range(period: TimeRange) -> dict[str, Any]:
 
 def _spend_chart(figures: detail.UserFigures, period: TimeRange) -> dict[str, Any]:
     bins = period.bins()
-    values = [
-        figures.total.trend[at].cost_usd if at in figures.total.trend else 0 for at in bins
-    ]
+    values = [figures.total.trend[at].cost_usd if at in figures.total.trend else 0 for at in bins]
     total = figures.total.current
     return {
         "labels": [f"{at:%H:%M}" if period.bin == "hour" else f"{at:%b} {at.day}" for at in bins],
@@ -204,7 +200,9 @@ def error_detail(request: HttpRequest, slug: str, fingerprint: str) -> HttpRespo
             "series": [Series("Failures", trend, slot="c4")],
             "summary": f"{formats.count(sum(trend))} failures, {period.label}",
         },
-        "samples": [_sample(project, trace) for trace in detail.error_samples(project, fingerprint)],
+        "samples": [
+            _sample(project, trace) for trace in detail.error_samples(project, fingerprint)
+        ],
         "shares": [
             (title, detail.error_shares(project, fingerprint, column))
             for title, column in (
