@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ROLE_RANK, Role
 from tests.world import RAW, SCOPES, World, make_world
+from traces import door_urls
 
 ACTORS = ("anonymous", "viewer", "member", "admin", "owner", "stranger", "operator", *RAW)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -113,6 +114,10 @@ FORM: dict[str, Access] = {"GET": Public(), "POST": Public()}
 OWN: dict[str, Access] = {"GET": LoggedIn(), "POST": LoggedIn()}
 
 DOOR_AND_LIST: dict[str, Access] = {"POST": Door(names_project=True), "GET": Api(V, "read")}
+OTLP_ALIAS, OTLP_OTHER = (
+    next(str(route.pattern) for route in door_urls.urlpatterns if route.name == name)
+    for name in ("otlp_alias", "otlp_other")
+)
 
 ROUTES: Matrix = {
     "healthz": {"GET": Public()},
@@ -121,6 +126,8 @@ ROUTES: Matrix = {
     # --- doors, sharing two paths with the reading API
     "^v1/traces/?$": {"POST": Door(names_project=False)},
     "^api/public/ingestion/?$": {"POST": Door(names_project=False)},
+    OTLP_ALIAS: {"POST": Door(names_project=False)},
+    OTLP_OTHER: {"POST": Public()},  # a 404 in words for everybody
     r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/traces/?$": DOOR_AND_LIST,
     r"^api/v1/projects/(?P<project>[\w.~-]{1,80})/costs/?$": DOOR_AND_LIST,
     # --- API
@@ -484,6 +491,8 @@ def _path(route: str, entry: URLPattern, world: World) -> str:
         path = {"traces": "traces", "costs": "costs"}
         if text in ("^v1/traces/?$", "^api/public/ingestion/?$"):
             return "/" + text[1:-3]
+        if text in (OTLP_ALIAS, OTLP_OTHER):
+            return "/api/public/otel/v1/traces" if text == OTLP_ALIAS else "/otel/v1/metrics"
         for name in path:
             if text.endswith(f"/{name}/?$"):
                 return f"/api/v1/projects/{world.names['project']}/{name}"

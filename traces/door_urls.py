@@ -24,9 +24,18 @@ def _by_method(*, post: View, other: View) -> View:
     return view
 
 
+# Each also stands alone for exporters that are given the whole address.
+_PATHS = r"api/public/otel/|api/v1/otlp/|api/v1/private/otel/|otel/|otlp/|api/otel/"
+_OTLP = rf"^(?:{_PATHS})"
 _PROJECT = r"^api/v1/projects/(?P<project>[\w.~-]{1,80})"
 urlpatterns = [
     re_path(r"^v1/traces/?$", doors.otlp_traces, name="otlp_traces"),
+    # Where exporters made for other products send to: Langfuse, Logfire and Braintrust, Opik, MLflow and Phoenix, and
+    # collectors whose endpoint was given with a path.
+    re_path(_OTLP + r"v1/traces/?$", doors.otlp_traces, name="otlp_alias"),
+    re_path(
+        r"^(?:" + _PATHS + r")?v1/(?P<signal>metrics|logs)/?$", doors.otlp_other, name="otlp_other"
+    ),
     re_path(r"^api/public/ingestion/?$", langfuse.ingestion, name="langfuse_ingestion"),
     re_path(
         _PROJECT + r"/traces/?$",

@@ -30,7 +30,7 @@ PROTOBUF = "application/x-protobuf"
 
 @csrf_exempt
 def otlp_traces(request: HttpRequest) -> HttpResponse:
-    """`POST /v1/traces`: OTLP/HTTP in protobuf or JSON; answers in the request's encoding."""
+    """`POST /v1/traces` and its aliases: OTLP/HTTP in protobuf or JSON; answers in the request's encoding."""
     if request.method != "POST":
         return method_error(request, "POST")
     encoding: Encoding = "json" if (request.content_type or "").lower() == JSON else "protobuf"
@@ -63,6 +63,26 @@ def otlp_traces(request: HttpRequest) -> HttpResponse:
         return response
 
     return visit.answer(work, refuse)
+
+
+@csrf_exempt
+def otlp_other(request: HttpRequest, signal: str) -> HttpResponse:
+    """`POST /v1/metrics`, `/v1/logs`: 404 as OTLP wants it, which exporters do not send again.
+
+    A success that keeps nothing would be a lie, and partialSuccess needs the number of points refused, that is reading
+    them all. Exporters log the words once per batch; they say how to switch that signal off.
+    """
+    if request.method != "POST":
+        return method_error(request, "POST")
+    encoding: Encoding = "json" if (request.content_type or "").lower() == JSON else "protobuf"
+    name = signal.upper()
+    words = (
+        f"LLMLab stores traces, not {signal}: nothing of this request was kept. "
+        f"Set OTEL_{name}_EXPORTER=none, or give your {signal} another address with "
+        f"OTEL_EXPORTER_OTLP_{name}_ENDPOINT."
+    )
+    media = JSON if encoding == "json" else PROTOBUF
+    return HttpResponse(otlp_error(RPC_CODES[404], words, encoding), content_type=media, status=404)
 
 
 @csrf_exempt

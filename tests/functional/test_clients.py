@@ -23,12 +23,11 @@ from tests.traces.uploads import key_for
 from traces.models import Span, Trace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-ENVIRON = {"langfuse": {"LANGFUSE_OTEL_TRACES_EXPORT_PATH": "v1/traces"}}
 SCENARIOS = ("whole", "stream", "tool", "reasoning", "cached", "unknown", "refused")
 # The tool is called in a second round there, which other clients do not make.
 SAME = {"vercel": ("whole", "stream", "reasoning", "cached", "unknown")}
-DIALECTS = {"vercel": "vercel_ai"}
-STEPS = {"vercel": 3, "logfire": 2, "langfuse": 2, "traceloop": 2, "mlflow": 2}
+DIALECTS = {"vercel": "vercel_ai", "langfuse2": "langfuse"}
+STEPS = {"vercel": 3, "logfire": 2, "langfuse": 2, "langfuse2": 2, "traceloop": 2, "mlflow": 2}
 
 
 @pytest.fixture
@@ -38,10 +37,12 @@ def project() -> Project:
 
 def send(name: str, simulator: str, server: Server, project: Project, *scenarios: str) -> Told:
     key = key_for(project)[1]
-    return run_client(name, simulator, server.url, key, *scenarios, **ENVIRON.get(name, {}))
+    return run_client(name, simulator, server.url, key, *scenarios)
 
 
-@pytest.mark.parametrize("name", ["langfuse", "traceloop", "logfire", "mlflow", "vercel"])
+@pytest.mark.parametrize(
+    "name", ["langfuse", "langfuse2", "traceloop", "logfire", "mlflow", "vercel"]
+)
 def test_client_is_understood_and_costs_what_all_others_do(
     name: str, server: Server, simulator: str, project: Project
 ) -> None:
@@ -84,7 +85,7 @@ def _counts(told: dict[str, Any]) -> tuple[int, int, int]:
     return usage["prompt_tokens"], usage["completion_tokens"], cached
 
 
-@pytest.mark.parametrize("name", ["langfuse", "traceloop", "logfire", "mlflow"])
+@pytest.mark.parametrize("name", ["langfuse", "langfuse2", "traceloop", "logfire", "mlflow"])
 def test_a_refused_call_costs_nothing(
     name: str, server: Server, simulator: str, project: Project
 ) -> None:
@@ -92,7 +93,7 @@ def test_a_refused_call_costs_nothing(
     assert_refusal_costs_nothing(project, told["refused"])
 
 
-@pytest.mark.parametrize("name", ["langfuse", "traceloop", "logfire", "vercel"])
+@pytest.mark.parametrize("name", ["langfuse", "langfuse2", "traceloop", "logfire", "vercel"])
 def test_user_session_and_tags_reach_the_calls(
     name: str, server: Server, simulator: str, project: Project
 ) -> None:
@@ -104,7 +105,7 @@ def test_user_session_and_tags_reach_the_calls(
         assert (record.session_id, trace.session_id) == (SESSION, SESSION)
     if name != "traceloop":  # it has no tags
         assert set(TAGS) <= set(record.tags) & set(trace.tags)
-    if name in ("langfuse", "logfire"):
+    if name in ("langfuse", "langfuse2", "logfire"):
         assert (trace.environment, trace.release) == ("staging", "2.1")
         assert record.environment == "staging"
     if name in ("traceloop", "vercel"):

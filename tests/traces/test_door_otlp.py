@@ -1,9 +1,12 @@
 """OTLP through its door: bodies refused, spans refused alone, and what is stored."""
 
+import json
+from base64 import b64encode
 from decimal import Decimal
 
 import pytest
 from django.test import Client
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from costs.models import CostRecord
@@ -11,6 +14,7 @@ from projects.models import Project
 from tests.traces.spans import aggregate_sums, assert_ledger_is_exact
 from tests.traces.uploads import (
     JSON,
+    PROTOBUF,
     START,
     TRACE,
     call_span,
@@ -134,3 +138,36 @@ def test_impossible_token_counts_leave_the_call_unpriced(
     assert (record.cost_usd, record.price_status) == (None, "unpriced")
     assert aggregate_sums(project)["cost"] == Decimal("0.00045")
     assert_ledger_is_exact(project)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/public/otel/v1/traces",
+        "/api/v1/otlp/v1/traces",
+        "/api/v1/private/otel/v1/traces",
+        "/otel/v1/traces",
+        "/otlp/v1/traces",
+        "/api/otel/v1/traces/",
+    ],
+)
+def test_aliases_take_basic_auth(client: Client, project: Project, key: str, path: str) -> None:
+    secret = b64encode(f"pk-lf-1:{key}".encode()).decode()
+    response = client.post(
+        path, otlp(call_span()), PROTOBUF, headers={"Authorization": f"Basic {secret}"}
+    )
+    assert (response.status_code, response.content) == (200, b"")
+    assert CostRecord.objects.get(project=project).cost_usd == Decimal("0.00045")
+
+
+@pytest.mark.parametrize("path", ["/v1/metrics", "/v1/logs", "/otel/v1/metrics"])
+def test_other_signals_are_refused_in_words_and_not_sent_again(client: Client, path: str) -> None:
+    signal = path.rsplit("/", 1)[1]
+    response = client.post(path, b"", PROTOBUF)
+    assert response.status_code == 404  # no exporter retries it
+    status = Status.FromString(response.content)
+    assert status.code == 5
+    assert f"OTEL_{signal.upper()}_EXPORTER=none" in status.message
+    answer = client.post(path, b"{}", JSON)
+    assert json.loads(answer.content)["message"] == status.message
+    assert client.get(path).status_code == 405
