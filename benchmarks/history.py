@@ -107,10 +107,7 @@ def one_trace(chance: random.Random, at: dt.datetime, number: str) -> list[Any]:
 
 def load(project_id: str, *, traces_per_day: int, seed: int, days: list[dt.date]) -> int:
     """Write so many traces on each of the days; returns how many spans were new."""
-    from django.utils import timezone
-
     from projects.models import Project
-    from traces.ingest.write import write_spans
 
     project = Project.objects.select_related("organization").get(pk=project_id)
     context = context_of(project)
@@ -120,11 +117,71 @@ def load(project_id: str, *, traces_per_day: int, seed: int, days: list[dt.date]
         for spans in traces_of_day(day, traces_per_day, seed=seed):
             pending += spans
             if len(pending) >= BATCH_TRACES * SPANS_PER_TRACE:
-                written += len(write_spans(context, pending, now=timezone.now()).stored)
+                written += _write(context, pending)
                 pending = []
         if pending:
-            written += len(write_spans(context, pending, now=timezone.now()).stored)
+            written += _write(context, pending)
     return written
+
+
+def _write(context: Any, spans: list[Any]) -> int:
+    """One batch of steps, and what people and evaluators said about some of its traces."""
+    from django.utils import timezone
+
+    from traces.feedback.scores import record_scores
+    from traces.ingest.write import write_spans
+
+    stored = len(write_spans(context, spans, now=timezone.now()).stored)
+    record_scores(
+        project_id=context.project_id,
+        items=[item for span in spans if not span.parent_span_id for item in scores_of(span)],
+        now=timezone.now(),
+    )
+    return stored
+
+
+def scores_of(root: Any) -> list[Any]:
+    """Every tenth trace is judged by an evaluator, some of those by a person too; a few sessions as a whole."""
+    from traces.feedback.scores import ScoreItem
+
+    chance = random.Random(root.trace_id)
+    if chance.random() >= 0.1:
+        return []
+    at = root.ended_at + dt.timedelta(minutes=1)
+    common: dict[str, Any] = {"environment": root.environment, "scored_at": at}
+    found = [
+        ScoreItem(
+            name="helpfulness",
+            value=round(chance.random(), 2),
+            score_id=f"{root.trace_id}-h",
+            trace_id=root.trace_id,
+            source="eval",
+            **common,
+        )
+    ]
+    if chance.random() < 0.4:
+        found.append(
+            ScoreItem(
+                name="verdict",
+                value=chance.choice(("right", "wrong", "unclear")),
+                score_id=f"{root.trace_id}-v",
+                trace_id=root.trace_id,
+                reason=text(chance, 80),
+                source="annotation",
+                **common,
+            )
+        )
+    if chance.random() < 0.1:
+        found.append(
+            ScoreItem(
+                name="solved",
+                value=chance.random() < 0.7,
+                score_id=f"{root.trace_id}-s",
+                session_id=root.session_id,
+                **common,
+            )
+        )
+    return found
 
 
 def context_of(project: Any) -> Any:

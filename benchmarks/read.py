@@ -7,6 +7,7 @@ that is what readers of a project with traffic see. p95 of `--rounds` requests e
 
 import argparse
 import datetime as dt
+import gzip
 import html
 import http.client
 import json
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks import export
+from benchmarks.read_pages import OTHERS, PAGES, api_paths
 from benchmarks.stack import ROOT, Stack, machine
 
 BAR_MS = 150
@@ -27,32 +30,28 @@ BAR_GROWTH = 1.5
 # Below this nobody feels a difference, and the growth of a few milliseconds is noise.
 GROWTH_FROM_MS = 50
 PANEL = re.compile(r"<[^>]*\bhx-get=\"([^\"]+)\"[^>]*>")
-PAGES = {
-    "dashboard": "dashboard/?range=30d",
-    "dashboard by user": "dashboard/?range=30d&group=user",
-    "traces": "traces/?range=30d",
-    "traces, model and status": "traces/?range=30d&model=gpt-4o-2024-08-06&status=error",
-    "traces, one user": "traces/?range=30d&user=user-7",
-    "traces by cost": "traces/?range=30d&sort=-cost",
-    "traces by duration": "traces/?range=30d&sort=-duration",
-    "traces by tokens": "traces/?range=30d&sort=-tokens",
-    "traces, query bar": "traces/?range=30d&q=cost%3A%3E0.02+-env%3Adev+duration%3A%3E2s",
-    "traces, text": "traces/?range=30d&q=%22refund+policy%22",
-    "traces, rare text": "traces/?range=30d&q=%22subscription+refund+charged%22",
-    "sessions": "sessions/?range=30d",
-    "users": "users/?range=30d",
-    "errors": "errors/?range=30d",
-    "models": "models/?range=30d",
-    "scores": "scores/?range=30d",
-    "ingestion": "ingestion/",
+
+
+# Details, another one each time: the paths of the newest of some, chosen by chance.
+DETAILS = {
+    "trace detail": "SELECT 'traces/' || trace_id || '/' FROM traces_trace ORDER BY md5(trace_id)",
+    "session detail": "SELECT 'sessions/' || session_id || '/' FROM traces_sessionrow ORDER BY md5(session_id)",
+    "user detail": "SELECT 'users/' || user_id || '/?range=30d' FROM traces_userrow ORDER BY md5(user_id)",
+    "busiest users": "SELECT 'users/' || user_id || '/?range=30d' FROM traces_userrow ORDER BY traces DESC",
+    "error detail": "SELECT 'errors/' || fingerprint || '/?range=30d' FROM traces_errorgroup ORDER BY spans DESC",
 }
-_MONTH = f"start_date={dt.datetime.now(dt.UTC).date() - dt.timedelta(days=30)}"
-API = {
-    "API traces": "traces?range=30d&limit=100",
-    "API costs": f"costs?{_MONTH}&group_by=model",
-    "API records": f"costs/records?{_MONTH}&limit=100",
-    "API spans": "spans?limit=100",
-}
+UNREAD = (
+    "SELECT count(*) FROM traces_trace t LEFT JOIN traces_searchdocument d"
+    " ON d.project_id = t.project_id AND d.trace_id = t.trace_id WHERE d.seq IS NULL OR d.seq < t.seq",
+    "SELECT count(*) FROM traces_sessionrow WHERE is_stale",
+    "SELECT count(*) FROM traces_userrow WHERE is_stale",
+    "SELECT count(*) FROM traces_errorgroup WHERE is_stale",
+    "SELECT count(*) FROM traces_searchdocument WHERE gist <> '' AND embedded_with = ''",
+)
+STEPS = (
+    "SELECT 'traces/' || trace_id || '/steps/' || span_id || '/' FROM traces_span WHERE kind = 'llm'"
+    " ORDER BY md5(span_id)"
+)
 
 
 @dataclass
@@ -79,21 +78,25 @@ class Reader:
         address = urlsplit(stack.url)
         assert address.hostname
         self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+        self.origin = stack.url
         self.headers = {"Cookie": f"sessionid={stack.session_keys[0]}"}
         self.key = stack.key
 
-    def get(self, path: str, *, part: bool = False, api: bool = False) -> tuple[int, bytes, float]:
-        """Status, body, milliseconds to the last byte."""
-        headers = dict(self.headers)
-        if part:
-            headers["HX-Request"] = "true"
+    def get(self, path: str, *, page: str = "", api: bool = False) -> tuple[int, bytes, float]:
+        """Status, body, milliseconds to the last byte. `page`: the address a panel is asked from."""
+        headers = self.headers | {"Accept-Encoding": "gzip"}
+        if page:
+            headers |= {"HX-Request": "true", "HX-Current-URL": self.origin + page}
         if api:
             headers = {"Authorization": f"Bearer {self.key}"}
         started = time.perf_counter()
         self.connection.request("GET", path, headers=headers)
         answer = self.connection.getresponse()
         body = answer.read()
-        return answer.status, body, (time.perf_counter() - started) * 1000
+        spent = (time.perf_counter() - started) * 1000
+        if answer.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        return answer.status, body, spent
 
 
 class Measurement:
@@ -107,21 +110,33 @@ class Measurement:
 
     def run(self, size: int) -> None:
         base = f"/projects/{self.stack.slug}/"
+        api = f"/api/v1/projects/{self.stack.slug}/"
         for name, path in PAGES.items():
             self._page(name, base + path, size)
-        for name, path in API.items():
-            target = f"/api/v1/projects/{self.stack.slug}/{path}"
-            self._many(name, [target] * self.rounds, size, api=True)
+        for name, path in OTHERS.items():
+            self._page(name, path, size)
+        for name, path in api_paths().items():
+            self._many(name, [api + path] * self.rounds, size, api=True)
         self._many("API traces, page 20", self._deep_pages(), size, api=True)
-        ids = self._trace_ids()
-        self._many("trace detail", [f"{base}traces/{one}/" for one in ids], size)
-        self._many("step pane", self._steps(base), size, part=True)
-        self._many(
-            "API trace",
-            [f"/api/v1/projects/{self.stack.slug}/traces/{one}" for one in ids],
-            size,
-            api=True,
-        )
+        self._details(base, size)
+        ids = self._values("SELECT trace_id FROM traces_trace ORDER BY md5(trace_id)")
+        self._many("API trace", [f"{api}traces/{one}" for one in ids], size, api=True)
+
+    def _details(self, base: str, size: int) -> None:
+        """Pages of one thing, another thing each time, and what the first of them loads."""
+        for name, sql in DETAILS.items():
+            paths = [base + value for value in self._values(sql)]
+            if not paths:
+                self.lines.setdefault(name, Line(name)).status = 0
+                continue
+            self._many(name, paths, size)
+            _, body, _ = self.reader.get(paths[0])
+            for panel in panels_of(body.decode(), paths[0]):
+                label = f"{name} › {panel_name(panel)}"
+                self._many(label, [panel] * self.rounds, size, page=paths[0])
+        steps = self._values(STEPS)
+        page = base + steps[0].partition("steps/")[0]
+        self._many("step pane", [base + one for one in steps], size, page=page)
 
     def _page(self, name: str, path: str, size: int) -> None:
         status, body, _ = self.reader.get(path)
@@ -131,19 +146,18 @@ class Measurement:
         self._many(name, [path] * self.rounds, size)
         for panel in panels_of(body.decode(), path):
             label = f"{name} › {panel_name(panel)}"
-            self._many(label, [panel] * self.rounds, size, part=True)
+            self._many(label, [panel] * self.rounds, size, page=path)
 
     def _many(
-        self, name: str, paths: list[str], size: int, *, part: bool = False, api: bool = False
+        self, name: str, paths: list[str], size: int, *, page: str = "", api: bool = False
     ) -> None:
         line = self.lines.setdefault(name, Line(name))
-        self.reader.get(
-            paths[0], part=part, api=api
-        )  # plans and templates are warm on a running site
+        # Plans and templates are warm on a running site.
+        self.reader.get(paths[0], page=page, api=api)
         for path in paths:
             self.database.execute("UPDATE costs_projectusage SET version = version + 1")
-            status, _, spent = self.reader.get(path, part=part, api=api)
-            line.status = status
+            status, _, spent = self.reader.get(path, page=page, api=api)
+            line.status = max(line.status, status)
             line.times.setdefault(size, []).append(spent)
 
     def _deep_pages(self) -> list[str]:
@@ -158,30 +172,25 @@ class Measurement:
             path = f"{parts.path}?{parts.query}"
         return [path] * self.rounds
 
-    def _trace_ids(self) -> list[str]:
-        rows = self.database.execute(
-            "SELECT trace_id FROM traces_trace ORDER BY md5(trace_id) LIMIT %s", [self.rounds]
-        ).fetchall()
+    def _values(self, sql: str) -> list[str]:
+        rows = self.database.execute(f"{sql} LIMIT %s", [self.rounds]).fetchall()
         return [str(row[0]) for row in rows]
-
-    def _steps(self, base: str) -> list[str]:
-        rows = self.database.execute(
-            "SELECT trace_id, span_id FROM traces_span WHERE kind = 'llm'"
-            " ORDER BY md5(span_id) LIMIT %s",
-            [self.rounds],
-        ).fetchall()
-        return [f"{base}traces/{trace_id}/steps/{span_id}/" for trace_id, span_id in rows]
 
 
 def panels_of(page: str, base: str) -> list[str]:
-    """What the page loads by itself: elements that ask when they load or come into view."""
+    """What the page asks for by itself: when it loads, when something comes into view, or every few seconds."""
     found = []
+    path, _, query = base.partition("?")
     for match in PANEL.finditer(page):
         tag = match[0]
         trigger = re.search(r"hx-trigger=\"([^\"]*)\"", tag)
-        if trigger and re.match(r"(load|revealed|intersect)\b", trigger[1]):
-            href = html.unescape(match[1])
-            found.append(href if href.startswith("/") else base.partition("?")[0] + href)
+        if not (trigger and re.search(r"\b(load|revealed|intersect|every|refresh)\b", trigger[1])):
+            continue
+        href = html.unescape(match[1])
+        href = href if href.startswith("/") else path + href
+        if "trace-filter" in tag and "?" not in href:  # sent with the page's own filters
+            href = f"{href}?{query}"
+        found.append(href)
     return list(dict.fromkeys(found))
 
 
@@ -209,18 +218,27 @@ def load(stack: Stack, *, spans: int, seed: int) -> float:
     return time.perf_counter() - started
 
 
-def settle(stack: Stack, database: Any, *, seconds: float) -> None:
-    """Statistics as autovacuum would have them, and the workers' follow-up work (search) done."""
+def settle(stack: Stack, database: Any, *, seconds: float) -> str:
+    """Wait until every trace can be searched and is counted; then statistics as autovacuum would have them.
+
+    Returns how long reading took after the last span was written, in words.
+    """
     database.execute("VACUUM ANALYZE")
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        row = database.execute(
-            "SELECT count(*) FROM core_outboxitem WHERE done_at IS NULL AND dead_at IS NULL"
-        ).fetchone()
-        if row and row[0] == 0:
-            break
+    started, first = time.monotonic(), _unread(database)
+    while (left := _unread(database)) and time.monotonic() - started < seconds:
         time.sleep(2)
+    spent = time.monotonic() - started
     database.execute("VACUUM ANALYZE")
+    pace = (first - left) / spent if spent else 0
+    return f"search: {first:,} traces unread after loading, {left:,} after {spent:.0f} s ({pace:.0f}/s)"
+
+
+def _unread(database: Any) -> int:
+    """Traces whose document is missing or old, and sessions, users and failures to be counted again."""
+    total = 0
+    for sql in UNREAD:
+        total += database.execute(sql).fetchone()[0]
+    return total
 
 
 def report(lines: list[Line], sizes: list[int], rounds: int) -> tuple[str, bool]:
@@ -258,7 +276,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Time every list, panel and detail page.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--wait", type=float, default=600, help="seconds for follow-up work")
+    parser.add_argument("--wait", type=float, default=1800, help="seconds for follow-up work")
+    parser.add_argument("--export", action="store_true", help="then benchmarks.export as well")
     options = parser.parse_args()
     print(machine(), flush=True)
     with Stack(worker=True) as stack, stack.connect() as database:
@@ -267,14 +286,19 @@ def main() -> int:
         loaded = 0
         for seed, size in enumerate(options.sizes, start=1):
             seconds = load(stack, spans=size - loaded, seed=seed)
-            settle(stack, database, seconds=options.wait)
+            settled = settle(stack, database, seconds=options.wait)
             found = database.execute("SELECT count(*) FROM traces_span").fetchone()
             loaded = int(found[0]) if found else 0
             when = dt.datetime.now(dt.UTC).strftime("%H:%M")
             print(f"{when} {loaded:,} spans, {seconds:.0f} s to write the new ones", flush=True)
+            print(settled, flush=True)
             measurement.run(size)
         text, is_met = report(list(measurement.lines.values()), options.sizes, options.rounds)
-    print(text)
+        print(text, flush=True)
+        if options.export:
+            text, is_flat = export.measure(stack)
+            print(text)
+            is_met = is_met and is_flat
     return 0 if is_met else 1
 
 

@@ -33,8 +33,8 @@ from projects.preferences import preference
 from projects.selectors import projects_of
 
 MAX_PROJECTS = 500
-# How many of a person's panels come with the page itself; the others follow, each by itself.
-INLINE = 2
+# How many of a person's panels come with the page itself; the others follow, each by itself, so the page stays light.
+INLINE = 1
 CHARTS: dict[str, Callable[[Question], Chart]] = {
     "spend": charts.spend,
     "latency": charts.latency,
@@ -102,7 +102,7 @@ def shown_to(request: HttpRequest, project: Project) -> list[board.Panel]:
 @require_GET
 @login_required
 def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
-    """The first panels; the others follow, or come along with `?full=1`. At most ten queries."""
+    """The first panel; the others follow, or come along with `?full=1`. At most ten queries."""
     project = project_for(request, slug)
     question = _question(request, project, request.GET)
     state = question.state

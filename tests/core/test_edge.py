@@ -1,11 +1,12 @@
 """What the edge makes of failures: the API's one error shape for programs, a page for people, never a stray 500."""
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 from django.db import OperationalError
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
 from core import middleware
@@ -73,3 +74,35 @@ def test_a_bug_in_the_api_is_json_without_details() -> None:
     assert json.loads(response.content)["code"] == "server_error"
     page = middleware.server_error(RequestFactory().get("/projects/"))
     assert (page.status_code, b"Something broke" in page.content) == (500, True)
+
+
+def _answered(response: Any, method: str = "GET", **headers: str) -> HttpResponse:
+    request = RequestFactory().generic(method, "/x", headers={"Accept-Encoding": "gzip", **headers})
+    answer = middleware.PageGZipMiddleware(lambda _: response)(request)
+    assert isinstance(answer, HttpResponse | StreamingHttpResponse)
+    return answer  # type: ignore[return-value]
+
+
+def test_pages_travel_compressed_and_padded() -> None:
+    page = b"<p>step</p>" * 2_000
+    sizes = set()
+    for _ in range(20):
+        answer = _answered(HttpResponse(page))
+        assert answer["Content-Encoding"] == "gzip"
+        assert gzip.decompress(answer.content) == page
+        sizes.add(len(answer.content))
+    assert max(sizes) < 1_000
+    assert len(sizes) > 1  # of a random length, whatever is in it
+
+
+@pytest.mark.parametrize(
+    ("response", "method"),
+    [
+        (HttpResponse(b"x" * 9_000, content_type="application/json"), "GET"),
+        (HttpResponse(b"x" * 9_000), "POST"),
+        (HttpResponse(b"x" * 100), "GET"),
+        (StreamingHttpResponse([b"x" * 9_000], content_type="text/html"), "GET"),
+    ],
+)
+def test_what_is_no_page_stays_as_it_is(response: Any, method: str) -> None:
+    assert "Content-Encoding" not in _answered(response, method)

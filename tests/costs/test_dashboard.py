@@ -51,7 +51,7 @@ def test_figures_are_exact_and_never_hide_unpriced_calls(viewer: Client, project
         input_tokens=120_000, output_tokens=5_000,
     )  # fmt: skip
     add_hour(project.pk, NOW - dt.timedelta(hours=30), calls=4, cost_usd=Decimal("6.1728"))
-    words = text_of(viewer.get("/projects/copilot/dashboard/?range=24h"))
+    words = text_of(viewer.get("/projects/copilot/dashboard/?range=24h&full=1"))
     assert "Spend, last 24 hours $12.35" in words
     assert "vs $6.17" in words
     assert "Cost per call $2.06" in words

@@ -25,6 +25,7 @@ from traces.models import (
 )
 from traces.removal import delete_trace
 from traces.search import condition, purge, schedule
+from traces.search.indexing import CONTENT_CHUNK
 
 pytestmark = pytest.mark.django_db
 SECRET = "the dragon sleeps at noon"
@@ -197,6 +198,31 @@ def test_a_burst_is_one_outbox_row() -> None:
     for number in range(5):
         store(project, span("a", trace_id=f"t{number}"), now=now)
     assert OutboxItem.objects.filter(topic=schedule.TOPIC).count() == 1
+
+
+def test_many_chunks_are_read_at_once() -> None:
+    project = ProjectFactory(content_capture=ContentCapture.PLAIN)
+    count = 2 * CONTENT_CHUNK + 7
+    store(project, *(span("a", trace_id=f"t{n}", name="plenty") for n in range(count)))
+    schedule.handle(payload={"project_id": str(project.pk)}, now=timezone.now())
+    assert SearchDocument.objects.filter(project=project).count() == count
+
+
+def test_reading_goes_on_in_one_row_and_news_wait_for_it() -> None:
+    project = ProjectFactory()
+    store(project, span("a", name="lantern"))
+    now = timezone.now()
+    schedule._go_on(project.pk, now=now)
+    going_on = OutboxItem.objects.get(key__contains=":on:")
+    schedule.handle(payload={"project_id": str(project.pk)}, now=now)
+    assert found(project, "lantern") == []
+    schedule.handle(payload=going_on.payload, now=now)
+    assert found(project, "lantern") == ["t1"]
+    store(project, span("b", trace_id="t2", name="lantern"))
+    going_on.done_at = now
+    going_on.save()
+    schedule.handle(payload={"project_id": str(project.pk)}, now=timezone.now())
+    assert found(project, "lantern") == ["t1", "t2"]
 
 
 def test_the_sweeper_announces_what_nobody_did() -> None:

@@ -6,19 +6,25 @@ is more, looks once more after the longest transaction, and a sweeper finds what
 
 import datetime as dt
 import threading
+import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from core import outbox
+from core.ids import uuid7
+from core.models import OutboxItem
 from projects.models import Project
 from traces.models import SearchState, Trace
 from traces.search import embedding, rebuild
-from traces.search.indexing import LATE, read_news, state_of
+from traces.search.indexing import LATE, Run, read_news, state_of
 
 TOPIC = "traces.search"
 PAUSE_S = 3
+# One piece of outbox work reads for so long, chunk after chunk; then others get their turn.
+READ_S = 3.0
 # The buckets this process has announced; a restart only costs a statement.
 _announced: dict[UUID, int] = {}
 _lock = threading.Lock()
@@ -67,16 +73,54 @@ def handle(*, payload: dict[str, Any], now: dt.datetime) -> None:
     )
     if project is None:
         return
+    if not payload.get("goes_on") and _is_going_on(project.pk):
+        return
     state, is_new = state_of(project, now=now)
     if state.capture != project.content_capture or (is_new and _has_history(project, now)):
         rebuild.start(project, state, now=now)
-    run = read_news(project, state, now=now)
+    run = _read(project, state, now=now)
     if run.has_gists:
         embedding.ring(project.pk)
     if run.is_more:
-        announce(project_id=project.pk, now=now, after_s=-PAUSE_S)
+        _go_on(project.pk, now=now)
     elif run.is_due_later or (run.traces and not payload.get("is_late_look")):
         announce(project_id=project.pk, now=now, after_s=LATE.total_seconds(), is_late_look=True)
+
+
+def _read(project: Project, state: SearchState, *, now: dt.datetime) -> Run:
+    """Chunk after chunk until nothing is left or the time is up; all of it as one Run."""
+    end = time.monotonic() + READ_S
+    run = read_news(project, state, now=now)
+    while run.is_more and time.monotonic() < end:
+        state.read_until = run.read_until
+        more = read_news(project, state, now=now)
+        run = replace(
+            more,
+            traces=run.traces + more.traces,
+            is_due_later=run.is_due_later or more.is_due_later,
+            has_gists=run.has_gists or more.has_gists,
+        )
+    return run
+
+
+def _go_on(project_id: UUID, *, now: dt.datetime) -> None:
+    """The rest, after whatever else is due: never more than one such row per project."""
+    outbox.enqueue(
+        topic=TOPIC,
+        key=f"{_going_on(project_id)}{uuid7()}",
+        payload={"project_id": str(project_id), "goes_on": True},
+        now=now,
+    )
+
+
+def _is_going_on(project_id: UUID) -> bool:
+    """Whether reading is under way and has more to read: what is new is read in its turn."""
+    going_on = OutboxItem.objects.filter(key__startswith=_going_on(project_id))
+    return going_on.filter(done_at=None, dead_at=None).exists()
+
+
+def _going_on(project_id: UUID) -> str:
+    return f"{TOPIC}:{project_id}:on:"
 
 
 def _has_history(project: Project, now: dt.datetime) -> bool:

@@ -1,0 +1,190 @@
+"""What an export of every step costs: time, and how much larger worker and web get while it is written and fetched.
+
+By itself it loads its own history; `python -m benchmarks.read --export` measures on the data that is there already.
+Memory is resident (pages a process shares with its parent are counted for each), looked at every 0.2 s, against what
+the processes held before. Parquet is written by DuckDB in a process of its own: that one is shown apart.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.stack import Stack, machine
+
+BAR_MIB = 64
+FORMATS = ("csv", "jsonl", "parquet")
+MIB = 2**20
+WAIT_SECONDS = 3600
+
+
+@dataclass
+class Peak:
+    """The most each part held, in bytes."""
+
+    worker: int = 0
+    web: int = 0
+    converter: int = 0
+
+    def see(self, other: "Peak") -> None:
+        self.worker, self.web = max(self.worker, other.worker), max(self.web, other.web)
+        self.converter = max(self.converter, other.converter)
+
+
+def memory(stack: Stack) -> Peak:
+    """Now: worker with its pool, the web parent with its processes, and DuckDB's process."""
+    found = Peak()
+    for pid in _family(stack.processes["worker"].pid):
+        if b"projects.exports.parquet" in _command(pid):
+            found.converter += _resident(pid)
+        else:
+            found.worker += _resident(pid)
+    for pid in _family(stack.processes["web"].pid):
+        found.web += _resident(pid)
+    return found
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _family(int(child))
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _resident(pid: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+@contextmanager
+def watched(stack: Stack) -> Iterator[Peak]:
+    """The peaks while the block runs."""
+    peak, is_over = memory(stack), threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.2):
+            peak.see(memory(stack))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def measure(stack: Stack) -> tuple[str, bool]:
+    """The table, and whether the bar is met."""
+    with stack.connect() as database:
+        found = database.execute("SELECT count(*) FROM traces_span").fetchone()
+    spans = int(found[0]) if found else 0
+    _export(stack, "csv", query="range=1h")  # everything is imported once
+    before = memory(stack)
+    lines = [
+        "| format | rows | written in | file | worker | web | DuckDB apart |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    is_met = True
+    for name in FORMATS:
+        started = time.perf_counter()
+        with watched(stack) as peak:
+            job = _export(stack, name, query="range=90d")
+            written = time.perf_counter() - started
+            size = _fetch(stack, job["id"])
+        rows = job["result"]["rows"]
+        worker, web = peak.worker - before.worker, peak.web - before.web
+        is_met = is_met and rows == spans and worker <= BAR_MIB * MIB and web <= BAR_MIB * MIB
+        lines.append(
+            f"| {name} | {rows:,} | {written:.0f} s | {size / MIB:.0f} MiB | {worker / MIB:+.0f} MiB"
+            f" | {web / MIB:+.0f} MiB | {peak.converter / MIB:.0f} MiB |"
+        )
+    lines += [
+        "",
+        f"{spans:,} spans stored; growth over {before.worker / MIB:.0f} MiB (worker and its child) and"
+        f" {before.web / MIB:.0f} MiB (web parent and processes); bar {BAR_MIB} MiB each.",
+    ]
+    return "\n".join(lines), is_met
+
+
+def _export(stack: Stack, format_name: str, *, query: str) -> dict[str, Any]:
+    """Ask for every step and wait until the file is there."""
+    base = f"/api/v1/projects/{stack.slug}/exports"
+    body = json.dumps({"kind": "spans", "format": format_name, "query": query})
+    job = _api(stack, "POST", base, body)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while job["state"] in ("queued", "running"):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"The export did not end: {job}")
+        time.sleep(0.5)
+        job = next(one for one in _api(stack, "GET", base)["results"] if one["id"] == job["id"])
+    if job["state"] != "done":
+        raise RuntimeError(f"The export failed: {job}")
+    return job
+
+
+def _api(stack: Stack, method: str, path: str, body: str | None = None) -> Any:
+    connection = _connection(stack)
+    headers = {"Authorization": f"Bearer {stack.key}", "Content-Type": "application/json"}
+    connection.request(method, path, body=body, headers=headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status >= 300:
+        raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]!r}")
+    return json.loads(text)
+
+
+def _connection(stack: Stack) -> http.client.HTTPConnection:
+    address = urlsplit(stack.url)
+    return http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
+
+
+def _fetch(stack: Stack, job_id: str) -> int:
+    """Download the file as a browser would; how many bytes came."""
+    connection = _connection(stack)
+    path = f"/projects/{stack.slug}/exports/{job_id}/file/"
+    connection.request("GET", path, headers={"Cookie": f"sessionid={stack.session_keys[0]}"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"GET {path}: {answer.status}")
+    size = 0
+    while data := answer.read(2**18):
+        size += len(data)
+    connection.close()
+    return size
+
+
+def main() -> int:
+    """`python -m benchmarks.export [--spans 1000000]`; exit code 1 when the bar is missed."""
+    from benchmarks.read import load
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spans", type=int, default=1_000_000)
+    spans = parser.parse_args().spans
+    print(machine(), flush=True)
+    with Stack(worker=True) as stack:
+        load(stack, spans=spans, seed=1)
+        text, is_met = measure(stack)
+    print(text)
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
