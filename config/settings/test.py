@@ -17,3 +17,5 @@ ACCOUNT_RATE_LIMITS = False
 # Straight from the source directories, nothing to collect.
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
+# A style sheet edited while the tests run: with its size of the start, the browser would wait for bytes that never come.
+WHITENOISE_AUTOREFRESH = True

@@ -31,6 +31,8 @@ FLAGS = [
     "--disable-sync",
 ]
 HEIGHTS = {1440: 900, 390: 844}
+# How long a page may take before a test gives up. Speed has tests of its own: on a busy machine slow is not wrong.
+PATIENCE_MS = 30_000
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 # `preload` would fetch our style sheets again by XMLHttpRequest; they are readable as they are.
 RUN_AXE = """axe.run(document, {
@@ -93,6 +95,7 @@ def browser() -> Iterator[Remote]:
         pytest.fail("No chromium on the PATH. Install it with: make browser")
     with ThreadPoolExecutor(1, thread_name_prefix="browser") as thread:
         playwright = thread.submit(lambda: sync_playwright().start()).result()
+        playwright_expect.set_options(timeout=PATIENCE_MS)
         chromium = Remote(thread, playwright.chromium)
         running = chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -119,7 +122,7 @@ def page_for(browser: Remote, server: Server) -> Iterator[PageFor]:
             **more,
         )
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(WATCH_CSP)
         page = context.new_page()
         _watch(page)
