@@ -17,5 +17,5 @@ ACCOUNT_RATE_LIMITS = False
 # Straight from the source directories, nothing to collect.
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
-# A style sheet edited while the tests run: with its size of the start, the browser would wait for bytes that never come.
+# With the size a style sheet had at the start, the browser would wait for bytes an edit has taken away.
 WHITENOISE_AUTOREFRESH = True
