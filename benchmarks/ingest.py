@@ -144,6 +144,53 @@ def sizes(database: "psycopg.Connection[Any]") -> dict[str, tuple[int, int]]:
     return {name: (int(t), int(i)) for name, t, i in database.execute(_SIZES).fetchall()}
 
 
+_PARTS = """
+SELECT coalesce(parent.relname, c.relname), 'rows', sum(pg_relation_size(c.oid)) FROM pg_class c
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+  WHERE c.relkind = 'r' AND c.relname ~ '^(traces|costs)_' GROUP BY 1
+UNION ALL
+SELECT coalesce(parent.relname, c.relname), 'TOAST', sum(pg_total_relation_size(c.reltoastrelid)) FROM pg_class c
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+  WHERE c.relkind = 'r' AND c.reltoastrelid <> 0 AND c.relname ~ '^(traces|costs)_' GROUP BY 1
+UNION ALL
+SELECT coalesce(parent.relname, c.relname), coalesce(above.relname, own.relname), sum(pg_relation_size(own.oid))
+  FROM pg_class c JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class own ON own.oid = x.indexrelid
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+  LEFT JOIN pg_inherits j ON j.inhrelid = own.oid LEFT JOIN pg_class above ON above.oid = j.inhparent
+  WHERE c.relkind = 'r' AND c.relname ~ '^(traces|costs)_' GROUP BY 1, 2
+ORDER BY 1, 3 DESC
+"""
+WIDE = ("traces_trace", *TABLES)
+
+
+def breakdown(database: "psycopg.Connection[Any]", spans: int) -> str:
+    """Where the bytes are: heap, TOAST and each index by table, and the average width of each column."""
+    lines = ["| table | part | bytes per span |", "|---|---|---|"]
+    lines += [
+        f"| {table} | {part} | {int(size) / spans:,.1f} |"
+        for table, part, size in database.execute(_PARTS).fetchall()
+        if size and size / spans >= 0.5
+    ]
+    lines += ["", "| table | rows per span | average bytes by column |", "|---|---|---|"]
+    for table in WIDE:
+        names = [
+            name
+            for (name,) in database.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+                " AND NOT attisdropped ORDER BY attnum",
+                [table],
+            ).fetchall()
+        ]
+        widths = ", ".join(f"coalesce(avg(pg_column_size({name})), 0)" for name in names)
+        row = database.execute(f"SELECT count(*), {widths} FROM {table}").fetchone()  # noqa: S608
+        assert row is not None
+        told = ", ".join(
+            f"{name} {width:.0f}" for name, width in zip(names, row[1:], strict=True) if width
+        )
+        lines.append(f"| {table} | {row[0] / spans:.2f} | {told} |")
+    return "\n".join(lines)
+
+
 def per_span(
     before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], spans: int
 ) -> dict[str, tuple[float, float]]:
@@ -232,6 +279,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--requests", type=int, default=300, help="per concurrency")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--breakdown", action="store_true", help="print where the bytes are, too")
     parser.add_argument("--json", action="store_true", help="print figures as JSON too")
     options = parser.parse_args()
     with Stack() as stack, stack.connect() as database:
@@ -239,7 +287,10 @@ def main() -> int:
         measure(stack, database, 4, 20)  # warm: plans, catalogue, connections
         rows = [measure(stack, database, n, options.requests) for n in options.concurrency]
         disk = per_span(empty, sizes(database), _durable(database))
+        parts = breakdown(database, _durable(database)) if options.breakdown else ""
         limit = copy_limit(stack, database)
+    if parts:
+        print(parts, end="\n\n")
     print(report(rows, limit, disk))
     if options.json:
         print(

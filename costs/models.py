@@ -7,6 +7,7 @@ from django.db import models
 from pgvector.django import VectorField
 
 from core.ids import uuid7
+from costs.breakdown import BreakdownField
 from costs.histogram import BUCKETS
 
 
@@ -76,7 +77,7 @@ class CostRecord(TenantModel):
     cost_usd = usd_field(null=True)
     client_cost_usd = usd_field(null=True)
     # [{"class", "quantity", "unit_price_usd", "cost_usd"}] as decimal strings, frozen at record time.
-    breakdown = models.JSONField(default=list)
+    breakdown = BreakdownField(default=list)
     price_source = models.CharField(max_length=80, blank=True)
     matched_model = models.CharField(max_length=200, blank=True)
     usage_convention = models.CharField(max_length=10, blank=True)

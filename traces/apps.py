@@ -24,8 +24,7 @@ class TracesConfig(AppConfig):
         from traces.signals import spans_recorded
 
         partitions.register("traces_span", "started_at")
-        # Compressed already: up to a page they stay in their row, which spares a TOAST table and its index.
-        partitions.register("traces_spanpayload", "started_at", storage="toast_tuple_target = 8160")
+        partitions.register("traces_spanpayload", "started_at")
         purge.register("search", count=derived.count_rows, delete_batch=derived.delete_batch)
         purge.register("traces", count=rows.count_rows, delete_batch=rows.delete_batch)
         export_sources.register_sources()

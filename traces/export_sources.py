@@ -8,9 +8,10 @@ from django.http import QueryDict
 from core.crypto import data_cipher
 from projects.exports.registry import Column, Cursor, Request, Row, Source, register
 from projects.models import Project
+from traces.contents import rows_holding, split_row
 from traces.filters import TraceFilters, parse_filters
-from traces.models import Score, SessionRow, Span, SpanPayload, Trace, UserRow
-from traces.payloads import open_payload, payload_context
+from traces.models import Score, SessionRow, Span, Trace, UserRow
+from traces.payloads import read_payload
 from traces.selectors import listing
 
 # A trace with more steps than this is read by itself, page by page.
@@ -194,18 +195,19 @@ def _contents(project: Project, spans: list[Span]) -> dict[tuple[str, str], dict
     if not spans:
         return {}
     cipher = data_cipher(project.organization.data_key)
-    payloads = SpanPayload.objects.filter(
-        project=project,
-        trace_id__in={span.trace_id for span in spans},
-        span_id__in=[span.span_id for span in spans],
-        started_at__gte=min(span.started_at for span in spans),
-        started_at__lte=max(span.started_at for span in spans),
+    wanted = {(span.trace_id, span.span_id) for span in spans}
+    rows = rows_holding(
+        project_id=project.pk,
+        trace_ids={span.trace_id for span in spans},
+        span_ids=[span.span_id for span in spans],
+        since=min(span.started_at for span in spans),
+        until=max(span.started_at for span in spans),
     )
     return {
-        (one.trace_id, one.span_id): open_payload(
-            cipher, one.data, payload_context(project.pk, one.trace_id, one.span_id)
-        )
-        for one in payloads
+        (row.trace_id, span_id): read_payload(raw)
+        for row in rows
+        for span_id, raw in split_row(cipher, row)
+        if (row.trace_id, span_id) in wanted
     }
 
 

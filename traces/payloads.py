@@ -32,9 +32,19 @@ def seal_payload(
     cipher: Cipher | None, content: dict[str, Any], context: bytes
 ) -> tuple[bytes, int]:
     """(bytes to store, size before compression); without a cipher they are only compressed. `content` is JSON-able."""
-    plain = _encoder.encode(content)
+    plain = encoded(content)
+    return seal_encoded(cipher, plain, context), len(plain)
+
+
+def encoded(content: dict[str, Any]) -> bytes:
+    """The content's msgpack."""
+    return _encoder.encode(content)
+
+
+def seal_encoded(cipher: Cipher | None, plain: bytes, context: bytes) -> bytes:
+    """The bytes to store for the content's msgpack."""
     packed = packing.pack(plain)
-    return _PLAIN + packed if cipher is None else crypto.seal(cipher, packed, context), len(plain)
+    return _PLAIN + packed if cipher is None else crypto.seal(cipher, packed, context)
 
 
 def open_payload(cipher: Cipher, stored: bytes | memoryview, context: bytes) -> dict[str, Any]:
@@ -52,7 +62,7 @@ def unpacked(cipher: Cipher, stored: bytes | memoryview, context: bytes) -> byte
     return packing.unpack(crypto.unseal(cipher, stored, context))
 
 
-def read_payload(plain: bytes) -> dict[str, Any]:
+def read_payload(plain: bytes | memoryview) -> dict[str, Any]:
     """The content behind `unpacked`."""
     content: dict[str, Any] = msgspec.msgpack.decode(plain)
     return content

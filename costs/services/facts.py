@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from costs.breakdown import lines_of
 from costs.services.rows import CostRow
 from costs.usage import ChargeableCall, Usage
 
@@ -81,5 +82,5 @@ def _counts_in(breakdown: str) -> dict[str, int]:
         or "web_search" in breakdown
     ):
         return {}
-    by_class = {line["class"]: int(line["quantity"]) for line in msgspec.json.decode(breakdown)}
+    by_class = {line["class"]: int(line["quantity"]) for line in lines_of(breakdown)}
     return {field: by_class[label] for field, (_, label) in _COUNTS.items() if label in by_class}

@@ -20,6 +20,7 @@ import msgspec
 from django.db import connection
 
 from costs import signals
+from costs.breakdown import compact
 from costs.catalogue import current_catalogue
 from costs.models import PriceStatus
 from costs.price_rules import RuleSet, fits
@@ -322,7 +323,7 @@ def _update(
             "price_status": row.price_status,
             "unpriced_reason": row.unpriced_reason,
             "cost_usd": row.cost_usd,
-            "breakdown": priced.breakdown,
+            "breakdown": compact(priced.breakdown),
             "price_source": row.price_source,
             "matched_model": row.matched_model,
             "flags": row.flags,

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from core.ids import uuid7
+from costs.breakdown import compact
 from costs.pricing import Priced
 from costs.usage import ChargeableCall
 
@@ -100,7 +101,7 @@ def cost_row(
         unpriced_reason=priced.unpriced_reason[:40],
         cost_usd=priced.cost_usd,
         client_cost_usd=call.client_cost_usd,
-        breakdown=msgspec.json.encode(priced.breakdown).decode(),
+        breakdown=f'"{compact(priced.breakdown)}"',
         price_source=priced.price_source[:80],
         matched_model=priced.matched_model[:200],
         usage_convention=usage.convention if usage else "",

@@ -4,13 +4,12 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from core import crypto
 from costs.models import CostRecord
 from costs.pricing import price_call
 from costs.usage import ChargeableCall, Usage
 from projects.models import Project
-from traces.models import Span, SpanPayload
-from traces.payloads import open_payload, payload_context
+from tests.traces.said import said_in
+from traces.models import Span
 
 
 def record_of(project: Project, told: dict[str, Any]) -> CostRecord:
@@ -54,9 +53,7 @@ def _anthropic_usage(usage: dict[str, Any]) -> Usage:
 
 
 def payload_of(project: Project, told: dict[str, Any], span_id: str) -> dict[str, Any]:
-    cipher = crypto.data_cipher(project.organization.data_key)
-    stored = SpanPayload.objects.get(project=project, trace_id=told["trace_id"], span_id=span_id)
-    return open_payload(cipher, stored.data, payload_context(project.pk, stored.trace_id, span_id))
+    return said_in(project)[told["trace_id"], span_id]
 
 
 def assert_content_is_captured(project: Project, told: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from django.test import Client
 from core.crypto import data_cipher
 from costs.models import CostAggregate, CostRecord
 from projects.models import ContentCapture, Project
+from tests.traces.said import said_in
 from tests.traces.uploads import START, call_span, otlp, send_json, send_otlp, step, trace
 from traces.ingest.capture import capture_of
 from traces.models import Span, SpanPayload, Trace
@@ -80,9 +81,7 @@ def stored_text(project: Project) -> str:
     """Everything ingestion stored, opened."""
     cipher = data_cipher(project.organization.data_key)
     parts: list[str] = []
-    for payload in SpanPayload.objects.filter(project=project):
-        context = payload_context(project.pk, payload.trace_id, payload.span_id)
-        parts.append(repr(open_payload(cipher, payload.data, context)))
+    parts += map(repr, said_in(project).values())
     for row in Trace.objects.filter(project=project):
         context = payload_context(project.pk, row.trace_id, "preview")
         parts.append(open_text(cipher, row.preview, context))
@@ -115,11 +114,7 @@ def test_off_stores_no_content_anywhere_but_every_fact(
     assert (call.status, call.error_message) == ("error", "")
     assert CostRecord.objects.filter(project=project).count() == 2
     assert Trace.objects.get(trace_id="t1").metadata == {"plan": "pro", "seats": 3}
-    cipher = data_cipher(project.organization.data_key)
-    payload = SpanPayload.objects.get(span_id=call.span_id)
-    content = open_payload(
-        cipher, payload.data, payload_context(project.pk, call.trace_id, call.span_id)
-    )
+    content = said_in(project)[call.trace_id, call.span_id]
     assert set(content) <= {"attributes", "parameters", "events", "scope_name", "scope_version"}
     assert content["events"] == [{"name": "note", "offset_ms": 0.0, "attributes": {}}]
 
@@ -145,8 +140,8 @@ def test_masked_replaces_everywhere_and_stores_searchable_text(
     assert Span.objects.get(span_id="s1").error_message == "not for [email]"
     values = CostAggregate.objects.filter(project=project).values_list("dimension", "value")
     assert ("tag", "for [email]") in set(values)
-    payload = plain_payload(SpanPayload.objects.get(span_id="s1").data)
-    assert payload is not None
+    assert is_plain(SpanPayload.objects.get(project=project, trace_id="t1").data)
+    payload = said_in(project)["t1", "s1"]
     assert payload["input"] == [{"role": "user", "content": "[email]"}]
     assert payload["output"] == {"text": "[email]"}
     assert is_plain(row.preview)
@@ -155,8 +150,8 @@ def test_masked_replaces_everywhere_and_stores_searchable_text(
 def test_plain_stores_as_sent_without_a_seal(client: Client, project: Project, key: str) -> None:
     choose(project, "plain", {"builtin": ["email"]})  # rules are kept for later, not applied
     send_both(client, project, key)
-    payload = plain_payload(SpanPayload.objects.get(span_id="s1").data)
-    assert payload is not None
+    assert is_plain(SpanPayload.objects.get(project=project, trace_id="t1").data)
+    payload = said_in(project)["t1", "s1"]
     assert payload["input"] == [{"role": "user", "content": CANARY}]
 
 
@@ -191,10 +186,7 @@ def test_a_running_step_that_ends_follows_todays_choice(
     choose(project, "off")
     send_json(client, key, project, {"traces": [trace("t1", step("s1"), status="ok")]})
     assert Span.objects.get(span_id="s1").status == "ok"
-    payloads = SpanPayload.objects.filter(span_id="s1")
-    cipher = data_cipher(project.organization.data_key)
-    context = payload_context(project.pk, "t1", "s1")
-    assert all("input" not in open_payload(cipher, p.data, context) for p in payloads)
+    assert all("input" not in content for content in said_in(project).values())
 
 
 def test_bare_costs_are_masked_too(client: Client, project: Project, key: str) -> None:

@@ -13,10 +13,11 @@ from core.errors import ConflictError
 from core.models import Job, OutboxItem
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
+from tests.traces.said import said_in
 from tests.traces.test_retention import write
 from traces import rotation
-from traces.models import SpanPayload, Trace
-from traces.payloads import open_payload, open_text, payload_context
+from traces.models import Trace
+from traces.payloads import open_text, payload_context
 
 pytestmark = pytest.mark.django_db
 
@@ -36,10 +37,11 @@ def said(project: Project) -> set[str]:
 
 
 def read_with(project: Project, cipher: crypto.Cipher) -> set[str]:
-    texts = set()
-    for one in SpanPayload.objects.filter(project=project, span_id="call"):
-        context = payload_context(project.pk, one.trace_id, one.span_id)
-        texts.add(open_payload(cipher, one.data, context)["output"])
+    texts = {
+        content["output"]
+        for (_, span_id), content in said_in(project, cipher=cipher).items()
+        if span_id == "call"
+    }
     for trace in Trace.objects.filter(project=project):
         context = payload_context(project.pk, trace.trace_id, "preview")
         assert open_text(cipher, trace.preview, context).startswith("said")

@@ -13,6 +13,7 @@ from costs.services.record_costs import record_costs
 from costs.usage import ChargeableCall, Usage
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
+from tests.traces.said import said_in
 from tests.traces.spans import (
     START,
     aggregate_sums,
@@ -23,7 +24,7 @@ from tests.traces.spans import (
 )
 from traces.ingest.write import write_spans
 from traces.models import Span, SpanPayload, Trace
-from traces.payloads import open_payload, open_text, payload_context
+from traces.payloads import open_text, payload_context
 
 NOW = START + dt.timedelta(hours=3)
 pytestmark = pytest.mark.django_db
@@ -101,8 +102,7 @@ def test_a_running_step_is_counted_once_when_it_ends(project: Project) -> None:
     assert ended.updated == [("t1", "a")]
     trace.refresh_from_db()
     assert (trace.status, trace.span_count, trace.running_count, trace.seq) == ("ok", 1, 0, 2)
-    payload = SpanPayload.objects.get(project=project)
-    content = open_payload(context.cipher, payload.data, payload_context(project.pk, "t1", "a"))
+    content = said_in(project)["t1", "a"]
     assert (content["input"], content["output"]) == (asked, "Done.")
     assert_ledger_is_exact(project)
 

@@ -12,8 +12,9 @@ from core.ranges import Bin, TimeRange
 from costs.filters import SpendFilters
 from costs.selectors.spend import Group, spend_total, top_groups
 from projects.models import Project
-from traces.models import ErrorGroup, ErrorTrace, SessionRow, SpanPayload, Trace
-from traces.payloads import open_payload, payload_context
+from traces.contents import rows_holding, split_row
+from traces.models import ErrorGroup, ErrorTrace, SessionRow, Trace
+from traces.payloads import read_payload
 from traces.search.reading import first_words
 from traces.selectors.listing import previews
 
@@ -65,24 +66,23 @@ def answers(project: Project, rows: list[Trace]) -> dict[str, str]:
     roots = {row.trace_id: row for row in rows if row.root_span_id}
     if not roots:
         return {}
-    payloads = SpanPayload.objects.filter(
-        project=project.pk,
-        trace_id__in=list(roots),
-        span_id__in={row.root_span_id for row in roots.values()},
-        started_at__gte=min(row.first_span_at for row in roots.values()),
-        started_at__lte=max(row.last_span_at for row in roots.values()),
+    payloads = rows_holding(
+        project_id=project.pk,
+        trace_ids=roots,
+        span_ids={row.root_span_id for row in roots.values()},
+        since=min(row.first_span_at for row in roots.values()),
+        until=max(row.last_span_at for row in roots.values()),
     )
+    cipher = data_cipher(project.organization.data_key)
     found = {}
     for payload in payloads:
-        if payload.span_id != roots[payload.trace_id].root_span_id:
-            continue
         try:
-            cipher = data_cipher(project.organization.data_key)
-            context = payload_context(project.pk, payload.trace_id, payload.span_id)
-            content = open_payload(cipher, payload.data, context)
+            raw = dict(split_row(cipher, payload)).get(roots[payload.trace_id].root_span_id)
         except DecryptionError:
             continue
-        found[payload.trace_id] = first_words(content.get("output"))[:OUTPUT_LENGTH]
+        if raw is not None:
+            output = read_payload(raw).get("output")
+            found[payload.trace_id] = first_words(output)[:OUTPUT_LENGTH]
     return found
 
 

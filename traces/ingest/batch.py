@@ -20,14 +20,8 @@ from traces import signals
 from traces.ingest import leaf, rollup, running, twins
 from traces.ingest.calls import counts_tokens, priced_calls
 from traces.ingest.context import IngestContext, Written
-from traces.ingest.rows import (
-    SpanKey,
-    SpanRow,
-    copy_payloads,
-    copy_spans,
-    sealed_payloads,
-    span_row,
-)
+from traces.ingest.packs import SealedRow, Stored, copy_rows, sealed_rows
+from traces.ingest.rows import SpanKey, SpanRow, copy_spans, span_row
 from traces.ingest.span import NormalSpan
 from traces.payloads import payload_context, seal_text
 
@@ -43,13 +37,14 @@ class Batch:
         self,
         context: IngestContext,
         spans: dict[SpanKey, NormalSpan],
-        sealed: dict[SpanKey, tuple[bytes, int]],
+        sealed: list[SealedRow],
         now: dt.datetime,
     ) -> None:
         self.context, self.spans, self.sealed, self.now = context, spans, sealed, now
         self.project_id = context.project_id
         self.rules = rule_cache.known_rules(context.project_id)
         self.previous: dict[SpanKey, SpanRow] = {}
+        self.stored = Stored(context.cipher, context.project_id)
         self.written = Written()
 
     def write(self, cursor: Any) -> Written:
@@ -128,18 +123,29 @@ class Batch:
             else:
                 self.written.duplicates.append(key)
                 del self.spans[key]
-        if not self.previous:
-            return
-        changed = running.completed(cursor, self.context, running=self.previous, news=self.spans)
+        if self.previous:
+            self._complete(cursor)
+        if touched := {key[0] for key in (*self.written.duplicates, *self.previous)}:
+            news = [span for key, span in self.spans.items() if key[0] in touched]
+            self.sealed = [row for row in self.sealed if row.trace_id not in touched]
+            self.sealed += sealed_rows(
+                news,
+                cipher=self.context.sealing,
+                project_id=self.project_id,
+                is_shared=self.context.shares_rows,
+            )
+
+    def _complete(self, cursor: Any) -> None:
+        self.stored.read(cursor, {key: row.started_at for key, row in self.previous.items()})
+        changed = running.completed(
+            running=self.previous, contents=self.stored.contents, news=self.spans
+        )
         # What was stored under an earlier choice of the project's follows today's.
         today = self.context.capture.apply(list(changed.values()))
         changed = dict(zip(changed, today, strict=True))
         self.spans |= changed
         self.rows |= {key: span_row(span, now=self.now) for key, span in changed.items()}
         self.costs |= self._priced(changed)
-        self.sealed |= sealed_payloads(
-            list(changed.values()), cipher=self.context.sealing, project_id=self.project_id
-        )
 
     def _priced(self, spans: dict[SpanKey, NormalSpan]) -> dict[SpanKey, CostRow]:
         return priced_calls(
@@ -242,7 +248,7 @@ class Batch:
         )
         # An amended step loses the record it had; the one it deserves now is written with the others.
         amended = [row for row in self.previous.values() if row.has_cost_record]
-        gone = [*charged, *displaced, *amended]
+        gone: list[leaf.Ancestor | SpanRow] = [*charged, *displaced, *amended]
         keys = list({(f"{a.trace_id}/{a.span_id}", a.started_at): None for a in gone})
         return ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
 
@@ -277,7 +283,8 @@ class Batch:
                 row.cost_usd, row.price_status = cost.cost_usd, cost.price_status
             (self.written.updated if key in self.previous else self.written.stored).append(key)
         copy_spans(cursor, project_id=self.project_id, rows=rows)
-        copy_payloads(cursor, project_id=self.project_id, rows=rows, sealed=self.sealed)
+        others = self.stored.make_room(cursor)
+        copy_rows(cursor, project_id=self.project_id, rows=[*self.sealed, *others])
 
     def _announce(self, seq_of: dict[str, int]) -> None:
         """Outbox rows inside the transaction; hints to open pages after it."""

@@ -8,6 +8,7 @@ from core.crypto import Cipher
 from traces.ingest.capture import Capture
 from traces.ingest.rows import SpanKey
 from traces.ingest.span import Rejection
+from traces.ingest.tally import LANGFUSE
 
 
 class IngestContext(msgspec.Struct, frozen=True):
@@ -19,6 +20,11 @@ class IngestContext(msgspec.Struct, frozen=True):
     api_key_id: str = ""
     door: str = ""
     capture: Capture = Capture()
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether ended steps may share a row. Langfuse's events amend them: each would be packed again."""
+        return self.door != LANGFUSE
 
     @property
     def sealing(self) -> Cipher | None:

@@ -8,10 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from core.crypto import Cipher
 from costs.services.rows import copied
 from traces.ingest.span import NormalSpan
-from traces.payloads import payload_context, seal_payload
 
 SpanKey = tuple[str, str]  # trace_id, span_id
 PAYLOAD_FIELDS = ("input", "output", "tools", "parameters", "attributes", "events", "metadata")
@@ -59,10 +57,6 @@ class SpanRow(msgspec.Struct, kw_only=True):
 
 SPAN_COLUMNS = SpanRow.__struct_fields__
 _COPY_SPANS = f"COPY traces_span (project_id, {', '.join(SPAN_COLUMNS)}) FROM STDIN"
-_COPY_PAYLOADS = (
-    "COPY traces_spanpayload (project_id, trace_id, span_id, started_at, data, size)"
-    " FROM STDIN (FORMAT BINARY)"
-)
 
 
 def key_of(span: NormalSpan) -> SpanKey:
@@ -121,38 +115,8 @@ def payload_content(span: NormalSpan) -> dict[str, Any]:
     return content
 
 
-def sealed_payloads(
-    spans: Sequence[NormalSpan], *, cipher: Cipher | None, project_id: UUID
-) -> dict[SpanKey, tuple[bytes, int]]:
-    """Payloads by step, sealed when there is a cipher; steps that carried no content have none."""
-    sealed = {}
-    for span in spans:
-        if content := payload_content(span):
-            context = payload_context(project_id, span.trace_id, span.span_id)
-            sealed[key_of(span)] = seal_payload(cipher, content, context)
-    return sealed
-
-
 def copy_spans(cursor: Any, *, project_id: UUID, rows: Sequence[SpanRow]) -> None:
     project = str(project_id)
     with cursor.copy(_COPY_SPANS) as copy:
         for row in rows:
             copy.write_row((project, *copied(row)))
-
-
-def copy_payloads(
-    cursor: Any,
-    *,
-    project_id: UUID,
-    rows: Sequence[SpanRow],
-    sealed: dict[SpanKey, tuple[bytes, int]],
-) -> None:
-    """In binary form: as text, bytes would be twice as many."""
-    having = [row for row in rows if (row.trace_id, row.span_id) in sealed]
-    if not having:
-        return
-    with cursor.copy(_COPY_PAYLOADS) as copy:
-        copy.set_types(("uuid", "text", "text", "timestamptz", "bytea", "int4"))
-        for row in having:
-            data, size = sealed[row.trace_id, row.span_id]
-            copy.write_row((project_id, row.trace_id, row.span_id, row.started_at, data, size))

@@ -12,7 +12,7 @@ from traces.ingest.json_traces import STATUS_INFERRED
 from traces.ingest.leaf import Window
 from traces.ingest.rows import SPAN_COLUMNS, SpanKey, SpanRow
 from traces.ingest.span import NormalSpan
-from traces.payloads import open_payload, payload_context
+from traces.payloads import read_payload
 
 _STORED = (
     f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"  # noqa: S608
@@ -20,18 +20,11 @@ _STORED = (
     " ON s.trace_id = k.trace_id AND s.span_id = k.span_id"
     " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)"
 )
-_PAYLOADS = (
-    "SELECT p.trace_id, p.span_id, p.data FROM traces_spanpayload p"
-    " JOIN unnest(%s::text[], %s::text[], %s::timestamptz[]) AS k(trace_id, span_id, started_at)"
-    " USING (trace_id, span_id, started_at)"
-    " WHERE p.project_id = %s AND p.trace_id = ANY(%s) AND p.started_at = ANY(%s)"
-)
-_DELETE = tuple(
-    f"DELETE FROM {table} s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"  # noqa: S608
+_DELETE = (
+    "DELETE FROM traces_span s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"
     " AS k(trace_id, span_id, started_at) WHERE s.project_id = %s AND s.trace_id = k.trace_id"
     " AND s.span_id = k.span_id AND s.started_at = k.started_at"
     " AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)"
-    for table in ("traces_span", "traces_spanpayload")
 )
 
 
@@ -49,23 +42,16 @@ def stored_rows(
 
 
 def completed(
-    cursor: Any,
-    context: IngestContext,
     *,
     running: Mapping[SpanKey, SpanRow],
+    contents: Mapping[SpanKey, bytes],
     news: Mapping[SpanKey, NormalSpan],
 ) -> dict[SpanKey, NormalSpan]:
-    """Each running step as it is now: columns and payload that were stored, under what has come. One query."""
-    stored = list(running.values())
-    keys = _columns(stored)
-    cursor.execute(_PAYLOADS, [*keys, context.project_id, keys[0], keys[2]])
-    contents = {
-        (trace_id, span_id): open_payload(
-            context.cipher, data, payload_context(context.project_id, trace_id, span_id)
-        )
-        for trace_id, span_id, data in cursor.fetchall()
+    """Each running step as it is now: columns and payload that were stored, under what has come."""
+    return {
+        key: _completed(row, read_payload(contents[key]) if key in contents else {}, news[key])
+        for key, row in running.items()
     }
-    return {key: _completed(row, contents.get(key, {}), news[key]) for key, row in running.items()}
 
 
 def _completed(row: SpanRow, content: dict[str, Any], news: NormalSpan) -> NormalSpan:
@@ -97,8 +83,7 @@ def delete_rows(cursor: Any, context: IngestContext, rows: Sequence[SpanRow]) ->
     """Make room for the completed steps, which are copied in again whole."""
     if rows:
         keys = _columns(rows)
-        for statement in _DELETE:
-            cursor.execute(statement, [*keys, context.project_id, keys[0], keys[2]])
+        cursor.execute(_DELETE, [*keys, context.project_id, keys[0], keys[2]])
 
 
 def _columns(rows: Sequence[SpanRow]) -> tuple[list[str], list[str], list[dt.datetime]]:

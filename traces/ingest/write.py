@@ -19,7 +19,8 @@ from traces.ingest import tally
 from traces.ingest.batch import Batch, TraceVanishedError
 from traces.ingest.context import IngestContext, Written
 from traces.ingest.duplicates import without_duplicates
-from traces.ingest.rows import SpanKey, key_of, sealed_payloads
+from traces.ingest.packs import sealed_rows
+from traces.ingest.rows import SpanKey, key_of
 from traces.ingest.span import NormalSpan, Rejection
 from traces.ingest.tally import Counts
 from traces.models import Outcome
@@ -101,8 +102,11 @@ def _write_with_retry(
         for dialect, items in repeats.items():
             if items:
                 counts[dialect, Outcome.DUPLICATE.value, ""] += items
-    sealed = sealed_payloads(
-        list(batch.values()), cipher=context.sealing, project_id=context.project_id
+    sealed = sealed_rows(
+        batch.values(),
+        cipher=context.sealing,
+        project_id=context.project_id,
+        is_shared=context.shares_rows,
     )
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
     for attempt in range(1, MAX_TRIES + 1):
@@ -114,7 +118,7 @@ def _write_with_retry(
                 transaction.atomic(),
                 connection.cursor() as cursor,
             ):
-                written = Batch(context, dict(batch), dict(sealed), now).write(cursor)
+                written = Batch(context, dict(batch), sealed, now).write(cursor)
                 _tally(cursor, context, written, batch, Counts(counts), now)
                 return written
         except rule_cache.StaleRulesError:

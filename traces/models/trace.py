@@ -211,9 +211,10 @@ class Span(TenantModel):
 
 
 class SpanPayload(TenantModel):
-    """Input, output, attributes and events of one step: traces.payloads says how they are packed and sealed.
+    """Input, output, attributes and events of one step, or of several of one trace that arrived together
+    (traces.contents): traces.payloads says how they are packed and sealed.
 
-    Read only when a person opens the step. Partitioned like Span. Its key is not enforced by an index: it is written
+    Read only when a person opens a step. Partitioned like Span. Its key is not enforced by an index: it is written
     together with its span, whose key is, under the trace's lock. One index by trace, a tenth of the size, finds it.
     """
 
@@ -223,6 +224,8 @@ class SpanPayload(TenantModel):
     started_at = models.DateTimeField()
     data = models.BinaryField()
     size = models.IntegerField(default=0)  # bytes before compression
+    # A mark for each step in it; NULL: only the one that it is named after.
+    steps = ArrayField(models.IntegerField(), null=True)
 
     class Meta:
         indexes = [models.Index(fields=["project", "trace_id"], name="traces_payload_trace")]

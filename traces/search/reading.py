@@ -9,8 +9,9 @@ from uuid import UUID
 from django.db import connection
 
 from core.crypto import Cipher, DecryptionError
+from traces.contents import split
 from traces.errors.fingerprint import Failure
-from traces.payloads import is_plain, open_payload, payload_context
+from traces.payloads import is_plain, read_payload
 
 # What is indexed of one payload and of one trace; the rest is not searchable, and the page says so.
 MAX_PAYLOAD = 32 * 1024
@@ -108,7 +109,7 @@ _FAILED = (
     " AND started_at >= %s AND started_at <= %s AND status = 'error' LIMIT %s) s ORDER BY s.started_at, s.span_id"
 )
 _PAYLOADS = (
-    "SELECT s.trace_id, s.span_id, s.data FROM unnest(%s::text[]) AS wanted(trace_id) CROSS JOIN LATERAL ("
+    "SELECT s.trace_id, s.span_id, s.steps, s.data FROM unnest(%s::text[]) AS wanted(trace_id) CROSS JOIN LATERAL ("
     " SELECT * FROM traces_spanpayload WHERE project_id = %s AND trace_id = wanted.trace_id"
     " AND started_at >= %s AND started_at <= %s ORDER BY started_at, span_id LIMIT %s) s"
 )
@@ -160,17 +161,13 @@ def add_content(project_id: UUID, cipher: Cipher, news: list[News], *, only_plai
     settled: set[str] = set()
     with connection.cursor() as cursor:
         cursor.execute(_PAYLOADS, [list(by_id), project_id, *_window(news), STEPS_READ])
-        for trace_id, span_id, data in cursor.fetchall():
+        found = cursor.fetchall()
+    for row in found:
+        for trace_id, span_id, content in _contents(project_id, cipher, row, only_plain=only_plain):
             one = by_id[trace_id]
             if left[trace_id] <= 0:
                 one.is_cut = True
-                continue
-            if only_plain and not is_plain(data):
-                continue
-            try:
-                content = open_payload(cipher, data, payload_context(project_id, trace_id, span_id))
-            except DecryptionError:
-                continue  # sealed with a key that is gone: not readable, not searchable
+                break
             text, is_cut = _text(content, heard[trace_id])
             one.is_cut |= is_cut
             one.said.append(text)
@@ -180,6 +177,22 @@ def add_content(project_id: UUID, cipher: Cipher, news: list[News], *, only_plai
                 one.gist = gist
                 if is_root:  # the earliest of several
                     settled.add(trace_id)
+
+
+def _contents(
+    project_id: UUID, cipher: Cipher, row: tuple[Any, ...], *, only_plain: bool
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The steps in a row and what was said in them; nothing where it was sealed with a key that is gone."""
+    trace_id, first, steps, data = row
+    if only_plain and not is_plain(data):
+        return
+    try:
+        for span_id, raw in split(
+            cipher, project_id, trace_id=trace_id, span_id=first, steps=steps, data=data
+        ):
+            yield trace_id, span_id, read_payload(raw)
+    except DecryptionError:
+        return
 
 
 def _window(news: list[News]) -> tuple[dt.datetime, dt.datetime]:

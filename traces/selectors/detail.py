@@ -1,16 +1,17 @@
 """One trace: its row, its steps, its neighbours, what it cost by model; and one step with what was said in it."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.crypto import DecryptionError, data_cipher
 from costs.models import CostRecord
 from projects.models import Project
+from traces.contents import mark_of, rows_holding, split_row
 from traces.filters import TraceFilters
 from traces.models import ErrorTrace, Span, SpanPayload, Trace
-from traces.payloads import open_payload, payload_context
+from traces.payloads import read_payload
 from traces.selectors.listing import matching
 from traces.waterfall import StepFacts
 
@@ -60,24 +61,34 @@ def step_of(trace: Trace, span_id: str) -> Span | None:
 
 def step_content(project: Project, span: Span) -> StepContent:
     """The step's payload, opened. One query."""
-    payload = SpanPayload.objects.filter(
-        project=project.pk,
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        started_at=span.started_at,
-    ).first()
-    if payload is None:
-        return StepContent({}, 0)
-    return _opened(project, payload)
+    found = rows_holding(
+        project_id=project.pk,
+        trace_ids=[span.trace_id],
+        span_ids=[span.span_id],
+        since=span.started_at,
+        until=span.started_at,
+    )
+    return _opened(project, found, {span.span_id}).get(span.span_id) or StepContent({}, 0)
 
 
-def _opened(project: Project, payload: SpanPayload) -> StepContent:
-    try:
-        cipher = data_cipher(project.organization.data_key)
-        context = payload_context(project.pk, payload.trace_id, payload.span_id)
-        return StepContent(open_payload(cipher, payload.data, context), payload.size)
-    except DecryptionError as error:
-        return StepContent({}, payload.size, str(error))
+def _opened(
+    project: Project, rows: "Iterable[SpanPayload]", wanted: Collection[str]
+) -> dict[str, StepContent]:
+    """The wanted steps' contents in these rows of one trace. What cannot be decrypted says so for all it may hold."""
+    cipher = data_cipher(project.organization.data_key)
+    marks = {mark_of(span_id): span_id for span_id in wanted}
+    found: dict[str, StepContent] = {}
+    for row in rows:
+        try:
+            for span_id, raw in split_row(cipher, row):
+                if span_id in wanted:
+                    found[span_id] = StepContent(read_payload(raw), len(raw))
+        except DecryptionError as error:
+            held = [row.span_id] if row.steps is None else [marks.get(one) for one in row.steps]
+            for one in held:
+                if one is not None and one in wanted:
+                    found.setdefault(one, StepContent({}, row.size, str(error)))
+    return found
 
 
 def cost_record_of(span: Span) -> CostRecord | None:
@@ -147,14 +158,15 @@ def contents_of(
     """The content of several steps of one trace by span id. One query."""
     if not spans:
         return {}
-    found = SpanPayload.objects.filter(
-        project=project.pk,
-        trace_id=trace.trace_id,
-        span_id__in=[span.span_id for span in spans],
-        started_at__gte=min(span.started_at for span in spans),
-        started_at__lte=max(span.started_at for span in spans),
+    wanted = {span.span_id for span in spans}
+    found = rows_holding(
+        project_id=project.pk,
+        trace_ids=[trace.trace_id],
+        span_ids=wanted,
+        since=min(span.started_at for span in spans),
+        until=max(span.started_at for span in spans),
     )
-    return {payload.span_id: _opened(project, payload) for payload in found}
+    return _opened(project, found, wanted)
 
 
 def project_of_trace(user: Any, trace_id: str) -> Project | None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from core.crypto import DecryptionError, data_cipher
 from projects.models import Project
+from traces.contents import split_row, steps_in
 from traces.models import Span, SpanPayload, Trace
-from traces.payloads import payload_context, read_payload, unpacked
+from traces.payloads import read_payload
 from traces.tree import Tree
 
 MAX_TEXT = 200
@@ -99,13 +100,12 @@ def _payloads(trace: Trace) -> "QuerySet[SpanPayload]":
 
 def _search_payloads(project: Project, trace: Trace, text: str, hits: set[str]) -> tuple[int, int]:
     """Add the steps that said `text`; how many payloads were read, of how many."""
-    of = _payloads(trace).count()
+    of = _payloads(trace).aggregate(steps=Sum(steps_in()))["steps"] or 0
     wanted, until, volume, read = text.casefold(), time.monotonic() + MAX_SECONDS, 0, 0
     for payload in _in_order(trace):
-        read += 1
+        read += len(payload.steps or [payload.span_id])
         volume += payload.size
-        if _says(project, payload, wanted):
-            hits.add(payload.span_id)
+        hits.update(_saying(project, payload, wanted))
         if read >= MAX_PAYLOADS or volume >= MAX_BYTES or time.monotonic() > until:
             break
     return read, of
@@ -127,17 +127,23 @@ def _in_order(trace: Trace) -> Iterator[SpanPayload]:
         last = batch[-1]
 
 
-def _says(project: Project, payload: SpanPayload, wanted: str) -> bool:
-    """Whether input or output hold the text; the packed bytes are asked first, which spares taking most apart."""
+def _saying(project: Project, payload: SpanPayload, wanted: str) -> list[str]:
+    """The row's steps whose input or output hold the text; the packed bytes are asked first, which spares taking most
+    apart."""
+    cipher = data_cipher(project.organization.data_key)
     try:
-        cipher = data_cipher(project.organization.data_key)
-        context = payload_context(project.pk, payload.trace_id, payload.span_id)
-        packed = unpacked(cipher, payload.data, context)
+        packed = dict(split_row(cipher, payload))
     except DecryptionError:
-        return False
-    if wanted not in packed.decode("utf-8", "replace").casefold():
-        return False
-    content = read_payload(packed)
+        return []
+    return [
+        span_id
+        for span_id, raw in packed.items()
+        if wanted in bytes(raw).decode("utf-8", "replace").casefold()
+        and _says(read_payload(raw), wanted)
+    ]
+
+
+def _says(content: dict[str, Any], wanted: str) -> bool:
     return any(
         wanted in said.casefold() for key in ("input", "output") for said in texts(content.get(key))
     )

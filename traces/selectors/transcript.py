@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from projects.models import Project
-from traces.models import SpanPayload, Trace
+from traces.contents import mark_of, rows_holding
+from traces.models import Trace
 from traces.selectors.detail import StepContent, contents_of
 from traces.transcript import Call, Transcript, transcript_of
 from traces.tree import Tree
@@ -70,18 +71,21 @@ def _affordable(trace: Trace, window: Sequence[StepFacts], needed: int) -> int |
     """How many of the window's payloads fit, at least one of the page's own. One query."""
     if not window:
         return None
-    sizes = dict(
-        SpanPayload.objects.filter(
-            project=trace.project_id,
-            trace_id=trace.trace_id,
-            span_id__in=[step.span_id for step in window],
-            started_at__gte=trace.first_span_at,
-            started_at__lte=trace.last_span_at,
-        ).values_list("span_id", "size")
-    )
+    rows = rows_holding(
+        project_id=trace.project_id,
+        trace_ids=[trace.trace_id],
+        span_ids=[step.span_id for step in window],
+        since=trace.first_span_at,
+        until=trace.last_span_at,
+    ).values_list("span_id", "size", "steps")
+    sizes: dict[int, int] = {}
+    for span_id, size, steps in rows:
+        # A shared row is small: each step in it counts for its share.
+        for mark in steps or [mark_of(span_id)]:
+            sizes[mark] = size // len(steps or [mark])
     volume = 0
     for number, step in enumerate(window):
-        volume += sizes.get(step.span_id, 0)
+        volume += sizes.get(mark_of(step.span_id), 0)
         if volume > MAX_BYTES and number > needed:
             return number
     return None
