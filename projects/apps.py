@@ -1,3 +1,5 @@
+"""Registers what the projects domain runs in the background."""
+
 from django.apps import AppConfig
 
 
@@ -11,4 +13,9 @@ class ProjectsConfig(AppConfig):
         from projects.exports import job as exports
 
         outbox.handler(purge.TOPIC)(purge.handle_purge)
+        purge.register(
+            "exports",
+            count=exports.count_project_exports,
+            delete_batch=exports.delete_project_exports,
+        )
         jobs.register(exports.KIND, exports.run_step, ended=exports.clean_up)

@@ -311,11 +311,14 @@ def expire_exports(*, now: dt.datetime) -> int:
     return count
 
 
-def remove_project_exports(project_id: UUID) -> int:
-    """For the deletion of a project."""
-    count = 0
-    for job in Job.objects.filter(kind=KIND, project_id=project_id).exclude(result={}):
-        remove_files(job)
-        Job.objects.filter(pk=job.pk).update(result={})
-        count += 1
-    return count
+def count_project_exports(project_id: UUID) -> int:
+    """Exports of a project that is being deleted. One query."""
+    return Job.objects.filter(kind=KIND, project_id=project_id).count()
+
+
+def delete_project_exports(project_id: UUID, limit: int) -> int:
+    """Remove up to `limit` exports of a project that is being deleted, files first; 0 when none is left."""
+    some = list(Job.objects.filter(kind=KIND, project_id=project_id)[:limit])
+    for job in some:
+        delete_export(job=job)
+    return len(some)

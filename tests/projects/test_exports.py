@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from core import jobs, outbox
 from core.models import Job, OutboxItem
+from projects import purge
 from projects.exports import job as exports
 from projects.exports.registry import Request
 from projects.models import Project
@@ -234,6 +235,25 @@ def test_what_cannot_be_exported_is_refused_before_a_job_is_made(
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert not Job.objects.filter(kind=exports.KIND).exists()
+
+
+def test_deleting_the_project_removes_its_files_and_no_others(
+    project: Project, acme: SimpleNamespace
+) -> None:
+    other = ProjectFactory(organization=acme.organization, slug="other")
+    done, kept = start(project), start(other)
+    drain()
+    running = start(project)
+    files = [exports.folder(job) for job in (done, kept)]
+    assert [default_storage.exists(place) for place in files] == [True, True]
+    assert exports.count_project_exports(project.pk) == 2
+    assert purge._PURGERS["exports"].delete_batch(project.pk, 1) == 1
+    assert purge._PURGERS["exports"].delete_batch(project.pk, 500) == 1
+    assert purge._PURGERS["exports"].delete_batch(project.pk, 500) == 0
+    assert [default_storage.exists(place) for place in files] == [False, True]
+    assert list(Job.objects.filter(kind=exports.KIND)) == [kept]
+    drain()  # the step of the removed job finds nothing to do
+    assert not Job.objects.filter(pk=running.pk).exists()
 
 
 def test_five_at_a_time(project: Project, acme: SimpleNamespace, client_of: Any) -> None:
