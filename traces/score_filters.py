@@ -57,12 +57,6 @@ class ScoreFilters:
     def is_narrowed(self) -> bool:
         return bool(self.values) or self.min is not None or self.max is not None
 
-    @property
-    def only_name(self) -> str:
-        """The one name the reader looks at, or empty."""
-        names = self.values.get("name", ())
-        return names[0] if len(names) == 1 else ""
-
     def where(self) -> Q:
         """Everything but the project, which the caller names."""
         found = Q(scored_at__gte=self.range.start, scored_at__lt=self.range.end)

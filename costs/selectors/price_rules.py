@@ -1,6 +1,5 @@
 """An organisation's price rules: compiled for pricing, listed for people."""
 
-import datetime as dt
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,9 +11,6 @@ from django.db.models import Q
 from core.errors import NotFoundError
 from costs.models import PriceBook, PriceRule, RuleKind
 from costs.price_rules import Rule, RuleSet, compile_prices
-from costs.prices import ListPrice, list_price
-from costs.pricing import Priced, price_call
-from costs.usage import ChargeableCall, Usage
 
 COLUMNS = (
     "number",
@@ -91,28 +87,6 @@ def rules_with(
             )
         )
     return RuleSet(rules.version, kept)
-
-
-def prices_for(organization_id: UUID, provider: str, model: str, *, at: dt.datetime) -> ListPrice:
-    """What a model costs this organisation at `at`. Two queries."""
-    return list_price(provider, model, at=at, rules=rules_of(organization_id))
-
-
-def same_tokens(
-    organization_id: UUID, models: Sequence[tuple[str, str]], usage: Usage, *, at: dt.datetime
-) -> list[Priced]:
-    """What a call with this usage would have cost on other models (provider, model): arithmetic only, no claim about
-    quality. Two queries, however many models."""
-    rules = rules_of(organization_id)
-    return [
-        price_call(
-            ChargeableCall(
-                record_id="", occurred_at=at, provider=provider, model=model, usage=usage
-            ),
-            rules,
-        )
-        for provider, model in models
-    ]
 
 
 def rule_in_force(organization_id: UUID, number: int) -> PriceRule:

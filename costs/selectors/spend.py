@@ -15,9 +15,7 @@ from costs.filters import ROW_FIELDS, SpendFilters
 from costs.histogram import merge, percentile
 from costs.selectors.source import (
     COUNTS,
-    DAILY,
     HISTOGRAMS,
-    HOURLY,
     NOW,
     NOW_COUNTS,
     PAST,
@@ -309,9 +307,3 @@ def filter_options(
     for bits, value, calls in fetch(sql, [*params, limit]):
         found[field_of[bits]].append((value, calls))
     return found
-
-
-def tables_read(question: Question) -> set[str]:
-    """Which tables a question reads (for tests and EXPLAIN)."""
-    sql, _ = source(question)
-    return {table for table in (HOURLY, DAILY) if f"FROM {table} " in sql}

@@ -7,7 +7,7 @@ import base64
 import binascii
 import datetime as dt
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
@@ -250,8 +250,3 @@ def _typed(kind: str, value: Any) -> Any:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**62:
         raise ValueError
     return value
-
-
-def widened(state: State, key: str, *, now: dt.datetime) -> State:
-    """The same with another range."""
-    return replace(state, range=parse_range(key, now=now))

@@ -205,9 +205,6 @@ class TraceFilters:
         """The state with one part taken out."""
         return self.with_nodes(one for one in self.nodes if one != node)
 
-    def widened(self, key: str, *, now: dt.datetime) -> "TraceFilters":
-        return replace(self, range=parse_range(key, now=now))
-
 
 def key_of(node: Node) -> str:
     """The one key a part is about; "" for text and groups."""
