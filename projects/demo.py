@@ -8,14 +8,16 @@ from pathlib import Path
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
-from accounts.models import Organization, User
+from accounts.models import Membership, Organization, Role, User
 from accounts.services import create_organization
 from projects.authentication import hash_key
 from projects.keys import create_api_key
-from projects.models import ApiKey, Project
+from projects.models import ApiKey, ContentCapture, Project
 from projects.services import create_project
 
 EMAIL = "demo@llmlab.local"
+# Writes comments and shared views; has no password, so nobody can log in as them.
+COLLEAGUE_EMAIL, COLLEAGUE = "ines@fernhill.example", "Ines Duarte"
 ORGANIZATION = "Demo"
 PROJECT = "Support Copilot"
 SLUG = "support-copilot"
@@ -48,6 +50,10 @@ def ensure_demo(*, folder: Path) -> Demo:
         project = Project.objects.filter(organization=organization, slug=SLUG).first()
         if project is None:
             project = create_project(organization=organization, name=PROJECT, slug=SLUG, actor=user)
+            # Every word of the demo is invented, so it may be searched.
+            project.content_capture = ContentCapture.PLAIN
+            project.save(update_fields=["content_capture", "updated_at"])
+            _ensure_colleague(organization)
         raw = _ensure_key(project, user, folder / "api_key")
     return Demo(project=project, email=EMAIL, password=password, api_key=raw)
 
@@ -68,6 +74,15 @@ def _ensure_user(path: Path) -> tuple[User, str]:
     )
     _write(path, password)
     return user, password
+
+
+def _ensure_colleague(organization: Organization) -> None:
+    user = User.objects.filter(email=COLLEAGUE_EMAIL).first()
+    if user is None:
+        user = User.objects.create_user(COLLEAGUE_EMAIL, None, name=COLLEAGUE)
+    Membership.objects.get_or_create(
+        user=user, organization=organization, defaults={"role": Role.MEMBER}
+    )
 
 
 def _ensure_key(project: Project, user: User, path: Path) -> str:

@@ -20,6 +20,7 @@ class Conditions:
     is_incident: bool  # the main provider was overloaded
     has_new_prompt: bool  # the shorter prompt was out
     has_new_model: bool  # the team had moved to the current Sonnet
+    has_routing_bug: bool = False  # the release that names queues nobody has made
 
 
 def support_answer(recorder: Recorder, when: Conditions) -> None:
@@ -42,7 +43,7 @@ def support_answer(recorder: Recorder, when: Conditions) -> None:
     size = prefix + 900 + 420 * len(found) + chance.randrange(4_800)  # the conversation so far
     survivor = _survive(recorder, model, messages, when)
     if survivor is None:
-        recorder.end(root, error={"type": "OverloadedError", "message": "No model answered."})
+        recorder.end(root, error=recorder.story.steps[-1].error)
         recorder.story.has_failed = True
         return
     model = survivor
@@ -112,9 +113,7 @@ def refund_agent(recorder: Recorder, when: Conditions) -> None:
             tokens=(size, 30 + chance.randrange(40)), cached=5_888 if name != "lookup_order" else 0,
         )  # fmt: skip
         if not _tool(recorder, name, arguments, result):
-            recorder.end(
-                root, error={"type": "ToolError", "message": f"{name} failed three times."}
-            )
+            recorder.end(root, error=recorder.story.steps[-1].error)
             recorder.story.has_failed = True
             return
         messages = [*messages, {"role": "assistant", "content": json.dumps(says)}]
@@ -151,6 +150,15 @@ def triage(recorder: Recorder, when: Conditions) -> None:
         recorder, models.MINI, "classify", messages=messages, says=says,
         tokens=(180 + len(asked) // 4, 24), parameters={"response_format": "json_schema"},
     )  # fmt: skip
+    if when.has_routing_bug and chance.random() < 0.05:
+        error = {
+            "type": "ValidationError",
+            "message": f"Queue '{case.topic.name}-plus' of ticket {chance.randrange(40_000, 99_000)} does not exist.",
+        }
+        recorder.leaf("tool", "route_ticket", 0.01, 0.06, input=json.loads(says), error=error)
+        recorder.end(root, error=error)
+        recorder.story.input, recorder.story.has_failed = asked, True
+        return
     recorder.leaf(
         "tool",
         "route_ticket",
@@ -237,15 +245,13 @@ def _survive(
 ) -> Model | None:
     """Failed attempts before the call that works, and the model that answers in the end, if any."""
     chance = recorder.chance
+    if model is models.FLASH:
+        return model
     failing = 0.55 if when.is_incident else 0.03
     for attempt in range(3):
         if chance.random() >= failing:
             return model
-        kind = (
-            "overloaded"
-            if when.is_incident
-            else chance.choice(("rate_limit", "overloaded", "timeout"))
-        )
+        kind = "overloaded" if when.has_new_model else "timeout"
         failed_call(recorder, model, "draft-answer", messages, kind)
         recorder.clock += 0.5 * 2**attempt
     return models.SOL if chance.random() < 0.7 else None
@@ -281,12 +287,15 @@ def _look_up(
 def _tool(recorder: Recorder, name: str, arguments: Any, result: Any) -> Step | None:
     """A tool call that may need up to three attempts; None when all failed."""
     for attempt in range(3):
-        if recorder.chance.random() < 0.95:
+        if name != "lookup_order" or recorder.chance.random() < 0.93:
             return recorder.leaf("tool", name, 0.03, 0.9, input=arguments, output=result)
-        error = {"type": "TimeoutError", "message": f"{name} did not answer within 5 s."}
+        error = {
+            "type": "TimeoutError",
+            "message": f"{name} did not answer within 5 s (order {arguments['order']}).",
+        }
         recorder.leaf("tool", name, 5.0, 5.1, input=arguments, error=error)
         recorder.clock += 0.3 * (attempt + 1)
-        if recorder.chance.random() < 0.25:
+        if recorder.chance.random() < 0.2:
             return None
     return None
 

@@ -79,10 +79,17 @@ def failed_call(
     recorder: Recorder, model: Model, name: str, messages: list[dict[str, str]], kind: str
 ) -> Step:
     """A call the provider refused or broke: no usage."""
+    chance = recorder.chance
     text = {
-        "rate_limit": ("RateLimitError", "Rate limit reached for requests. Try again in 2 s.", 429),
-        "overloaded": ("OverloadedError", "The model is overloaded. Please try again.", 529),
-        "timeout": ("APITimeoutError", "Request timed out after 30 s.", 0),
+        "rate_limit": (
+            "RateLimitError",
+            f"Error code: 429 - Rate limit reached for {model.name}. Try again in {chance.randrange(2, 9)} s.",
+        ),
+        "overloaded": (
+            "OverloadedError",
+            f"Error code: 529 - The model is overloaded. request_id req_{chance.getrandbits(64):016x}",
+        ),
+        "timeout": ("APITimeoutError", "Request timed out after 30 s."),
     }[kind]
     seconds = (29.5, 30.5) if kind == "timeout" else (0.15, 0.6)
     error = {"type": text[0], "message": text[1]}

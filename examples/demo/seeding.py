@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.demo.calendar import month_before
+from examples.demo.judgements import scores_of
 from examples.demo.sender import Sender
 from examples.demo.story import Story
 
@@ -32,11 +33,13 @@ class Progress:
     def __init__(self, path: Path, history: str) -> None:
         self.path, self.history = path, history
         self.done: set[str] = set()
-        self.is_complete = False
+        self.is_complete = self.is_furnished = False
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
             if saved["history"] == history:
                 self.done, self.is_complete = set(saved["done"]), saved["is_complete"]
+                # A month that an older version sent lacks the runs that views and comments are about.
+                self.is_furnished = saved.get("is_furnished", True)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # no file, or one that another version wrote: sending again changes nothing
 
@@ -47,6 +50,7 @@ class Progress:
             "history": self.history,
             "done": sorted(self.done),
             "is_complete": self.is_complete,
+            "is_furnished": self.is_furnished,
         }
         beside.write_text(json.dumps(saved), encoding="utf-8")
         beside.replace(self.path)
@@ -71,8 +75,7 @@ def send_history(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while True:
             while len(running) < AT_ONCE and (batch := next(waiting, None)):
-                send = sender.send_otlp if batch.is_otlp else sender.send_json
-                running[pool.submit(send, batch.stories)] = batch
+                running[pool.submit(_send, sender, batch)] = batch
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -85,6 +88,13 @@ def send_history(
     progress.is_complete = True
     progress.save()
     return sent
+
+
+def _send(sender: Sender, batch: Batch) -> None:
+    send = sender.send_otlp if batch.is_otlp else sender.send_json
+    send(batch.stories)
+    if scores := [score for story in batch.stories for score in scores_of(story)]:
+        sender.send_scores(scores)
 
 
 def _batches(anchor: dt.datetime, traces: int) -> Iterator[Batch]:

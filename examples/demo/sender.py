@@ -61,21 +61,37 @@ class Sender:
             if result.get("rejected"):
                 raise RefusedError(f"LLMLab refused a trace: {result}")
 
+    def send_scores(self, scores: Sequence[dict[str, Any]]) -> None:
+        """Sends scores; raises RefusedError naming the first one refused."""
+        answer = self._post(
+            f"/api/v1/projects/{self.project}/scores",
+            json.dumps({"scores": scores}).encode(),
+            "application/json",
+            is_packed=False,
+        )
+        for result in answer.json()["results"]:
+            if result["result"] == "rejected":
+                raise RefusedError(f"LLMLab refused a score: {result}")
+
     def send_otlp(self, stories: Sequence[Story]) -> None:
         """Sends whole stories through the OTLP door, as protobuf."""
         answer = self._post("/v1/traces", otlp_body(stories), "application/x-protobuf")
         if answer.content:
             raise RefusedError(f"LLMLab refused spans: {answer.content[:300]!r}")
 
-    def _post(self, path: str, body: bytes, kind: str) -> httpx2.Response:
+    def _post(
+        self, path: str, body: bytes, kind: str, *, is_packed: bool = True
+    ) -> httpx2.Response:
         """Posts until it is stored; raises RefusedError on a lasting error or when patience ends."""
-        headers = {"content-type": kind, "content-encoding": "gzip"}
-        packed = gzip.compress(body, compresslevel=1)
+        headers = {"content-type": kind}
+        if is_packed:  # the doors unpack; the rest of the API takes JSON as it is
+            headers["content-encoding"] = "gzip"
+            body = gzip.compress(body, compresslevel=1)
         deadline, attempt, said = time.monotonic() + self.patience, 0, ""
         while True:
             wait = min(0.25 * 2**attempt, LONGEST_WAIT) * random.uniform(0.7, 1.3)
             try:
-                answer = self._http.post(path, content=packed, headers=headers)
+                answer = self._http.post(path, content=body, headers=headers)
                 if answer.is_success:
                     return answer
                 said = f"{answer.status_code} {answer.text[:300]}"

@@ -3,15 +3,21 @@
 import datetime as dt
 import json
 from collections import Counter
+from itertools import pairwise
 
 from costs.pricing import price_call
 from costs.usage import ChargeableCall, Usage
 from examples.demo.calendar import month_before
+from examples.demo.judgements import scores_of
 from examples.demo.otlp import otlp_body
 from examples.demo.story import trace_item
+from traces.errors.fingerprint import Failure, fingerprint
+from traces.errors.grouping import own_failures
 from traces.ingest.json_traces import decode_traces
 from traces.ingest.limits import Limits, Window
 from traces.ingest.otlp_decode import decode_otlp
+from traces.media import extract
+from traces.search.reading import FailedStep
 
 ANCHOR = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 
@@ -51,6 +57,7 @@ def test_month_has_every_agent_weekends_and_growth():
     agents = Counter(story.facts["agent_name"] for story in found)
     assert set(agents) == {
         "support-answer", "refund-agent", "triage", "batch-labelling", "nightly-digest",
+        "catalogue-audit", "goodwill-approval", "damage-claim",
     }  # fmt: skip
     days = Counter(story.started_at.date() for story in found)
     assert days[dt.date(2026, 11, 14)] < 0.7 * days[dt.date(2026, 11, 13)]  # Saturday, Friday
@@ -68,6 +75,89 @@ def test_month_has_errors_retries_cache_hits_and_unpriced_calls():
     assert any("first_token_ms" in step.facts for step in calls)
     assert any(step.kind == "tool" and step.error for step in steps)
     assert any(step.facts.get("cache_write_input_tokens") for step in calls)
+
+
+def test_failures_form_five_groups_each_with_its_releases():
+    releases = {}
+    for story in stories(traces=4500):
+        steps = [
+            FailedStep(
+                span_id=step.id,
+                parent_span_id=step.parent_id,
+                started_at=story.started_at,
+                provider=step.facts.get("provider", ""),
+                failure=Failure(
+                    step.error["type"],
+                    step.error["message"],
+                    step.kind,
+                    step.name,
+                    step.facts.get("model", ""),
+                ),
+            )
+            for step in story.steps
+            if step.error
+        ]
+        for step in own_failures(steps):
+            group = (step.failure.error_type, step.failure.place)
+            key = (*group, fingerprint(step.failure))
+            releases.setdefault(key, set()).add(story.facts["release"])
+    assert sorted(key[:2] for key in releases) == [
+        ("APITimeoutError", "claude-sonnet-4-6"), ("OverloadedError", "claude-sonnet-5-5"),
+        ("RateLimitError", "gpt-5-mini-2025-08-07"), ("TimeoutError", "lookup_order"),
+        ("ValidationError", "route_ticket"),
+    ]  # fmt: skip
+    found = {key[0]: names - {"2026.11.2-rc1"} for key, names in releases.items()}
+    assert found["APITimeoutError"] == {"2026.10.4", "2026.10.5"}  # gone with the old model
+    assert found["OverloadedError"] == {"2026.11.0", "2026.11.1"}
+    assert found["ValidationError"] == {"2026.11.1"}  # came with this release
+    assert found["TimeoutError"] == {"2026.10.4", "2026.10.5", "2026.11.0", "2026.11.1"}
+
+
+def test_conversations_have_turns_of_one_customer():
+    turns = {}
+    for story in stories(traces=4500):
+        if "session" in story.facts:
+            turns.setdefault(story.facts["session"], []).append(story)
+    several = [told for told in turns.values() if len(told) > 1]
+    assert len(several) > 500
+    assert max(len(told) for told in several) == 5
+    for told in several:
+        assert {story.name for story in told} == {"support-answer"}
+        assert len({story.facts["user"] for story in told}) == 1
+        told.sort(key=lambda story: story.started_at)
+        for before, after in pairwise(told):
+            assert dt.timedelta(0) < after.started_at - before.ended_at < dt.timedelta(minutes=7)
+
+
+def test_one_run_is_large_one_waits_and_one_shows_a_picture():
+    by_name = {story.name: story for story in stories()}
+    audit = by_name["catalogue-audit"]
+    assert len(audit.steps) == 346
+    assert {step.name for step in audit.steps if step.kind == "agent"} == {
+        "catalogue-audit", "audit-planner", "text-reviewer", "price-checker", "photo-reviewer", "report-writer",
+    }  # fmt: skip
+    waiting = by_name["goodwill-approval"]
+    busy = sum(step.seconds for step in waiting.steps[1:])
+    assert busy < 0.02 * waiting.steps[0].seconds
+    look = next(step for step in by_name["damage-claim"].steps if step.name == "look-at-photo")
+    [media] = [part for part in extract(look.input)[0][0]["content"] if not isinstance(part, dict)]
+    assert (media.type, media.shown) == ("image/png", "image")
+
+
+def test_scores_are_thumbs_shares_and_categories_with_reasons():
+    found = stories(traces=4500)
+    scores = [score for story in found for score in scores_of(story)]
+    assert scores == [score for story in found for score in scores_of(story)]
+    assert len({score["id"] for score in scores}) == len(scores)
+    names = Counter(score["name"] for score in scores)
+    assert set(names) == {"thumbs", "groundedness", "resolution"}
+    assert min(names.values()) > 150
+    for score in scores:
+        kind = {"thumbs": bool, "groundedness": float, "resolution": str}[score["name"]]
+        assert type(score["value"]) is kind
+    disliked = [s for s in scores if s["name"] == "thumbs" and not s["value"]]
+    assert len(disliked) > 20
+    assert all(score["reason"] for score in disliked)
 
 
 def test_every_model_but_the_companys_own_has_a_price():

@@ -56,6 +56,15 @@ def test_busy_server_is_asked_again_after_the_time_it_named(start, status):
     assert [request.body for request in fake.received] == [fake.received[0].body] * 3
 
 
+def test_a_refused_score_is_named(start):
+    results = b'{"results": [{"index": 0, "result": "rejected", "detail": "value is missing."}]}'
+    fake, sender = start(lambda *_: (207, {"content-type": "application/json"}, results), [])
+    with pytest.raises(RefusedError, match="value is missing"):
+        sender.send_scores([{"name": "thumbs"}])
+    assert fake.received[0].path == "/api/v1/projects/support-copilot/scores"
+    assert json.loads(fake.received[0].body) == {"scores": [{"name": "thumbs"}]}
+
+
 def test_refusal_is_not_repeated_and_says_why(start):
     body = b'{"detail": "There is no such project for this API key.", "code": "not_found"}'
     fake, sender = start(lambda request, number: (404, {}, body), [])
@@ -97,7 +106,7 @@ def test_absent_server_is_waited_for():
 
 def test_interrupted_history_goes_on_and_a_finished_one_sends_nothing(start, tmp_path):
     def answer(request, number):
-        return (400, {}, b"no") if number == 9 else stored(request, number)
+        return (400, {}, b"no") if number == 15 else stored(request, number)
 
     path = tmp_path / "progress.json"
     options = {"anchor": ANCHOR, "traces": 400}
@@ -114,7 +123,7 @@ def test_interrupted_history_goes_on_and_a_finished_one_sends_nothing(start, tmp
     ids = [
         item["trace_id"]
         for request in fake.received[before:]
-        if request.path != "/v1/traces"
+        if request.path.endswith("/traces") and request.path != "/v1/traces"
         for item in json.loads(request.body)["traces"]
     ]
     assert len(ids) == len(set(ids))

@@ -29,6 +29,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?=[\w-]{0,60}\d)(?=[\w-]{0,60}[A-Za-z_])[A-Za-z0-9]{1,20}_[\w-]{4,80}\b"), "<id>"),
     (re.compile(r"\b(?=[a-z]{0,31}\d)(?=\d{0,31}[a-z])[0-9a-f]{8,64}\b", re.IGNORECASE), "<id>"),
     (re.compile(r"\b(?=[a-z]{0,63}\d)(?=\d{0,63}[a-z])[a-z0-9]{9,64}\b", re.IGNORECASE), "<id>"),
+    # A numbered thing: F-307204, ORD-88121; not the date of claude-sonnet-20250514.
+    (re.compile(r"(?<![\w<-])[A-Za-z]{1,10}-\d{4,20}\b"), "<id>"),
     # Not the 4 of gpt-4o.
     (re.compile(r"(?<![\w<])(?<![A-Za-z]-)[-+]?\d(?:[\d.,:]{0,40}\d)?"), "<n>"),
 )  # fmt: skip

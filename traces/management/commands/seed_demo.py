@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from examples.demo.seeding import Progress, send_history
 from examples.demo.sender import RefusedError, Sender
 from projects.demo import Demo, ensure_demo
+from traces.demo import define_demo_scores, furnish_demo
 
 
 class Command(BaseCommand):
@@ -53,9 +54,16 @@ class Command(BaseCommand):
         return f"{demo.project.pk} {demo.project.created_at.isoformat()} {options['traces']}"
 
     def _send(self, demo: Demo, progress: Progress, options: dict[str, Any]) -> None:
-        if progress.is_complete:
-            return
+        if not progress.is_complete:
+            self._send_history(demo, progress, options)
+        if not progress.is_furnished:
+            furnish_demo(project=demo.project)
+            progress.is_furnished = True
+            progress.save()
+
+    def _send_history(self, demo: Demo, progress: Progress, options: dict[str, Any]) -> None:
         self._await_server(options["url"], options["wait"])
+        define_demo_scores(project=demo.project)
         started = time.monotonic()
         # By UUID: unlike a slug it names one project whatever else exists.
         with Sender(options["url"], str(demo.project.pk), demo.api_key) as sender:
