@@ -520,33 +520,36 @@ def _ask(client: Client, method: str, path: str) -> tuple[int, str]:
 @pytest.mark.django_db
 @pytest.mark.parametrize("route", sorted(ROUTES))
 def test_route_lets_in_exactly_who_is_declared(route: str) -> None:
+    """Every method for every actor; requests are rolled back, so one world serves them all."""
     world = make_world()
     path = _path(route, _all_routes()[route], world)
     before = _counts()
     for method, access in ROUTES[route].items():
         for actor in ACTORS:
-            status, location = _ask(world.client(actor), method, path)
-            refusal, what = access.refusal(actor), f"{actor} {method} {path} → {status} {location}"
-            assert status < 500, what
-            is_login = status == 302 and location.startswith("/accounts/login/")
-            if refusal == LOGIN:
-                assert is_login, what
-            elif refusal is not None:
-                assert status == refusal, what
-            else:
-                assert status not in (401, 403, 405), what
-                assert not is_login, what
-                assert status != 404 or "no-such-token" in path, what
+            _check_declared(world, actor, method, path, access)
+    for method in set(METHODS) - set(ROUTES[route]):
+        for actor in ("anonymous", "owner", "key_admin"):
+            _check_undeclared(world, actor, method, path)
     assert _counts() == before
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize("route", sorted(ROUTES))
-def test_undeclared_methods_are_refused_to_everybody(route: str) -> None:
-    world = make_world()
-    path = _path(route, _all_routes()[route], world)
-    for method in set(METHODS) - set(ROUTES[route]):
-        for actor in ("anonymous", "owner", "key_admin"):
-            status, location = _ask(world.client(actor), method, path)
-            allowed = status in (401, 403, 404, 405) or location.startswith("/accounts/login/")
-            assert allowed, f"{actor} {method} {path} → {status}"
+def _check_declared(world: World, actor: str, method: str, path: str, access: Any) -> None:
+    status, location = _ask(world.client(actor), method, path)
+    refusal, what = access.refusal(actor), f"{actor} {method} {path} → {status} {location}"
+    assert status < 500, what
+    is_login = status == 302 and location.startswith("/accounts/login/")
+    if refusal == LOGIN:
+        assert is_login, what
+    elif refusal is not None:
+        assert status == refusal, what
+    else:
+        assert status not in (401, 403, 405), what
+        assert not is_login, what
+        assert status != 404 or "no-such-token" in path, what
+
+
+def _check_undeclared(world: World, actor: str, method: str, path: str) -> None:
+    """Refused to everybody."""
+    status, location = _ask(world.client(actor), method, path)
+    allowed = status in (401, 403, 404, 405) or location.startswith("/accounts/login/")
+    assert allowed, f"{actor} {method} {path} → {status}"

@@ -5,6 +5,7 @@ import gzip
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
@@ -67,14 +68,22 @@ class World:
     keys: dict[str, ApiKey]
     job: Job
     names: dict[str, Any] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
 
     def client(self, actor: str) -> Client:
-        """A fresh client that is `actor`; keys send their header with every request."""
+        """A fresh client that is `actor`; keys send their header with every request.
+
+        A person signs in once; requests that would end the session are rolled back.
+        """
         if actor in RAW:
             return Client(headers={"Authorization": f"Bearer {RAW[actor]}"})
-        client = Client()
-        if actor != "anonymous":
+        client, cookie = Client(), settings.SESSION_COOKIE_NAME
+        if actor == "anonymous":
+            return client
+        if actor not in self.sessions:
             client.force_login(self.people[actor])
+            self.sessions[actor] = client.cookies[cookie].value
+        client.cookies[cookie] = self.sessions[actor]
         return client
 
 
