@@ -255,6 +255,11 @@ def clock(moment: datetime) -> str:
     return f"{moment.astimezone(person_formats.zone()):%H:%M:%S}"
 
 
+def day_time(moment: datetime, now: datetime) -> str:
+    """`Nov 12 14:32:07` in the reader's zone: both of the same zone, or midnight would shift by a day."""
+    return f"{date(moment, now, person_formats.zone())} {clock(moment)}"
+
+
 def exact_time(moment: datetime) -> str:
     """`2026-11-20 14:32:07 UTC` in the reader's zone, for a title."""
     return f"{moment.astimezone(person_formats.zone()):%Y-%m-%d %H:%M:%S %Z}"

@@ -16,6 +16,7 @@ from core.charts import Series
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from core.ranges import bin_label
+from costs.frames import axis_label
 from costs.labels import label_of, provider_slot
 from costs.model_lists import (
     STATUSES,
@@ -160,10 +161,12 @@ def _trend(project: Project, state: ModelState, provider: str, model: str) -> di
     """What the chart of spend over time needs. One query."""
     spend = selectors.daily_spend(project.pk, provider, model, state.period)
     bins = state.period.bins()
-    labels = [bin_label(at, state.period.bin) for at in bins]
+    size = state.period.bin
+    labels = [axis_label(at, size, first=index == 0) for index, at in enumerate(bins)]
     values = [spend.get(at, 0) for at in bins]
     return {
         "labels": labels,
+        "titles": [bin_label(at, size) for at in bins],
         "series": [Series("Spend", values, provider_slot(provider))],
         "summary": f"Spend on {label_of('model', model)} per {state.period.bin}",
         "has_spend": any(values),

@@ -19,6 +19,7 @@ from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
 from core.models import Job
+from core.ranges import PRESETS
 from projects.access import project_for
 from projects.exports import job as exports
 from projects.exports.registry import Request, sources
@@ -31,7 +32,7 @@ TYPES = {
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-RANGES = ("24h", "7d", "30d", "90d")
+RANGES = tuple((key, PRESETS[key]) for key in ("24h", "7d", "30d", "90d"))
 
 
 @login_required

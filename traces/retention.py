@@ -145,7 +145,7 @@ def stored(project_id: UUID, *, since: dt.datetime) -> Stored:
     with connection.cursor() as cursor:
         cursor.execute(_PER_SPAN)
         total, rows = cursor.fetchone()
-        each = int(total / rows) if rows and rows > 1000 else SPAN_BYTES
+        each = int(float(total) / rows) if rows and rows > 1000 else SPAN_BYTES
         cursor.execute(_SPANS, [project_id, since])
         steps = dict(cursor.fetchall())
         cursor.execute(_PAYLOADS, [project_id, since])

@@ -25,15 +25,18 @@ from core.charts.base import (
 )
 
 _ids = count(1)
+COUNTED = ("count", "tokens")
 
 
-def nice_ticks(top: float, steps: int = 4) -> list[float]:
-    """Round axis values from 0 to at least `top`."""
+def nice_ticks(top: float, steps: int = 4, *, unit: str = "") -> list[float]:
+    """Round axis values from 0 to at least `top`; whole ones where `unit` is counted, so that no label repeats."""
     if top <= 0:
         return [0, 1]
     raw = top / steps
     magnitude = 10 ** floor(log10(raw))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999999)
+    if unit in COUNTED and step < 10:
+        step = max(1, ceil(step))
     return [round(step * i, 12) for i in range(ceil(round(top / step, 9)) + 1)]
 
 
@@ -129,7 +132,7 @@ def stacked_bars(
         sum((Decimal(str(s.values[i] or 0)) for s in series), Decimal(0)) for i in range(columns)
     ]
     others = [Decimal(str(value or 0)) for value in compare.values] if compare else []
-    ticks = nice_ticks(float(max([*totals, *others])), steps)
+    ticks = nice_ticks(float(max([*totals, *others])), steps, unit=unit)
     over = line_path(compare, columns, ticks[-1], height) if compare else EMPTY
     axis = format_html_join(
         "", "<span>{}</span>", ((AXIS[unit](tick(t)),) for t in reversed(ticks))

@@ -39,7 +39,7 @@ def line_chart(
     values = [float(value) for one in series for value in one.values if value is not None]
     if not columns or not values:
         return EMPTY
-    ticks = nice_ticks(max(values), steps)
+    ticks = nice_ticks(max(values), steps, unit=unit)
     axis = format_html_join(
         "", "<span>{}</span>", ((AXIS[unit](tick(value)),) for value in reversed(ticks))
     )

@@ -207,6 +207,15 @@ def day(value: Any) -> SafeString | str:
 
 
 @register.filter
+def day_time(value: Any) -> SafeString | str:
+    """`Nov 12 14:32:07`, day and time of the reader's zone, rewritten in the browser."""
+    at = _moment(value)
+    return (
+        formats.DASH if at is None else _time_tag(at, formats.day_time(at, timezone.now()), "day")
+    )
+
+
+@register.filter
 def moment(value: Any) -> SafeString | str:
     """`2026-11-20 14:32:07 UTC`, rewritten to the reader's zone in the browser."""
     at = _moment(value)

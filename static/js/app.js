@@ -17,6 +17,7 @@ import "./time_ago.js";
 import "./live_clock.js";
 import "./live_status.js";
 import "./shortcuts.js";
+import "./shortcut_sheet.js";
 import "./trace_live.js";
 import "./trace_waterfall.js";
 import "./trace_find.js";

@@ -1,4 +1,4 @@
-// <time-ago format="relative|clock|datetime"><time datetime>: shown in the reader's zone, relative texts kept fresh.
+// <time-ago format="relative|clock|day|datetime"><time datetime>: shown in the reader's zone, relative texts kept fresh.
 // Same rules as core.formats.relative_time. <html data-time-zone> is the zone the reader has chosen in their profile.
 const timeZone = document.documentElement.dataset.timeZone || undefined;
 const exact = new Intl.DateTimeFormat("en-CA", {
@@ -9,10 +9,12 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const dayOfYear = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", timeZone });
 const day = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric", timeZone });
 
+const date = (moment) => (moment.getFullYear() === new Date().getFullYear() ? dayOfYear : day).format(moment);
+
 function relative(moment) {
   const seconds = Math.trunc((Date.now() - moment) / 1000);
   const size = Math.abs(seconds);
-  if (size >= 86400) return (moment.getFullYear() === new Date().getFullYear() ? dayOfYear : day).format(moment);
+  if (size >= 86400) return date(moment);
   if (size < 5) return "just now";
   const amount = size < 60 ? `${size} s` : size < 3600 ? `${Math.floor(size / 60)} min` : `${Math.floor(size / 3600)} h`;
   return seconds > 0 ? `${amount} ago` : `in ${amount}`;
@@ -36,7 +38,9 @@ class TimeAgo extends HTMLElement {
 
   write() {
     const format = this.getAttribute("format");
-    const text = format === "clock" ? clock.format(this.moment) : format === "datetime" ? this.time.title : relative(this.moment);
+    const text = format === "clock" ? clock.format(this.moment)
+      : format === "day" ? `${date(this.moment)} ${clock.format(this.moment)}`
+      : format === "datetime" ? this.time.title : relative(this.moment);
     if (this.time.textContent !== text) this.time.textContent = text;
   }
 }

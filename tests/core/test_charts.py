@@ -57,6 +57,14 @@ def test_ticks_are_round_and_reach_the_top(top: float, ticks: list[float]) -> No
     assert charts.nice_ticks(top) == pytest.approx(ticks)
 
 
+@pytest.mark.parametrize(
+    ("top", "ticks"),
+    [(1, [0, 1]), (3, [0, 1, 2, 3]), (9, [0, 3, 6, 9]), (1_000, [0, 250, 500, 750, 1_000])],
+)
+def test_counted_things_have_whole_ticks(top: float, ticks: list[float]) -> None:
+    assert charts.nice_ticks(top, unit="count") == ticks
+
+
 def test_bars_stack_in_pixels_and_spread_in_percent() -> None:
     columns = [g for g in _tree(_bars()).iter("g") if g.get("class") == "col"]
     rects = [

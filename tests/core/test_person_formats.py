@@ -44,6 +44,7 @@ def test_changes_and_counts_are_written_once_not_twice() -> None:
 def test_times_are_in_the_chosen_zone_and_name_it() -> None:
     with reading_as(lambda: reader("1,234.56", "Asia/Tokyo")):
         assert formats.exact_time(AT) == "2026-11-21 08:30:05 JST"
+        assert formats.day_time(AT, AT) == "Nov 21 08:30:05"
         assert formats.clock(AT) == "08:30:05"
         assert formats.relative_time(AT, AT + dt.timedelta(days=3)) == "Nov 21"
         # Billing days stay UTC.

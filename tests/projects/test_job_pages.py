@@ -43,7 +43,7 @@ def test_progress_polls_and_can_be_cancelled(
     job = start(acme, by=acme.member)
     client = client_of(acme.member)
     page = client.get(f"/jobs/{job.pk}/").content.decode()
-    assert "2 of 8 (25 %)" in page
+    assert "2 of 8 (25%)" in page
     assert f'hx-get="/jobs/{job.pk}/"' in page
     answer = client.post(f"/jobs/{job.pk}/cancellation/", follow=True)
     assert "ends after the step it is in" in answer.content.decode()

@@ -121,7 +121,7 @@ def test_the_order_of_events_and_batches_changes_nothing(client: Client) -> None
             assert told(send(client, raw, *part))[1] == []
         found = final(project)
         wanted = wanted or found
-        assert found['traces'] == wanted['traces'], parts
+        assert found["traces"] == wanted["traces"], parts
         assert found == wanted, [one["type"] for one in order]
         assert_ledger_is_exact(project)
         before = everything()
