@@ -1,4 +1,4 @@
-"""Does the database say the same everywhere? Raw records against hourly sums, traces and spans, to the last digit."""
+"""Does the database say the same everywhere? Raw records against both sums, traces and spans, to the last digit."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -50,6 +50,30 @@ WITH raw AS (
 SELECT count(*) FROM raw FULL JOIN sums USING (user_id)
 WHERE raw.calls IS DISTINCT FROM sums.calls OR raw.cost IS DISTINCT FROM sums.cost
 """
+_BY_DAY = """
+WITH raw AS (
+  SELECT date_trunc('day', occurred_at AT TIME ZONE 'UTC') AS day, provider, model, environment, agent,
+    count(*) AS calls, coalesce(sum(cost_usd), 0) AS cost
+  FROM costs_costrecord WHERE project_id = %(project)s GROUP BY 1, 2, 3, 4, 5
+), sums AS (
+  SELECT hour AT TIME ZONE 'UTC' AS day, provider, model, environment, agent, calls, cost_usd AS cost
+  FROM costs_costdailyaggregate WHERE project_id = %(project)s AND dimension = 'all' AND calls <> 0
+)
+SELECT count(*) FROM raw FULL JOIN sums USING (day, provider, model, environment, agent)
+WHERE raw.calls IS DISTINCT FROM sums.calls OR raw.cost IS DISTINCT FROM sums.cost
+"""
+_BY_USER_AND_DAY = """
+WITH raw AS (
+  SELECT date_trunc('day', occurred_at AT TIME ZONE 'UTC') AS day, user_id, count(*) AS calls,
+    coalesce(sum(cost_usd), 0) AS cost
+  FROM costs_costrecord WHERE project_id = %(project)s AND user_id <> '' GROUP BY 1, 2
+), sums AS (
+  SELECT hour AT TIME ZONE 'UTC' AS day, value AS user_id, calls, cost_usd AS cost
+  FROM costs_costdailyaggregate WHERE project_id = %(project)s AND dimension = 'user' AND calls <> 0
+)
+SELECT count(*) FROM raw FULL JOIN sums USING (day, user_id)
+WHERE raw.calls IS DISTINCT FROM sums.calls OR raw.cost IS DISTINCT FROM sums.cost
+"""
 _TRACE_COUNTS = """
 SELECT count(*) FROM traces_trace t LEFT JOIN (
   SELECT trace_id, count(*) AS spans, count(*) FILTER (WHERE status = 'running') AS running,
@@ -94,6 +118,8 @@ def discrepancies(database: "psycopg.Connection[Any]", project_id: str) -> list[
     for name, query in (
         ("hour, provider, model, environment, agent", _BY_HOUR),
         ("user", _BY_USER),
+        ("day, provider, model, environment, agent", _BY_DAY),
+        ("day, user", _BY_USER_AND_DAY),
         ("trace span counts", _TRACE_COUNTS),
     ):
         (wrong,) = one(query, project)

@@ -27,7 +27,9 @@ ROW_FIELDS = ("name", "pattern", "replacement")
 @require_GET
 def data_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Everyone reads what is stored and for how long; admins change it."""
-    return _page(request, project_for(request, slug))
+    # A user's or session's page leads here with whose data it is about; the person still types the id once.
+    given = {name: request.GET.get(name, "")[:200] for name in ("subject", "value")}
+    return _page(request, project_for(request, slug), erasure=ErasureForm(initial=given))
 
 
 def _page(request: HttpRequest, project: Project, **forms: Any) -> HttpResponse:

@@ -82,7 +82,10 @@ def _create(request: HttpRequest, project: Project) -> HttpResponse:
         query = f"range={request.POST['range']}" if request.POST.get("kind") != "costs" else ""
     wanted = Request(
         query=query[:4000],
-        ids=tuple(text for text in request.POST.getlist("ids") if text),
+        # "All that match" in a list's bulk bar means the query, whatever rows are ticked as well.
+        ids=()
+        if request.POST.get("scope") == "all"
+        else tuple(text for text in request.POST.getlist("ids") if text),
         with_payloads=request.POST.get("with_payloads") in ("1", "on", "true"),
         now=timezone.now(),
     )

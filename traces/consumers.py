@@ -20,8 +20,10 @@ from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.template.loader import render_to_string
 
+from accounts.middleware import reader_for
 from core import live as hints
 from core.errors import DomainError
+from core.person_formats import Reader
 from projects.access import project_for
 from projects.models import Project
 from traces import live
@@ -38,8 +40,9 @@ PULSE_SECONDS = 1.0
 REFUSED, BROKEN_RULES, TOO_BIG, TRY_LATER = 4404, 4400, 1009, 1013
 
 
-def _may_watch(scope: dict[str, Any], slug: str) -> Project | None:
-    """The project when the session behind this socket is still valid and its user still a member; read afresh."""
+def _may_watch(scope: dict[str, Any], slug: str) -> tuple[Project, Reader] | None:
+    """The project when the session behind this socket is still valid and its user still a member, and how the user
+    wants figures written; read afresh."""
     session = scope.get("session")
     key = getattr(session, "session_key", None)
     if not key:
@@ -49,7 +52,7 @@ def _may_watch(scope: dict[str, Any], slug: str) -> Project | None:
     if not user.is_authenticated or not user.is_active:
         return None
     try:
-        return project_for(user, slug)
+        return project_for(user, slug), reader_for(user)
     except DomainError:
         return None
 
@@ -59,6 +62,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     projects are refused alike."""
 
     project: Project
+    reader: Reader
 
     async def connect(self) -> None:
         self.junk = 0
@@ -66,11 +70,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.tasks: list[asyncio.Task[None]] = []
         self.closing = False
         slug = self.scope["url_route"]["kwargs"]["slug"]
-        project = await database_sync_to_async(_may_watch)(self.scope, slug)
-        if project is None:
+        watched = await database_sync_to_async(_may_watch)(self.scope, slug)
+        if watched is None:
             await self.close(code=REFUSED)
             return
-        self.project = project
+        self.project, self.reader = watched
         group = self.group()
         await self.channel_layer.group_add(group, self.channel_name)
         self.joined = group
@@ -104,12 +108,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
-                project = await database_sync_to_async(_may_watch)(self.scope, slug)
+                watched = await database_sync_to_async(_may_watch)(self.scope, slug)
             except DatabaseError:
                 continue  # PostgreSQL is away: nothing can be read through this socket either
-            if project is None or project.pk != self.project.pk:
+            if watched is None or watched[0].pk != self.project.pk:
                 await self.stop(REFUSED)
                 return
+            self.reader = watched[1]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if len(text_data or "") > MAX_MESSAGE or len(bytes_data or b"") > MAX_MESSAGE:
@@ -181,7 +186,7 @@ class TraceConsumer(LiveConsumer):
             if self.sent is None or self.closing or len(self.unacked) >= WINDOW:
                 return
             try:
-                frame = await self.feed.frame(self.sent)
+                frame = await self.feed.frame(self.sent, self.reader)
             except DatabaseError:
                 return
             if frame is None or self.closing:

@@ -1,4 +1,4 @@
-"""What this domain offers for export: traces, steps, scores, sessions, users (registered in apps.ready)."""
+"""Traces and steps for export; `list_exports` has the other lists. Registered in apps.ready."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from projects.exports.registry import Column, Cursor, Request, Row, Source, regi
 from projects.models import Project
 from traces.contents import rows_holding, split_row
 from traces.filters import TraceFilters, parse_filters
-from traces.models import Score, SessionRow, Span, Trace, UserRow
+from traces.list_exports import register_lists
+from traces.models import Span, Trace
 from traces.payloads import read_payload
 from traces.selectors import listing
 
@@ -39,29 +40,13 @@ SPAN_COLUMNS = (
     Column("dialect", "text"),
 )  # fmt: skip
 PAYLOAD_COLUMNS = (Column("input", "json"), Column("output", "json"), Column("attributes", "json"))
-SCORE_COLUMNS = (
-    Column("score_id", "text"), Column("name", "text"), Column("data_type", "text"), Column("value", "number"),
-    Column("text", "text"), Column("reason", "text"), Column("source", "text"), Column("trace_id", "text"),
-    Column("span_id", "text"), Column("session_id", "text"), Column("environment", "text"),
-    Column("scored_at", "time"),
-)  # fmt: skip
-ACTIVITY_COLUMNS = (
-    Column("traces", "integer"), Column("errors", "integer"), Column("calls", "integer"),
-    Column("unpriced_calls", "integer"), Column("cost_usd", "decimal"), Column("input_tokens", "integer"),
-    Column("output_tokens", "integer"), Column("first_at", "time"), Column("last_at", "time"),
-    Column("environments", "list"),
-)  # fmt: skip
 
 
 def register_sources() -> None:
     """Called when the app is ready."""
     register(Source("traces", "Traces", TRACE_COLUMNS, read_traces, count_traces))
     register(Source("spans", "Steps", SPAN_COLUMNS, read_spans, count_spans, PAYLOAD_COLUMNS))
-    register(Source("scores", "Scores", SCORE_COLUMNS, read_scores, count_scores))
-    sessions = (Column("session", "text"), *ACTIVITY_COLUMNS)
-    register(Source("sessions", "Sessions", sessions, read_sessions, count_sessions))
-    users = (Column("user", "text"), *ACTIVITY_COLUMNS)
-    register(Source("users", "Users", users, read_users, count_users))
+    register_lists()
 
 
 def _filters(request: Request) -> TraceFilters:
@@ -209,86 +194,3 @@ def _contents(project: Project, spans: list[Span]) -> dict[tuple[str, str], dict
         for span_id, raw in split_row(cipher, row)
         if (row.trace_id, span_id) in wanted
     }
-
-
-def _scores(project: Project, request: Request) -> QuerySet[Score]:
-    filters = _filters(request)
-    return Score.objects.filter(
-        project=project, scored_at__gte=filters.range.start, scored_at__lt=filters.range.end
-    )
-
-
-def count_scores(project: Project, request: Request) -> int:
-    """One query."""
-    return _scores(project, request).count()
-
-
-def read_scores(
-    project: Project, request: Request, cursor: Cursor, limit: int
-) -> tuple[list[Row], Cursor]:
-    """Oldest first within the range. One query a page."""
-    found = _scores(project, request)
-    if cursor:
-        later = Q(scored_at__gt=cursor["at"]) | Q(score_id__gt=cursor["id"])
-        found = found.filter(scored_at__gte=cursor["at"]).filter(later)
-    rows = list(found.order_by("scored_at", "score_id")[:limit])
-    names = [column.name for column in SCORE_COLUMNS]
-    following = (
-        {"at": rows[-1].scored_at.isoformat(), "id": rows[-1].score_id}
-        if len(rows) == limit
-        else None
-    )
-    return [[getattr(row, name) for name in names] for row in rows], following
-
-
-def count_sessions(project: Project, request: Request) -> int:
-    """One query."""
-    return _active(SessionRow.objects.filter(project=project), request).count()
-
-
-def read_sessions(
-    project: Project, request: Request, cursor: Cursor, limit: int
-) -> tuple[list[Row], Cursor]:
-    """By id. One query a page."""
-    found = _active(SessionRow.objects.filter(project=project), request)
-    return _activity_page(found, "session_id", cursor, limit)
-
-
-def count_users(project: Project, request: Request) -> int:
-    """One query."""
-    return _active(UserRow.objects.filter(project=project), request).count()
-
-
-def read_users(
-    project: Project, request: Request, cursor: Cursor, limit: int
-) -> tuple[list[Row], Cursor]:
-    """By id. One query a page."""
-    return _activity_page(
-        _active(UserRow.objects.filter(project=project), request), "user_id", cursor, limit
-    )
-
-
-def _active(rows: QuerySet[Any], request: Request) -> QuerySet[Any]:
-    """Those seen in the range."""
-    filters = _filters(request)
-    return rows.filter(last_at__gte=filters.range.start, first_at__lt=filters.range.end)
-
-
-def _activity_page(
-    found: QuerySet[Any], key: str, cursor: Cursor, limit: int
-) -> tuple[list[Row], Cursor]:
-    if cursor:
-        found = found.filter(**{f"{key}__gt": cursor["id"]})
-    rows = list(found.order_by(key)[:limit])
-    names = [column.name for column in ACTIVITY_COLUMNS]
-    following = {"id": getattr(rows[-1], key)} if len(rows) == limit else None
-    return [
-        [
-            getattr(row, key),
-            *(
-                None if name == "cost_usd" and row.is_unpriced else getattr(row, name)
-                for name in names
-            ),
-        ]
-        for row in rows
-    ], following

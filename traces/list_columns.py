@@ -37,6 +37,7 @@ COLUMNS: dict[str, Column] = {
     "errors": Column("Errors", css="r hide-sm"),
     "input_tokens": Column("Input tokens", css="r hide-sm"),
     "output_tokens": Column("Output tokens", css="r hide-sm"),
+    "scores": Column("Scores"),
     "id": Column("Trace id"),
 }
 DEFAULT = ("started", "name", "input", "cost", "duration", "tokens", "steps", "status")

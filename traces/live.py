@@ -1,7 +1,8 @@
 """One feed per watched trace and process: fifty readers share its queries and its rendering.
 
 A hint (or five seconds without one) makes the feed read what has a higher sequence number; each frame is rendered once
-per (from, to) and handed to every reader. A feed lives as long as somebody watches.
+per (from, to) and way of writing figures, and handed to every reader who wants it so. A feed lives as
+long as somebody watches.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 from django.utils import timezone
 
+from core.person_formats import ANYONE, Reader, reading_as
 from projects.models import Project
 from traces.frames import Frame, build_frame, gone_frame
 from traces.models import Trace
@@ -50,7 +52,7 @@ class TraceState:
         self.tree: Tree | None = None
         self.read_at: dt.datetime = timezone.now()
         self._read_seq = -1  # what `steps` and `tree` show
-        self._frames: OrderedDict[tuple[int, int], Frame] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, int, Reader], Frame] = OrderedDict()
 
     @property
     def seq(self) -> int:
@@ -88,19 +90,21 @@ class TraceState:
         self.tree = Tree(lay_out(self.steps.values(), now=self.read_at))
         self._read_seq = self.trace.seq
 
-    def frame(self, from_seq: int) -> Frame | None:
-        """From `from_seq` to here, rendered once; None when there is nothing to tell."""
+    def frame(self, from_seq: int, reader: Reader = ANYONE) -> Frame | None:
+        """From `from_seq` to here, rendered once for all who want figures and times written the same way; None when
+        there is nothing to tell."""
         if self.trace is None:
             return gone_frame(from_seq)
         if from_seq == self.trace.seq or self.tree is None:
             return None
         if from_seq > self.trace.seq:
             from_seq = -1  # deleted and sent again meanwhile: everything is new
-        key = (from_seq, self.trace.seq)
+        key = (from_seq, self.trace.seq, reader)
         if key not in self._frames:
-            self._frames[key] = build_frame(
-                self.viewer, self.trace, self.tree, from_seq=from_seq, now=self.read_at
-            )
+            with reading_as(lambda: reader):
+                self._frames[key] = build_frame(
+                    self.viewer, self.trace, self.tree, from_seq=from_seq, now=self.read_at
+                )
             while len(self._frames) > KEPT_FRAMES:
                 self._frames.popitem(last=False)
         return self._frames[key]
@@ -121,12 +125,12 @@ class Feed:
         """Something changed, probably."""
         self._hinted.set()
 
-    async def frame(self, from_seq: int) -> Frame | None:
+    async def frame(self, from_seq: int, reader: Reader = ANYONE) -> Frame | None:
         await self._ready.wait()
         async with self._lock:
             if self.state.lacks(from_seq):
                 await database_sync_to_async(self.state.read)()
-            return await asyncio.to_thread(self.state.frame, from_seq)
+            return await asyncio.to_thread(self.state.frame, from_seq, reader)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())

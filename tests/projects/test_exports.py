@@ -17,6 +17,7 @@ from django.utils import timezone
 from moto.server import ThreadedMotoServer
 
 from core import jobs, outbox
+from core.errors import DomainError
 from core.models import Job, OutboxItem
 from projects import purge
 from projects.exports import job as exports
@@ -24,6 +25,8 @@ from projects.exports.registry import Request
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import context_for, llm, span
+from tests.traces.test_search_index import read
+from traces.feedback.scores import ScoreItem, record_scores
 from traces.ingest.write import write_spans
 
 pytestmark = pytest.mark.django_db
@@ -369,3 +372,49 @@ def test_a_bucket_takes_the_files_too(
     assert body[:4] == b"PAR1" if format_name == "parquet" else len(body.splitlines()) == 7
     exports.delete_export(job=job)
     assert default_storage.listdir(exports.folder(job))[1] == []
+
+
+def test_everything_that_matches_wins_over_the_ticked_rows(
+    project: Project, acme: SimpleNamespace, client_of: Any
+) -> None:
+    body = {"kind": "traces", "format": "jsonl", "query": "range=24h&name=run+2", "ids": ["trace1"]}
+    client = client_of(acme.member)
+    for more, wanted in (({}, ["trace1"]), ({"scope": "all"}, ["trace2"])):
+        client.post("/projects/checkout/exports/", {**body, **more})
+        job = exports.exports_of(project).latest("pk")
+        assert [row["trace_id"] for row in lines_of(finished(job))] == wanted
+
+
+def test_lists_are_exported_as_they_are_filtered(project: Project) -> None:
+    now = timezone.now()
+    spans = [
+        llm(f"s{n}", trace_id=f"talk{n}", started_at=now - dt.timedelta(hours=n + 1), user_id=user,
+            session_id=session, status=status, error_type=kind, error_message="late")
+        for n, (user, session, status, kind) in enumerate(
+            (("mina", "one", "ok", ""), ("mina", "two", "error", "Timeout"), ("kofi", "three", "error", "Refused"))
+        )
+    ]  # fmt: skip
+    write_spans(context_for(project), spans, now=now)
+    read(project)
+    record_scores(
+        project_id=project.pk,
+        now=now,
+        items=[
+            ScoreItem(name=name, value=value, trace_id="talk0", score_id=name)
+            for name, value in (("thumbs", True), ("grounded", 0.5))
+        ],
+    )
+
+    def exported(kind: str, query: str, column: str) -> list[str]:
+        return [row[column] for row in lines_of(finished(start(project, kind, query=query)))]
+
+    assert exported("sessions", "range=24h&user=mina", "session") == ["one", "two"]
+    assert exported("sessions", "range=24h&has=errors&q=tw&sort=-cost", "session") == ["two"]
+    assert exported("users", "range=24h&has=errors", "user") == ["kofi", "mina"]
+    assert exported("errors", "range=24h&type=Timeout", "error_type") == ["Timeout"]
+    assert exported("errors", "range=24h&status=resolved", "error_type") == []
+    assert exported("scores", "range=24h&name=thumbs&sort=value", "score_id") == ["thumbs"]
+    assert exported("scores", "range=24h&max=0.6", "score_id") == ["grounded"]
+    for kind in ("sessions", "scores"):
+        with pytest.raises(DomainError, match="colour is not a filter of this list"):
+            start(project, kind, query="colour=blue")

@@ -308,3 +308,23 @@ def test_lists_stay_inside_their_query_budget(
 def test_empty_lists_say_what_to_do(project: Project, reader: Client, name: str) -> None:
     page = get(reader, url(f"{name}_list", project))
     assert 'class="empty"' in page
+
+
+def test_the_user_page_leads_admins_to_the_deletion_of_this_person(
+    project: Project, acme: Any, client_of: Any
+) -> None:
+    store(project, llm("a", trace_id="t1", user_id="mina & co"))
+    read(project)
+    page = url("user_detail", project, user_id="mina & co")
+    where = (
+        f"/projects/{project.slug}/settings/data/?subject=user&amp;value=mina%20%26%20co#erasure"
+    )
+    assert where in client_of(acme.admin).get(page).content.decode()
+    assert "settings/data/?subject" not in client_of(acme.member).get(page).content.decode()
+    form = client_of(acme.admin).get(where.replace("&amp;", "&")).context["erasure"]
+    assert (form["subject"].value(), form["value"].value()) == ("user", "mina & co")
+    assert form["confirm"].value() is None
+    trace = reverse("traces:trace_detail", kwargs={"slug": project.slug, "trace_id": "t1"})
+    assert f"/projects/{project.slug}/search/?like=t1&amp;range=30d" in (
+        client_of(acme.viewer).get(trace).content.decode()
+    )

@@ -125,3 +125,24 @@ def test_lists_page_and_search(shop, acme, client_of, django_assert_max_num_quer
     assert (len(first.context["rows"]), len(second.context["rows"])) == (50, 1)
     found = client.get(url("collection_list") + "?q=N%2050").context["rows"]
     assert [row.name for row in found] == ["Collection 50"]
+
+
+def test_the_bulk_bar_asks_which_collection(shop, acme, client_of):
+    TraceFactory(project=shop, trace_id="t2", name="greeting")
+    client = client_of(acme.member)
+
+    def offered(**body: Any) -> list[str]:
+        page = client.post(url("collection_item_add"), {"choose": "1", **body})
+        return page.status_code, page.context["trace_ids"], page.context["error"]
+
+    assert offered(ids=["t1", "t2"], query="range=24h") == (200, ["t1", "t2"], "")
+    wanted = {"scope": "all", "ids": ["t2"], "query": "range=24h&q=name:refund"}
+    assert offered(**wanted) == (200, ["t1"], "")
+    status, ids, error = offered(query="range=24h")
+    assert (status, ids) == (422, [])
+    assert error == "No trace is selected; tick some in the list first."
+    assert not Collection.objects.filter(project=shop).exists()
+    refused = client_of(acme.viewer).post(
+        url("collection_item_add"), {"choose": "1", "ids": ["t1"]}
+    )
+    assert refused.status_code == 403

@@ -3,13 +3,17 @@
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import AuditEvent, Role
 from projects.models import Preference, Project
 from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ProjectFactory
 from tests.factories.traces import TraceFactory
+from traces.feedback.scores import ScoreItem, record_scores
 from traces.models import SavedView
 
 pytestmark = pytest.mark.django_db
@@ -193,3 +197,40 @@ def test_columns_move_without_javascript(people, project):
     assert response["Location"] == f"{LIST}#columns"
     assert heads(people["viewer"].get(LIST)) == ["Started", "Cost", "Trace"]
     assert Preference.objects.get().value["columns"] == ["started", "cost", "name"]
+
+
+def test_scores_are_a_column_that_costs_one_query_when_it_is_chosen(people, project):
+    for number in range(3):
+        TraceFactory(project=project, trace_id=f"t{number}", name=f"run {number}")
+    values = (("t0", "thumbs", True), ("t0", "thumbs", False), ("t1", "resolution", "solved"))
+    items = [ScoreItem(name=name, value=value, trace_id=where) for where, name, value in values]
+    record_scores(project_id=project.pk, items=items, now=timezone.now())
+    queries = []
+    for columns in (["name", "cost"], ["name", "scores"]):
+        people["viewer"].post(f"{LIST}panels/columns/", {"columns": columns, "density": "normal"})
+        people["viewer"].get(LIST)
+        with CaptureQueriesContext(connection) as seen:
+            page = people["viewer"].get(LIST)
+        queries.append(len(seen))
+    assert queries[1] == queries[0] + 1
+    shown = {
+        line["trace"].trace_id: [f"{fact.name} {fact.shown}" for fact in line["scores"]]
+        for line in page.context["rows"]
+    }
+    assert shown == {"t0": ["thumbs 50.0%"], "t1": ["resolution solved"], "t2": []}
+
+
+def test_text_can_be_found_by_meaning_with_the_other_filters_kept(people, project):
+    TraceFactory(project=project, trace_id="t0", name="refund policy", status="error")
+    page = people["viewer"].get(LIST, {"q": 'status:error "refund policy"', "range": "7d"})
+    found = {one["label"]: one["href"] for one in page.context["match_links"]}
+    assert found == {
+        label: f"/projects/shop/search/?q=refund+policy&range=7d&within=status%3Derror&match={mode}"
+        for label, mode in (("Meaning", "meaning"), ("Both", "both"))
+    }
+    assert people["viewer"].get(LIST, {"q": "status:error"}).context["match_links"] == []
+    within = people["viewer"].get(found["Both"])
+    assert within.context["within_text"] == "status:error"
+    assert within.context["unfiltered_href"] == (
+        "/projects/shop/search/?q=refund+policy&match=both&range=7d"
+    )

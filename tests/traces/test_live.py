@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Membership, Role
+from accounts.models import Membership, Role, User
 from config.asgi import application
 from core import crypto
 from projects.models import Project
@@ -391,3 +391,21 @@ async def test_nothing_a_program_sent_becomes_markup_in_a_frame(project, member)
     assert "' hx-get" not in frame
     assert await sync_to_async(Trace.objects.filter(project=project).count)() == 1
     await socket.disconnect()
+
+
+async def test_figures_are_written_as_each_reader_wants_them(project, member):
+    await sync_to_async(User.objects.filter(pk=member.user_id).update)(number_style="1.234,56")
+    other = await sync_to_async(MembershipFactory)(
+        organization=project.organization, role=Role.VIEWER
+    )
+    plan = step("plan", at=10)
+    plan.ended_at = plan.started_at + dt.timedelta(milliseconds=1_500)
+    await writer(project)(step("root", status="running"), plan)
+    frames = []
+    for one in (member, other):
+        socket, _, _ = await opened(SOCKET, await sync_to_async(cookie_of)(one))
+        await socket.send_json_to({"seq": 0})
+        frames.append(await socket.receive_from(timeout=3))
+        await socket.disconnect()
+    assert ("1,50 s" in frames[0], "1.50 s" in frames[0]) == (True, False)
+    assert ("1,50 s" in frames[1], "1.50 s" in frames[1]) == (False, True)

@@ -216,3 +216,18 @@ def test_the_page_says_what_it_cannot_see(acme: Any, client_of: Any) -> None:
     ProjectFactory(organization=acme.organization, slug="sealed")
     page = client_of(acme.viewer).get("/projects/sealed/search/?q=x&match=meaning").content.decode()
     assert "only names, ids, tags and errors" in page
+
+
+def test_the_page_searches_only_where_the_lists_filters_hold(
+    project: Project, acme: Any, client_of: Any
+) -> None:
+    def found(**params: str) -> list[str]:
+        page = client_of(acme.viewer).get("/projects/shop/search/", params)
+        return [line["trace"].trace_id for line in page.context["lines"]]
+
+    start = (START - dt.timedelta(days=1)).isoformat()
+    end = (START + dt.timedelta(days=1)).isoformat()
+    asked_for = {"q": "refund OR parcel OR capital", "match": "both", "start": start, "end": end}
+    embed(project)
+    assert set(found(**asked_for)) == {"france", "refund", "late"}
+    assert found(**asked_for, within="name=quiz") == ["france"]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Membership, Role
 from costs.models import CostRecord
 from projects.models import Project
+from tests.costs.repricing import discount, override, save
 from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ProjectFactory
 from tests.factories.traces import SpanFactory, TraceFactory, payload_for
@@ -314,3 +315,17 @@ def test_views_of_another_organisation_and_of_nobody_are_denied(client, trace, p
     assert client.get(f"{URL}{path}").status_code == 302
     client.force_login(MembershipFactory().user)
     assert client.get(f"{URL}{path}").status_code == 404
+
+
+def test_other_models_cost_what_the_organisation_pays_for_them(reader, trace, project):
+    own = {"input": "1", "output": "2", "provider": "openai"}
+    save(project, override("gpt-5", **own))
+    save(project, discount("50", "gpt-5-*", provider="openai"))
+    found = reader.get(
+        f"{URL}models/?model=openai/gpt-5&model=openai/gpt-5-mini", headers={"HX-Request": "true"}
+    ).context["whatif"]
+    # Twice 1M in and 100k out: at $1 and $2 a million; at half of $0.25 and $2.
+    assert {one.name: one.cost_usd for one in found.models} == {
+        "openai/gpt-5": Decimal("2.4"),
+        "openai/gpt-5-mini": Decimal("0.45"),
+    }

@@ -1,4 +1,5 @@
-"""What a trace's tokens would have cost on other models. Arithmetic on list prices, nothing about how well they answer.
+"""What a trace's tokens would have cost on other models. Arithmetic on prices (the organisation's own and its discounts
+before the catalogue's), nothing about how well they answer.
 
 Each call is priced by itself, as it would have been recorded: tiers depend on one call's input. Calls with the same
 counts are priced once. Token classes a model has no price of its own for count at the price of what they are part of
@@ -15,7 +16,9 @@ from typing import Any
 
 from costs.catalogue import current_catalogue
 from costs.models import CostRecord
+from costs.price_rules import RuleSet
 from costs.pricing import price_call
+from costs.services.rule_cache import load_rules
 from costs.usage import ChargeableCall, Usage
 from projects.models import Project
 from traces.models import Trace
@@ -74,7 +77,7 @@ class Comparison:
 
 
 def compare(project: Project, trace: Trace, *, models: Sequence[str] = ()) -> Comparison:
-    """The same tokens on `models` ("provider/model"), or on a few well-known ones. One query."""
+    """The same tokens on `models` ("provider/model"), or on a few well-known ones. Two queries."""
     records = CostRecord.objects.filter(
         project=project,
         trace_id=trace.trace_id,
@@ -105,7 +108,10 @@ def compare(project: Project, trace: Trace, *, models: Sequence[str] = ()) -> Co
     wanted = list(dict.fromkeys(models)) or [
         name for name in FIRST if name not in names and _is_known(name)
     ]
-    found = tuple(_sum(name, usages, trace) for name in wanted[:MAX_MODELS]) if usages else ()
+    rules = load_rules(project.pk)
+    found = (
+        tuple(_sum(name, usages, trace, rules) for name in wanted[:MAX_MODELS]) if usages else ()
+    )
     ordered = sorted(found, key=lambda one: (one.cost_usd is None, one.cost_usd or 0, one.name))
     return Comparison(calls, uncounted, is_cut, own, unpriced, tuple(ordered), tuple(names))
 
@@ -128,7 +134,7 @@ def _usage(counts: Sequence[int | None], breakdown: Any) -> Usage:
     )
 
 
-def _sum(name: str, usages: Counter[tuple[str, Usage]], trace: Trace) -> OtherModel:
+def _sum(name: str, usages: Counter[tuple[str, Usage]], trace: Trace, rules: RuleSet) -> OtherModel:
     provider, _, model = name.partition("/")
     total: Decimal | None = None
     tally: Counter[str] = Counter()
@@ -142,7 +148,8 @@ def _sum(name: str, usages: Counter[tuple[str, Usage]], trace: Trace) -> OtherMo
                 model=model,
                 operation=operation,
                 usage=usage,
-            )
+            ),
+            rules,
         )
         tally[priced.status] += times
         if priced.cost_usd is None:

@@ -104,6 +104,7 @@ def user_detail(request: HttpRequest, slug: str, user_id: str) -> HttpResponse:
     context = {
         "project": project,
         "row": row,
+        "may_erase": ROLE_RANK[project.role] >= ROLE_RANK[Role.ADMIN],
         "period": period,
         "range": _range(period),
         "notes": [note] if note else [],

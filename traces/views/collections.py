@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -20,11 +21,14 @@ from core.errors import DomainError, NotFoundError
 from projects.access import parse_uuid, project_for
 from projects.models import Project
 from traces.feedback import collections as services
+from traces.filters import parse_filters
 from traces.models import Collection
 from traces.selectors.collection_export import example_lines
 from traces.selectors.feedback import collections_of, items_of
+from traces.selectors.listing import matching
 
 PAGE_SIZE = 50
+MAX_ADDED = 1_000
 
 
 class CollectionForm(forms.Form):
@@ -140,13 +144,17 @@ def collection_delete(request: HttpRequest, slug: str, collection_id: uuid.UUID)
 def item_add(request: HttpRequest, slug: str) -> HttpResponse:
     """Add traces (`trace`, repeated) or one `step` of a trace to `collection`, or to a new one named `name`.
 
-    GET shows the choice; the trace page and the list's bulk bar lead here.
+    GET shows the choice, and so does a POST with `choose`: the trace page leads here by a link, the list's bulk bar by
+    its form (`ids`, or `scope=all` with `query`).
     """
     project = project_for(request, slug, Role.MEMBER)
     given = request.POST if request.method == "POST" else request.GET
-    trace_ids, span_id = given.getlist("trace")[:1_000], given.get("step", "")
-    error = ""
-    if request.method == "POST":
+    trace_ids, span_id = given.getlist("trace")[:MAX_ADDED], given.get("step", "")
+    is_choosing = "choose" in request.POST
+    if is_choosing:
+        trace_ids = _ticked(request, project)
+    error = "" if trace_ids else "No trace is selected; tick some in the list first."
+    if request.method == "POST" and not is_choosing:
         try:
             collection = _chosen(request, project)
             added = _add(request, project, collection, trace_ids, span_id)
@@ -165,6 +173,16 @@ def item_add(request: HttpRequest, slug: str) -> HttpResponse:
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
     return render(request, "traces/collection_add.html", context, status=status)
+
+
+def _ticked(request: HttpRequest, project: Project) -> list[str]:
+    """What the list's bulk bar sent: the ticked rows, or the newest that match. At most MAX_ADDED."""
+    if request.POST.get("scope") != "all":
+        return request.POST.getlist("ids")[:MAX_ADDED]
+    params = QueryDict(request.POST.get("query", "")[:6_000])
+    found = matching(project, parse_filters(params, now=timezone.now(), strict=True))
+    newest = found.order_by("-started_at", "-trace_id").values_list("trace_id", flat=True)
+    return list(newest[:MAX_ADDED])
 
 
 def _chosen(request: HttpRequest, project: Project) -> Collection:

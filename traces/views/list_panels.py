@@ -191,6 +191,7 @@ def tail_panel(request: HttpRequest, slug: str) -> HttpResponse:
     from traces.views.listing import page_layout, trace_lines
 
     project, filters, base, kept = _panel(request, slug)
+    columns = page_layout(request, project).columns
     before = listing.current_snapshot()
     rows, left = listing.new_traces(
         project, filters, snapshot=_snapshot(request), since=_since(request), limit=TAIL_ROWS
@@ -198,8 +199,15 @@ def tail_panel(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "filters": filters,
-        "rows": trace_lines(project, rows, filters, base, kept["view"]),  # type: ignore[arg-type]
-        "columns": page_layout(request, project).columns,
+        "rows": trace_lines(
+            project,
+            rows,
+            filters,
+            base,
+            kept["view"],  # type: ignore[arg-type]
+            with_scores="scores" in columns,
+        ),
+        "columns": columns,
         "left": left,
         "query": filters.query(**kept),
         "snapshot": before,

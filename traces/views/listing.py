@@ -23,7 +23,9 @@ from traces.filters import SORTS, TraceFilters, parse_filters, unknown_params
 from traces.filters.state import STATE_PARAMS
 from traces.list_columns import COLUMNS, DENSITIES, Layout, read_layout
 from traces.models import SavedView, Trace
+from traces.query_terms import Text
 from traces.selectors import listing
+from traces.selectors.scores import score_facts
 from traces.views.export import CSV_CAP
 from traces.views.list_panels import counts_context
 from traces.views.peek import peek_context
@@ -123,7 +125,14 @@ def _list_context(
         "filters": filters,
         "range": _range_context(filters),
         "kept": parse_qsl(filters.query(range=None, **kept), keep_blank_values=True),
-        "rows": trace_lines(project, page.rows, filters, base, view.pk if view else None),
+        "rows": trace_lines(
+            project,
+            page.rows,
+            filters,
+            base,
+            view.pk if view else None,
+            with_scores="scores" in layout.columns,
+        ),
         "page": page,
         "columns": layout.columns,
         "layout": layout,
@@ -131,6 +140,7 @@ def _list_context(
         "chips": list_facets.chips(filters, base, **kept),
         "problems": list_facets.problem_parts(filters),
         "query": filters.query(),
+        "match_links": match_links(project, filters),
         "view_id": view.pk if view else "",
         "here": f"{base}?{filters.query(**kept, **cursor, peek=peek, tail='1' if is_tail else None)}",
         "list_url": base,
@@ -238,15 +248,35 @@ def _wider(filters: TraceFilters, base: str) -> dict[str, str] | None:
     return {"label": PRESETS[key].lower(), "href": f"{base}?{filters.query(range=key)}"}
 
 
+def match_links(project: Project, filters: TraceFilters) -> list[dict[str, str]]:
+    """Where the same free text is searched by meaning, or by words and meaning; the other filters come along."""
+    if not filters.q:
+        return []
+    url = reverse("traces:search", kwargs={"slug": project.ref})
+    rest = filters.with_nodes(node for node in filters.nodes if not isinstance(node, Text))
+    fixed = {
+        "q": filters.q,
+        "range": filters.range.key,
+        "within": rest.query(range=None, sort=None) if rest.is_narrowed else "",
+    }
+    return [
+        {"label": label, "href": lines.with_query(url, **fixed, match=mode)}
+        for mode, label in (("meaning", "Meaning"), ("both", "Both"))
+    ]
+
+
 def trace_lines(
     project: Project,
     rows: list[Trace],
     filters: TraceFilters,
     base: str,
     view_id: UUID | None = None,
+    *,
+    with_scores: bool = False,
 ) -> list[dict[str, Any]]:
-    """Rows ready to place."""
+    """Rows ready to place. Scores cost one query more."""
     previews = listing.previews(project, rows)
+    scores = score_facts(project, [trace.trace_id for trace in rows]) if with_scores else {}
     came_from = filters.query(view=view_id)
     found = []
     for trace in rows:
@@ -261,6 +291,7 @@ def trace_lines(
                 "preview": previews[trace.trace_id],
                 "tokens": trace.input_tokens + trace.output_tokens,
                 "strip": lines.strip_steps(trace),
+                "scores": scores.get(trace.trace_id, []),
             }
         )
     return found

@@ -1,11 +1,12 @@
 """The search page: the best traces for a question, by words, by meaning or both; or those like one trace."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -16,11 +17,13 @@ from core.htmx import render_page_or_part
 from core.ranges import PRESETS, TimeRange, make_range, parse_instant, parse_range
 from projects.access import project_for
 from projects.models import Project
-from traces import search
-from traces.models import Trace
+from traces import lines, search
+from traces.filters import parse_filters
+from traces.selectors.listing import matching
 
 DEFAULT_RANGE = "30d"
 MAX_TEXT = 200
+MAX_WITHIN = 4_000
 LIMIT = 50
 MODE_LABELS = {"words": "Words", "meaning": "Meaning", "both": "Both"}
 
@@ -29,7 +32,8 @@ MODE_LABELS = {"words": "Words", "meaning": "Meaning", "both": "Both"}
 @never_cache
 @require_GET
 def search_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """`P/search/?q=&match=words|meaning|both&range=` or `?like=<trace id>`."""
+    """`P/search/?q=&match=words|meaning|both&range=` or `?like=<trace id>`; `within` is a query string of the trace
+    list whose filters hold as well."""
     project = project_for(request, slug)
     now = timezone.now()
     notes: list[str] = []
@@ -42,9 +46,9 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
             f"match is {match[:40]!r}; it must be one of {', '.join(search.MODES)}, so words are searched."
         )
         match = "words"
-    within = Trace.objects.filter(
-        project=project.pk, started_at__gte=period.start, started_at__lt=period.end
-    )
+    filters = parse_filters(QueryDict(request.GET.get("within", "")[:MAX_WITHIN]), now=now)
+    notes += filters.notes
+    within = matching(project, replace(filters, range=period))
     hits: list[search.Hit] = []
     try:
         if like:
@@ -62,6 +66,11 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
         "lines": _lines(project, hits, within),
         "is_asked": bool(text or like),
         "limit": LIMIT,
+        "within": filters.query(range=None, sort=None) if filters.is_narrowed else "",
+        "within_text": filters.text,
+        "unfiltered_href": lines.with_query(
+            request.path, q=text, like=like, match=match, range=period.key
+        ),
         "modes": [(mode, MODE_LABELS[mode]) for mode in search.MODES],
     }
     return render_page_or_part(
@@ -72,7 +81,7 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
 def _context(
     request: HttpRequest, project: Project, period: TimeRange, now: dt.datetime
 ) -> dict[str, Any]:
-    kept = [(name, request.GET[name]) for name in ("q", "match", "like") if request.GET.get(name)]
+    kept = [(name, request.GET[name]) for name in ("q", "match", "like", "within") if request.GET.get(name)]
     base = reverse("traces:search", kwargs={"slug": project.ref})
     return {
         "project": project,
