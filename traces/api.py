@@ -15,6 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.api.pagination import bad_cursor, limit_of
+from core.cursors import InvalidCursorError
 from core.errors import DomainError, NotFoundError
 from core.ranges import parse_range
 from projects.access import HasScope, project_from_api
@@ -73,16 +75,6 @@ _FILTERS = [
 ]  # fmt: skip
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
-        raise DomainError(
-            f"limit is {text[:40]!r}; it must be a whole number from 1 to {MAX_LIMIT}.",
-            fields=["limit"],
-        )
-    return int(text)
-
-
 class TraceListView(APIView):
     """Traces of a project."""
 
@@ -101,10 +93,14 @@ class TraceListView(APIView):
         way, token = _direction(request.query_params.get("cursor", ""))
         try:
             page = listing.trace_page(
-                found, filters, limit=_limit(request), with_metadata=True, **{way: token}
+                found,
+                filters,
+                limit=limit_of(request, maximum=MAX_LIMIT),
+                with_metadata=True,
+                **{way: token},
             )
-        except listing.InvalidCursorError as error:
-            raise DomainError(error.detail, code="invalid_cursor", fields=["cursor"]) from None
+        except InvalidCursorError:
+            raise bad_cursor() from None
         fixed = {"range": filters.range.explicit} if filters.range.is_preset else {}
         return Response(
             {
@@ -127,11 +123,7 @@ def _list_page(request: Request, cursor: str, fixed: dict[str, str]) -> str:
 
 def _direction(cursor: str) -> tuple[str, str]:
     if cursor and cursor[:2] not in ("a.", "b."):
-        raise DomainError(
-            "cursor is not one this server gave out; start again without it.",
-            code="invalid_cursor",
-            fields=["cursor"],
-        )
+        raise bad_cursor()
     return ("before" if cursor.startswith("b.") else "after"), cursor[2:]
 
 
@@ -233,7 +225,7 @@ class SpanListView(APIView):
                 fields=unknown,
             )
         spans, bounds = self._filtered(request, found)
-        limit = _limit(request)
+        limit = limit_of(request, maximum=MAX_LIMIT)
         if cursor := request.query_params.get("cursor", ""):
             spans = spans.filter(_older_than(cursor))
         rows = list(spans.order_by("-started_at", "-trace_id", "-span_id")[: limit + 1])
@@ -299,11 +291,7 @@ def _older_than(cursor: str) -> Q:
         if "\x00" in trace_id + span_id:
             raise ValueError
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise DomainError(
-            "cursor is not one this server gave out; start again without it.",
-            code="invalid_cursor",
-            fields=["cursor"],
-        ) from None
+        raise bad_cursor() from None
     same = Q(started_at=moment)
     past = Q(started_at__lt=moment) | same & (
         Q(trace_id__lt=trace_id) | Q(trace_id=trace_id, span_id__lt=span_id)

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.api.pagination import bad_cursor, limit_of
 from core.errors import DomainError, NotFoundError
 from core.formats import plain_decimal
 from projects.access import HasScope, project_from_api
@@ -67,16 +68,6 @@ def _opened(
     return found, trace
 
 
-def _limit_of(request: Request, maximum: int, default: int) -> int:
-    text = request.query_params.get("limit", str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= maximum):
-        raise DomainError(
-            f"limit is {text[:40]!r}; it must be a whole number from 1 to {maximum}.",
-            fields=["limit"],
-        )
-    return int(text)
-
-
 def _page_url(request: Request, cursor: str) -> str | None:
     if not cursor:
         return None
@@ -108,7 +99,7 @@ class TraceSpansView(APIView):
         """The steps with their subtree's sums, oldest first unless `sort` says otherwise; pages at flat latency."""
         known = {"parent", "under", "kind", "status", "q", "sort", "limit", "cursor"}
         _, trace = _opened(request, project, trace_id, known)
-        limit = _limit_of(request, MAX_LIMIT, 50)
+        limit = limit_of(request, maximum=MAX_LIMIT)
         filters = parse_log_filters(request.query_params, strict=True)
         tree = outline_of(trace, now=timezone.now())
         steps = Span.objects.all()
@@ -116,11 +107,7 @@ class TraceSpansView(APIView):
             steps = steps.filter(span_id__in=ids)
         token = request.query_params.get("cursor", "")
         if token and token[:2] not in ("a.", "b."):
-            raise DomainError(
-                "cursor is not one this server gave out; start again without it.",
-                code="invalid_cursor",
-                fields=["cursor"],
-            )
+            raise bad_cursor()
         page = log_page(
             trace,
             filters,
@@ -183,12 +170,8 @@ class TraceMessagesView(APIView):
         tree = outline_of(trace, now=timezone.now())
         cursor = request.query_params.get("cursor", "")
         if cursor and cursor not in tree.position:
-            raise DomainError(
-                "cursor is not one this server gave out; start again without it.",
-                code="invalid_cursor",
-                fields=["cursor"],
-            )
-        limit = _limit_of(request, MAX_CALLS, MAX_CALLS)
+            raise bad_cursor()
+        limit = limit_of(request, default=MAX_CALLS, maximum=MAX_CALLS)
         page = transcript_page(found, trace, tree, after=cursor, limit=limit)
         told = page.transcript
         return Response(

@@ -10,7 +10,26 @@ from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
+from core.cursors import InvalidCursorError
 from core.errors import DomainError
+
+
+def limit_of(request: Request, *, default: int = 50, maximum: int = 200) -> int:
+    """How many rows a page of a hand-made list holds (`limit`). Raises DomainError."""
+    text = request.query_params.get("limit", str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= maximum):
+        raise DomainError(
+            f"limit is {text[:40]!r}; it must be a whole number from 1 to {maximum}.",
+            fields=["limit"],
+        )
+    return int(text)
+
+
+def bad_cursor() -> InvalidCursorError:
+    """What to raise for a `cursor` nobody gave out."""
+    return InvalidCursorError(
+        "cursor is not one this server gave out; start again without it.", fields=["cursor"]
+    )
 
 
 class CursorPages(CursorPagination):
@@ -35,12 +54,4 @@ class CursorPages(CursorPagination):
             ) from None
 
     def get_page_size(self, request: Request) -> int:
-        text = request.query_params.get(self.page_size_query_param)
-        if text is None:
-            return self.page_size
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= self.max_page_size):
-            raise DomainError(
-                f"limit={text[:40]!r} must be a whole number from 1 to {self.max_page_size}.",
-                fields=["limit"],
-            )
-        return int(text)
+        return limit_of(request, default=self.page_size, maximum=self.max_page_size)

@@ -12,8 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Role, User
+from core.api.pagination import bad_cursor, limit_of
 from core.api.serializers import StrictSerializer
-from core.errors import DomainError, NotFoundError
+from core.cursors import InvalidCursorError
+from core.errors import NotFoundError
 from projects.access import HasScope, project_from_api
 from projects.authentication import KeyAuth
 from traces.activity import detail, lists
@@ -32,7 +34,6 @@ from traces.activity.specs import ERRORS, SESSIONS, USERS
 from traces.errors.status import set_error_status
 from traces.filters import InvalidFilterError
 from traces.models import ErrorGroup, ErrorStatus, SessionRow, UserRow
-from traces.selectors.listing import InvalidCursorError
 from traces.serializers import ErrorSerializer
 
 MAX_LIMIT = 200
@@ -75,12 +76,14 @@ def _page(request: Request, ref: str, spec: Spec, shape: Any) -> Response:
     state = lists.parse_state(spec, params, now=timezone.now(), strict=True)
     cursor = params.get("cursor", "")
     if cursor and cursor[:2] not in ("a.", "b."):
-        raise _bad_cursor()
+        raise bad_cursor()
     way = "before" if cursor.startswith("b.") else "after"
     try:
-        page = lists.page_of(project, state, limit=_limit(request), **{way: cursor[2:]})
+        page = lists.page_of(
+            project, state, limit=limit_of(request, maximum=MAX_LIMIT), **{way: cursor[2:]}
+        )
     except InvalidCursorError:
-        raise _bad_cursor() from None
+        raise bad_cursor() from None
 
     def link(place: str) -> str:
         fixed = {"range": state.range.explicit} if state.range.is_preset else {}
@@ -94,24 +97,6 @@ def _page(request: Request, ref: str, spec: Spec, shape: Any) -> Response:
             "results": [shape(row) for row in page.rows],
         }
     )
-
-
-def _bad_cursor() -> DomainError:
-    return DomainError(
-        "cursor is not one this server gave out; start again without it.",
-        code="invalid_cursor",
-        fields=["cursor"],
-    )
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
-        raise DomainError(
-            f"limit is {text[:40]!r}; it must be a whole number from 1 to {MAX_LIMIT}.",
-            fields=["limit"],
-        )
-    return int(text)
 
 
 class SessionListView(APIView):

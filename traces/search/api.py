@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.errors import DomainError
+from core.api.pagination import limit_of
 from core.ranges import parse_range
 from projects.access import HasScope, project_from_api
 from traces import search
@@ -87,7 +87,10 @@ class SearchView(APIView):
         within = Trace.objects.filter(
             project=found.pk, started_at__gte=period.start, started_at__lt=period.end
         )
-        limit, mode = _limit(params.get("limit", "20")), _mode(params.get("match", "words"))
+        limit, mode = (
+            limit_of(request, default=20, maximum=MAX_LIMIT),
+            _mode(params.get("match", "words")),
+        )
         if like:
             hits = search.similar(found, like, within=within, limit=limit)
         else:
@@ -111,15 +114,6 @@ def _hit(hit: search.Hit) -> dict[str, Any]:
         "similarity": None if hit.similarity is None else round(hit.similarity, 4),
         "snippet": "".join(piece.text for piece in hit.snippet),
     }
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
-        raise DomainError(
-            f"limit is {text[:40]!r}; it must be a whole number from 1 to {MAX_LIMIT}.",
-            fields=["limit"],
-        )
-    return int(text)
 
 
 def _mode(text: str) -> search.Mode:

@@ -1,17 +1,15 @@
 """The flat log of one trace: its steps by time, length, cost or name, filtered, in keyset pages."""
 
-import base64
-import binascii
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import DecimalField, F, FloatField, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from core.cursors import decode_place, encode_place
 from core.errors import DomainError
 from traces.models import Span, SpanKind, SpanStatus, Trace
 from traces.selectors.find import clean_query, matching_steps
@@ -28,6 +26,7 @@ _SORTS: dict[str, Any] = {
     "name": F("name"),
 }  # fmt: skip
 SORTS = tuple(_SORTS)
+_KINDS: dict[str, type] = {"time": dt.datetime, "duration": float, "cost": Decimal, "name": str}
 
 
 class LogFilterError(DomainError):
@@ -101,7 +100,7 @@ def log_page(
     sees_payloads: bool = True,
     steps: "QuerySet[Span] | None" = None,
 ) -> LogPage:
-    """A page after or before a cursor, or the first. One query. Raises LogFilterError for a foreign cursor."""
+    """A page after or before a cursor, or the first. One query. Raises InvalidCursorError for a foreign cursor."""
     flip = bool(before and not after)
     descends = filters.is_descending != flip
     found = matching_log(trace, filters, sees_payloads=sees_payloads, steps=steps)
@@ -109,7 +108,7 @@ def log_page(
     sign = "-" if descends else ""
     found = found.order_by(f"{sign}sort_value", f"{sign}span_id")
     if token := before if flip else after:
-        value, span_id = _decoded(token, filters)
+        value, span_id = decode_place(token, sort=filters.sort_key, kind=_KINDS[filters.sort_key])
         way = "lt" if descends else "gt"
         tie = Q(sort_value=value, **{f"span_id__{way}": span_id})
         found = found.filter(Q(**{f"sort_value__{way}": value}) | tie)
@@ -120,8 +119,8 @@ def log_page(
     has_before, has_after = (has_more, bool(token)) if flip else (bool(token), has_more)
     return LogPage(
         rows,
-        _encoded(rows[-1], filters) if rows and has_after else "",
-        _encoded(rows[0], filters) if rows and has_before else "",
+        _place_of(rows[-1], filters) if rows and has_after else "",
+        _place_of(rows[0], filters) if rows and has_before else "",
     )
 
 
@@ -148,6 +147,10 @@ def matching_log(
     return found
 
 
+def _place_of(row: Any, filters: LogFilters) -> str:
+    return encode_place(filters.sort_key, row.sort_value, row.span_id)
+
+
 def log_rows(trace: Trace, filters: LogFilters, *, sees_payloads: bool) -> Iterator[Span]:
     """Every step the filters keep, in their order, 500 at a time."""
     after = ""
@@ -157,50 +160,3 @@ def log_rows(trace: Trace, filters: LogFilters, *, sees_payloads: bool) -> Itera
         after = page.after
         if not after:
             return
-
-
-def _encoded(row: Any, filters: LogFilters) -> str:
-    value = row.sort_value
-    if isinstance(value, dt.datetime):
-        value = value.astimezone(dt.UTC).isoformat()
-    elif isinstance(value, Decimal):
-        value = str(value)
-    text = json.dumps([filters.sort_key, value, row.span_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _decoded(token: str, filters: LogFilters) -> tuple[Any, str]:
-    try:
-        if len(token) > 1200:
-            raise ValueError
-        key, value, span_id = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if key != filters.sort_key or not isinstance(span_id, str) or "\x00" in span_id:
-            raise ValueError
-        return _value(key, value), span_id
-    except (ValueError, TypeError, binascii.Error, InvalidOperation, RecursionError, OverflowError):
-        raise LogFilterError(
-            "The page cursor is not one this server gave out for this order; start from the first page.",
-            code="invalid_cursor",
-            fields=["after"],
-        ) from None
-
-
-def _value(key: str, value: Any) -> Any:
-    if key == "time":
-        at = dt.datetime.fromisoformat(value)
-        if at.tzinfo is None:
-            raise ValueError
-        return at
-    if key == "cost":
-        amount = Decimal(value)
-        if not amount.is_finite() or abs(amount) >= 10**12:
-            raise ValueError
-        return amount
-    if key == "duration":
-        number = float(value)
-        if number != number or abs(number) == float("inf"):
-            raise ValueError
-        return number
-    if not isinstance(value, str) or "\x00" in value:
-        raise ValueError
-    return value

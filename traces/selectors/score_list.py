@@ -1,17 +1,13 @@
 """The score list: keyset pages, and per name how many, how good, how spread and how it moved."""
 
-import base64
-import binascii
 import datetime as dt
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Avg, Count, FloatField, Func, Max, Min, Q, QuerySet, Value
 from django.db.models.functions import Trunc
 
-from core.errors import DomainError
+from core.cursors import decode_place, encode_place
 from projects.models import Project
 from traces.models import Score, ScoreType
 from traces.score_filters import ScoreFilters
@@ -20,12 +16,6 @@ PAGE_SIZE = 50
 MAX_NAMES = 24
 BUCKETS = 10
 MAX_CATEGORIES = 12
-
-
-class InvalidCursorError(DomainError):
-    """A page cursor this server did not make."""
-
-    code = "invalid_cursor"
 
 
 @dataclass(frozen=True)
@@ -87,32 +77,12 @@ def score_page(
 
 
 def _cursor(score: Score, filters: ScoreFilters) -> str:
-    key = getattr(score, filters.sort_field)
-    at = key.isoformat() if isinstance(key, dt.datetime) else key
-    text = json.dumps([filters.sort, at, score.score_id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_place(filters.sort, getattr(score, filters.sort_field), score.score_id)
 
 
 def _beyond(token: str, filters: ScoreFilters) -> Q:
-    try:
-        if len(token) > 800:
-            raise ValueError
-        sort, at, score_id = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if sort != filters.sort or not isinstance(score_id, str) or "\x00" in score_id:
-            raise ValueError
-        key: dt.datetime | float
-        if filters.sort_field == "value":
-            key = float(at)
-            if not math.isfinite(key):
-                raise ValueError
-        else:
-            key = dt.datetime.fromisoformat(at)
-            if key.tzinfo is None:
-                raise ValueError
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise InvalidCursorError(
-            "cursor is not one this server gave out; start again without it.", fields=["cursor"]
-        ) from None
+    kind = float if filters.sort_field == "value" else dt.datetime
+    key, score_id = decode_place(token, sort=filters.sort, kind=kind, field="cursor")
     way, name = ("lt" if filters.is_descending else "gt"), filters.sort_field
     past = Q(**{f"{name}__{way}": key}) | Q(**{name: key, f"score_id__{way}": score_id})
     return Q(**{f"{name}__{way}e": key}) & past

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core import formats
+from core.cursors import InvalidCursorError
 from core.htmx import render_page_or_part
 from core.ranges import PRESETS
 from projects.access import project_for
@@ -23,7 +24,6 @@ from traces.activity.lists import Spec, State
 from traces.activity.specs import ERRORS, SESSIONS, USERS
 from traces.filters import unknown_params
 from traces.search import status as search_status
-from traces.selectors.listing import InvalidCursorError
 from traces.views.export import _Echo, _inert
 
 CSV_CAP = 10_000

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import ROLE_RANK, Role
+from core.cursors import InvalidCursorError
 from core.htmx import render_page_or_part, wants_part
 from core.ranges import PRESETS
 from projects.access import parse_uuid, project_for
@@ -55,7 +56,7 @@ def trace_list(request: HttpRequest, slug: str) -> HttpResponse:
             after=request.GET.get("after", ""),
             before=request.GET.get("before", ""),
         )
-    except listing.InvalidCursorError as error:
+    except InvalidCursorError as error:
         notes.append(error.detail)
         page = listing.trace_page(project, filters)
     layout, gone = _layout(request, project, view)

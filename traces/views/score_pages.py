@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.charts import Series
+from core.cursors import InvalidCursorError
 from core.errors import DomainError
 from core.formats import percent
 from core.htmx import render_page_or_part, wants_part
@@ -24,7 +25,6 @@ from projects.models import Project
 from traces.models import Score, ScoreSource, ScoreType
 from traces.score_filters import KNOWN_PARAMS, ScoreFilters, parse_score_filters
 from traces.selectors.score_list import (
-    InvalidCursorError,
     NameSummary,
     distribution,
     name_summaries,
