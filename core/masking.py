@@ -6,6 +6,7 @@ another's replacement and overlapping matches leave nothing behind. Domain free:
 """
 
 import logging
+import re
 import time
 from collections import Counter
 from functools import lru_cache
@@ -24,6 +25,7 @@ MAX_PATTERN_LENGTH = 500
 MAX_NAME_LENGTH = 60
 MAX_REPLACEMENT_LENGTH = 100
 MAX_DEPTH = 64
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})")
 MAX_JSON_LAYERS = 3  # JSON in a string in JSON in a string …
 # RE2 finds one match in linear time; many short matches that each look far ahead add up. One upload may spend this
 # long; what is left then is replaced as a whole, never stored unseen.
@@ -203,7 +205,7 @@ class Masker:
         kind = type(value)
         if kind is str:
             return self._text(value, _layer)
-        if value is None or kind is bool or kind is float:
+        if value is None or kind is bool:
             return value
         if _depth > MAX_DEPTH:
             return TOO_LONG
@@ -211,9 +213,10 @@ class Masker:
             return self._mapping(value, _depth, _layer)
         if kind is list or kind is tuple:
             return [self.value(item, _depth + 1, _layer) for item in value]
-        if kind is int and -(10**7) < value < 10**7:
+        if kind in (int, float) and -(10**7) < value < 10**7:
             return value
-        shown = str(value)
+        # A card number arrives as 4111111111111111.0 from programs that know one kind of number.
+        shown = str(int(value)) if kind is float and value.is_integer() else str(value)
         masked = self._plain(shown)
         return value if masked == shown else masked
 
@@ -229,13 +232,28 @@ class Masker:
         return result
 
     def _text(self, value: str, layer: int) -> str:
-        if layer < MAX_JSON_LAYERS and value[:1] in ("{", "[", '"') and len(value) > 2:
+        if (
+            layer < MAX_JSON_LAYERS
+            and value[:64].lstrip()[:1] in ("{", "[", '"')
+            and len(value) > 2
+        ):
             try:
                 inner = msgspec.json.decode(value)
             except (msgspec.DecodeError, RecursionError, UnicodeError):
-                return self._plain(value)
+                return self._escaped(value)
             masked = self.value(inner, 0, layer + 1)
-            return value if masked == inner else msgspec.json.encode(masked).decode()
+            if masked != inner:
+                value = msgspec.json.encode(masked).decode()
+            # What the parsed value does not show: a name given twice, and own patterns that look at keys.
+            return self._plain(value)
+        return self._escaped(value)
+
+    def _escaped(self, value: str) -> str:
+        """Text that is no JSON as a whole may quote some: where escapes hide a match, they are written out."""
+        if "\\u" in value and (shown := _ESCAPE.sub(_written_out, value)) != value:
+            masked = self._plain(shown)
+            if masked != shown:
+                return masked
         return self._plain(value)
 
     def _plain(self, value: str) -> str:
@@ -275,6 +293,11 @@ class Masker:
                     logger.warning("core.masking.took_too_long: %s", rule.name)
                     return None
         return found
+
+
+def _written_out(escape: "re.Match[str]") -> str:
+    code = int(escape[1], 16)
+    return escape[0] if code < 32 or 0xD800 <= code <= 0xDFFF else chr(code)
 
 
 class Found(NamedTuple):

@@ -142,7 +142,8 @@ BUILTINS: tuple[Builtin, ...] = (
         "E-mail addresses",
         "jane@example.com",
         "[email]",
-        rb"([A-Za-z0-9.!#$%&*+/=?^_{|}~\x80-\xff-]{1,64}@(?:[A-Za-z0-9\x80-\xff-]{1,63}\.){1,8}[A-Za-z\x80-\xff]{2,63})",
+        # The sign also as an address (%40), a page (&#64;) or a full-width keyboard writes it.
+        rb"([A-Za-z0-9.!#$%&*+/=?^_{|}~\x80-\xff-]{1,64}(?:@|%40|&#64;|\xef\xbc\xa0)(?:[A-Za-z0-9\x80-\xff-]{1,63}\.){1,8}[A-Za-z\x80-\xff]{2,63})",
     ),
     Builtin(
         "phone",

@@ -261,6 +261,32 @@ def test_deep_nesting_is_bounded() -> None:
     assert "jane@" not in json.dumps(Masker(all_builtin()).value(value))
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # JSON keeps only the last of two equal names; the text kept both.
+        ('{"to":"jane@example.com","to":"none"}', '{"to":"[email]","to":"none"}'),
+        (' \n{"to":"jane\\u0040example.com"}', '{"to":"[email]"}'),
+        ('as {"to":"jane\\u0040example.com"} said', 'as {"to":"[email]"} said'),
+        ({"card": 4111111111111111.0}, {"card": "[card]"}),
+        ('{"card":4.111111111111111e15}', '{"card":"[card]"}'),
+        ("?mail=jane%40example.com", "[email]"),
+        ("jane＠example.com", "[email]"),
+        ("jane&#64;example.com", "[email]"),
+        ({"ratio": 0.25, "big": 12345678.5}, {"ratio": 0.25, "big": 12345678.5}),
+        ('{"note":"caf\\u00e9"}', '{"note":"caf\\u00e9"}'),
+    ],
+)
+def test_other_spellings_hide_nothing(value: Any, expected: Any) -> None:
+    assert Masker(all_builtin()).value(value) == expected
+
+
+def test_an_own_pattern_may_look_at_the_keys_of_json() -> None:
+    rules = own(r'"password": ?"([^"]+)"', replacement="[x]")
+    assert "hunter2" not in Masker(rules).text('{"password":"hunter2","b":1}')
+    assert "M\\u00fcller" not in Masker(own("Müller")).text('see {"name":"M\\u00fcller"}')
+
+
 def test_preview_shows_the_text_and_the_hits() -> None:
     assert preview(all_builtin(), "jane@example.com and joe@example.com") == (
         "[email] and [email]",
