@@ -10,10 +10,11 @@ from django.test import Client
 from core.crypto import data_cipher
 from costs.models import CostAggregate, CostRecord
 from projects.models import ContentCapture, Project
+from tests.traces.langfuse_events import event, send
 from tests.traces.said import said_in
 from tests.traces.uploads import START, call_span, otlp, send_json, send_otlp, step, trace
 from traces.ingest.capture import capture_of
-from traces.models import Span, SpanPayload, Trace
+from traces.models import Score, Span, SpanPayload, Trace
 from traces.payloads import (
     is_plain,
     open_payload,
@@ -231,3 +232,56 @@ def test_both_forms_lie_side_by_side(project: Project) -> None:
     assert open_payload(cipher, unlucky, context) == {"a": 1}
     assert open_text(cipher, seal_text(None, "grüße", context), context) == "grüße"
     assert open_text(cipher, seal_text(cipher, "grüße", context), context) == "grüße"
+
+
+def test_off_takes_sentences_under_the_names_of_facts_for_content(
+    client: Client, project: Project, key: str
+) -> None:
+    choose(project, "off")
+    span = call_span(1, name=f"asked {CANARY}")
+    texts = {
+        "logfire.msg": f"asked {CANARY}",
+        "logfire.msg_template": "asked {who}",
+        "otel.status_description": CANARY,
+        "gen_ai.response.finish_reasons": f"because of what {CANARY} said",
+        "llmlab.note": CANARY,
+        "container.command_args": CANARY,
+        "server.address": f"a whole sentence about {CANARY} and more",
+        "gen_ai.system": "openai",
+    }
+    for name, value in texts.items():
+        entry = span.attributes.add()
+        entry.key, entry.value.string_value = name, value
+    send_otlp(client, key, otlp(span))
+    stored = stored_text(project)
+    assert "canary" not in stored
+    assert "openai" in stored
+    assert Span.objects.get().name == "asked {who}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "metadata"),
+    [
+        ("off", "", {"run": 7, "model": "judge-1"}),
+        ("masked", "[email] is wrong", {"run": 7, "model": "judge-1", "quote": "so said [email]"}),
+        (
+            "plain",
+            f"{CANARY} is wrong",
+            {"run": 7, "model": "judge-1", "quote": f"so said {CANARY}"},
+        ),
+    ],
+)
+def test_a_judges_reasons_are_content(
+    client: Client, project: Project, key: str, mode: str, reason: str, metadata: Any
+) -> None:
+    choose(project, mode)
+    said = {"run": 7, "model": "judge-1", "quote": f"so said {CANARY}"}
+    one = {"name": "right", "value": 0, "trace_id": "t1", "reason": f"{CANARY} is wrong", "metadata": said}  # fmt: skip
+    path = f"/api/v1/projects/{project.slug}/scores"
+    headers = {"Authorization": f"Bearer {key}"}
+    for body in (one, {"scores": [one]}):
+        client.post(path, body, content_type="application/json", headers=headers)
+    send(client, key, event("score-create", id="lf", traceId="t1", name="right", value=0.5,
+                            comment=f"{CANARY} is wrong", metadata=said))  # fmt: skip
+    rows = list(Score.objects.filter(project=project).values_list("reason", "metadata"))
+    assert rows == [(reason, metadata)] * 3

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from traces.ingest.capture import Capture
 from traces.ingest.sanitize import clean_text, is_identifier, short_text
 from traces.models import Score, ScoreDefinition, ScoreSource, ScoreType
 from traces.models.feedback import new_score_id
@@ -105,19 +106,24 @@ _UPSERT = (
 
 
 def record_scores(
-    *, project_id: UUID, items: Sequence[ScoreItem], now: dt.datetime
+    *,
+    project_id: UUID,
+    items: Sequence[ScoreItem],
+    now: dt.datetime,
+    capture: Capture | None = None,
 ) -> list[ScoreOutcome]:
     """Store, correct or recognise each item; one outcome per item, in order. Two statements, whatever their number.
 
     Of two items with one id in a batch the last one counts. Nothing is raised for a bad item: its outcome is
-    "rejected" with the field and the rule.
+    "rejected" with the field and the rule. `capture` is what the project allows programs to store; what a person wrote
+    on a page is theirs and needs none.
     """
     definitions = _definitions(project_id, {item.name for item in items})
     rows: dict[str, _Row] = {}
     found: list[ScoreOutcome | str] = []
     for item in items:
         try:
-            row = _checked(item, definitions.get(item.name.strip()), now)
+            row = _checked(item, definitions.get(item.name.strip()), now, capture)
         except _RuleError as error:
             found.append(ScoreOutcome(item.score_id, "rejected", error.field, error.detail))
         else:
@@ -157,7 +163,9 @@ def _upsert(project_id: UUID, rows: Sequence[_Row], now: dt.datetime) -> dict[st
         return dict(cursor.fetchall())
 
 
-def _checked(item: ScoreItem, definition: ScoreDefinition | None, now: dt.datetime) -> _Row:
+def _checked(
+    item: ScoreItem, definition: ScoreDefinition | None, now: dt.datetime, capture: Capture | None
+) -> _Row:
     name = item.name.strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise _RuleError("name", item.name, f"it must have 1 to {MAX_NAME} printable characters")
@@ -167,7 +175,10 @@ def _checked(item: ScoreItem, definition: ScoreDefinition | None, now: dt.dateti
         raise _RuleError("source", item.source, f"it must be one of {allowed}")
     data_type = _type_of(item, definition)
     value, text = read_value(item.value, data_type, definition)
-    metadata = json.dumps(item.metadata)
+    reason, said = clean_text(item.reason.strip()), item.metadata
+    if capture is not None:
+        reason, said = capture.apply_to_score(reason, said)
+    metadata = json.dumps(said)
     if len(metadata) > MAX_METADATA:
         raise _RuleError("metadata", metadata, f"it may have at most {MAX_METADATA} bytes")
     return _Row(
@@ -179,7 +190,7 @@ def _checked(item: ScoreItem, definition: ScoreDefinition | None, now: dt.dateti
         data_type=data_type,
         value=value,
         text=text,
-        reason=clean_text(item.reason.strip())[:MAX_REASON],
+        reason=reason[:MAX_REASON],
         source=item.source,
         environment=short_text(item.environment, 64),
         metadata=metadata,

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from core.errors import DomainError, NotFoundError
 from projects.access import project_from_api
+from projects.models import Project
 from traces.feedback.scores import ScoreOutcome, delete_scores, record_scores
 from traces.feedback_api import base
 from traces.feedback_api.score_body import BodyProblem, read_item
@@ -20,6 +21,7 @@ from traces.feedback_api.shapes import (
     StoredScoreSerializer,
     score_data,
 )
+from traces.ingest.capture import Capture, capture_of
 from traces.models import Score
 from traces.score_filters import FIELDS, KNOWN_PARAMS, parse_score_filters
 from traces.selectors.score_list import score_page
@@ -78,13 +80,15 @@ class ScoreListView(base.ReadOrWrite):
         now, actor = timezone.now(), base.actor_of(request)
         body = request.data
         if isinstance(body, dict) and set(body) == {"scores"}:
-            results = _record_batch(found.pk, body["scores"], now, actor)
+            results = _record_batch(found, body["scores"], now, actor)
             return Response({"results": results}, status=207)
         try:
             item = read_item(body, author_id=actor.pk if actor else None)
         except BodyProblem as problem:
             raise DomainError(problem.detail, fields=[problem.field]) from None
-        [outcome] = record_scores(project_id=found.pk, items=[item], now=now)
+        [outcome] = record_scores(
+            project_id=found.pk, items=[item], now=now, capture=_capture(found)
+        )
         if outcome.outcome == "rejected":
             raise DomainError(outcome.detail, fields=[outcome.field])
         score = Score.objects.select_related("author").get(
@@ -95,7 +99,11 @@ class ScoreListView(base.ReadOrWrite):
         )
 
 
-def _record_batch(project_id: Any, bodies: Any, now: Any, actor: Any) -> list[dict[str, Any]]:
+def _capture(project: Project) -> Capture:
+    return capture_of(project.content_capture, project.masking)
+
+
+def _record_batch(project: Project, bodies: Any, now: Any, actor: Any) -> list[dict[str, Any]]:
     if not isinstance(bodies, list) or not 1 <= len(bodies) <= MAX_BATCH:
         raise DomainError(f"scores must be a list of 1 to {MAX_BATCH:,} scores.", fields=["scores"])
     items, results = [], {}
@@ -105,7 +113,12 @@ def _record_batch(project_id: Any, bodies: Any, now: Any, actor: Any) -> list[di
         except BodyProblem as problem:
             outcome = ScoreOutcome(problem.score_id, "rejected", problem.field, problem.detail)
             results[index] = _result(index, outcome)
-    recorded = record_scores(project_id=project_id, items=[item for _, item in items], now=now)
+    recorded = record_scores(
+        project_id=project.pk,
+        items=[item for _, item in items],
+        now=now,
+        capture=_capture(project),
+    )
     for (index, _), outcome in zip(items, recorded, strict=True):
         results[index] = _result(index, outcome)
     return [results[index] for index in range(len(bodies))]

@@ -23,7 +23,7 @@ from core.crypto import Cipher
 from costs.usage import ChargeableCall
 from projects.models import ContentCapture
 from traces.ingest.limits import ERROR_LENGTH
-from traces.ingest.sanitize import short_text
+from traces.ingest.sanitize import is_identifier, short_text
 from traces.ingest.span import NormalSpan
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,15 @@ class Capture(msgspec.Struct, frozen=True):
                 call.feature = short_text(masker.text(call.feature))
                 call.tags = tuple(dict.fromkeys(short_text(masker.text(tag)) for tag in call.tags))
 
+    def apply_to_score(self, reason: str, metadata: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Why a program scored as it did, as it may be stored: a judge quotes what it judged."""
+        if self.mode == ContentCapture.OFF.value:
+            return "", _labels(metadata)
+        if not self.rules or self.mode == ContentCapture.PLAIN.value:
+            return reason, metadata
+        masker = masking.Masker(self.rules)
+        return masker.text(reason), masker.value(metadata)
+
 
 def capture_of(mode: str, rules: Any) -> Capture:
     """From a project's columns. Rules that no longer compile never mean "unmasked": the built-in ones take over."""
@@ -92,6 +101,7 @@ def _masked(span: NormalSpan, masker: masking.Masker) -> NormalSpan:
         agent=short(span.agent),
         feature=short(span.feature),
         tags=tuple(dict.fromkeys(short(tag) for tag in span.tags)),
+        finish_reason=short(span.finish_reason)[:_REASON_LENGTH],
         error_message=masker.text(span.error_message)[:ERROR_LENGTH],
         metadata=masker.value(span.metadata),
         input=masker.value(span.input),
@@ -109,8 +119,10 @@ def _without_content(span: NormalSpan) -> NormalSpan:
 
     What stays: ids, names, tags, model, provider, tokens, cost, times, status, error type, numbers and yes/no values.
     """
+    span = _without_filled_in_name(span)
     return msgspec.structs.replace(
         span,
+        finish_reason=span.finish_reason if _LABEL.fullmatch(span.finish_reason) else "",
         error_message="",
         metadata=_labels(span.metadata),
         input=None,
@@ -128,6 +140,15 @@ def _without_content(span: NormalSpan) -> NormalSpan:
     )
 
 
+def _without_filled_in_name(span: NormalSpan) -> NormalSpan:
+    """Logfire names a span by a message with values in it; without content it is called by the message's template."""
+    message = span.attributes.get("logfire.msg")
+    if type(message) is not str or short_text(message) != span.name:
+        return span
+    name = short_text(span.attributes.get("logfire.msg_template")) or span.operation or span.kind
+    return msgspec.structs.replace(span, name=name, trace_name=name if span.trace_name else "")
+
+
 # Texts among a call's parameters that name a setting.
 _PARAMETERS = frozenset(
     {
@@ -141,6 +162,9 @@ _PARAMETERS = frozenset(
         "modality",
     }
 )
+_REASON_LENGTH = 40  # of the column
+_FACT_LENGTH = 200
+_FACT_WORDS = 4
 _LABEL = re.compile(r"\S{1,64}")
 # Raw attributes whose texts say how a call was made, never what was said in it. Everything else that is text goes.
 _FACT = re.compile(
@@ -148,11 +172,11 @@ _FACT = re.compile(
     r"|provider\.name|system|provider|model_name|usage\..*|token_count\..*|agent\.(id|name|version)|conversation\.id"
     r"|tool\.(name|type|call\.id)|output\.type|cost\..*|finish_reason|is_streaming|request\.type)"
     r"|(openai|anthropic|azure|aws|gcp)\.(api\.type|request\.service_tier|response\.(service_tier|system_fingerprint))"
-    r"|(service|telemetry|deployment|host|os|container|k8s|cloud|server|network|code\.function|thread)(\.[a-z_.]+)?"
-    r"|process\.(pid|runtime\..*)|otel\.[a-z_.]+|http\.(request\.method|response\.status_code|status_code|method|route)"
+    r"|(service|telemetry|deployment|host|os|container\.(id|name|image)|k8s|cloud|server|network|code\.function|thread)(\.[a-z_.]+)?"
+    r"|process\.(pid|runtime\..*)|otel\.(scope\.(name|version)|library\.(name|version)|status_code|kind)|http\.(request\.method|response\.status_code|status_code|method|route)"
     r"|(openinference|traceloop|logfire|mlflow|langfuse)\.(span\.kind|span_type|spanType|observation\.type|workflow\.name"
     r"|environment|release|version)|ai\.(operationId|model\.(id|provider)|response\.(model|id|finishReason)|usage\..*)"
-    r"|error\.type|exception\.type|(session|user|enduser)\.id|llmlab\.[a-z_.]+|embedding\.model_name|links"
+    r"|error\.type|exception\.type|(session|user|enduser)\.id|llmlab\.(tags|feature|prompt\.version|cache\.hit)|embedding\.model_name"
 )
 
 
@@ -163,9 +187,26 @@ def _facts(attributes: dict[str, Any]) -> dict[str, Any]:
         kind = type(value)
         if name == "resource" and kind is dict:
             kept[name] = _facts(value)
-        elif kind in (int, float, bool) or _FACT.fullmatch(name):
+        elif name == "links" and kind is list:
+            kept[name] = [_ids(link) for link in value if type(link) is dict]
+        elif kind in (int, float, bool) or (_FACT.fullmatch(name) and _is_short(value)):
             kept[name] = value
     return kept
+
+
+def _is_short(value: Any) -> bool:
+    """A fact's text is a name or a number in words, or a few of them; a sentence under its name is none."""
+    if type(value) is list:
+        return len(value) <= 20 and all(_is_short(item) for item in value)
+    if type(value) is str:
+        return len(value) <= _FACT_LENGTH and value.count(" ") < _FACT_WORDS
+    return value is None or type(value) in (int, float, bool)
+
+
+def _ids(link: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: link[name] for name in ("trace_id", "span_id") if is_identifier(str(link.get(name)))
+    }
 
 
 def _labels(values: dict[str, Any]) -> dict[str, Any]:

@@ -239,7 +239,9 @@ def _take_scores(context: IngestContext, batch: Batch, taken: Taken, now: dt.dat
     if not events:
         return
     items = [event.score for event in events if event.score is not None]
-    found = record_scores(project_id=context.project_id, items=items, now=now)
+    found = record_scores(
+        project_id=context.project_id, items=items, now=now, capture=context.capture
+    )
     for event, told in zip(events, found, strict=True):
         if told.outcome == "rejected":
             taken.rejections[event.index] = Rejection(
