@@ -14,6 +14,7 @@ from core.errors import NotFoundError
 from projects.models import Project
 from traces import search
 from traces.feedback.removal import forget_traces
+from traces.langfuse import state as langfuse_state
 from traces.models import Span, SpanPayload, Trace
 
 # Pages are told of each trace up to this many; nobody watches thousands at once.
@@ -60,6 +61,7 @@ def remove_traces(*, project_id: UUID, trace_ids: Sequence[str], now: dt.datetim
     }
     SpanPayload.objects.filter(**window)._raw_delete("default")
     forget_traces(project_id=project_id, trace_ids=ids)
+    langfuse_state.forget_traces(project_id, ids)
     steps: int = Span.objects.filter(**window)._raw_delete("default")
     Trace.objects.filter(project=project_id, trace_id__in=ids)._raw_delete("default")
     search.forget(project_id, ids, now=now)

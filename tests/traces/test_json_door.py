@@ -10,9 +10,10 @@ from django.test import Client
 
 from costs.models import CostRecord
 from projects.models import Project
-from tests.traces.spans import aggregate_sums, assert_ledger_is_exact
+from tests.traces.spans import aggregate_sums, assert_ledger_is_exact, raw_sums
 from tests.traces.uploads import START, everything, send_json, step, trace
 from traces.models import Span, Trace
+from traces.removal import delete_trace
 
 pytestmark = pytest.mark.django_db
 
@@ -195,3 +196,20 @@ def test_times_outside_the_window_are_named(client: Client, project: Project, ke
         send_json(client, key, project, {"traces": [trace("t2", step("s", started_at=skewed))]})
     )
     assert Span.objects.get(trace_id="t2", span_id="s").flags == ["clock_skew"]
+
+
+def test_a_deleted_trace_may_be_sent_again(client: Client, project: Project, key: str) -> None:
+    """The ledger outlives the trace: the call is there already, and is not paid twice."""
+    upload = {"traces": [trace("t1", step("s1"), user="jane")]}
+    send_json(client, key, project, upload)
+    before = raw_sums(project)
+    delete_trace(project=project, trace_id="t1")
+    assert raw_sums(project) == before
+    answer = send_json(
+        client, key, project, {"traces": [*upload["traces"], trace("t2", step("s1"))]}
+    )
+    assert [one["result"] for one in answer.json()["results"]] == ["stored", "stored"]
+    assert_ledger_is_exact(project)
+    assert raw_sums(project)["calls"] == 2 * before["calls"]
+    again = send_json(client, key, project, upload)
+    assert again.json()["results"][0]["result"] == "duplicate"

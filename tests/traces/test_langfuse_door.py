@@ -17,6 +17,7 @@ from tests.traces.spans import assert_ledger_is_exact
 from tests.traces.test_door_tally import tallied
 from tests.traces.uploads import START, everything, gzipped, key_for
 from traces.models import LangfuseItem, Score, Span, Trace
+from traces.removal import delete_trace
 from traces.selectors.detail import step_content
 
 pytestmark = pytest.mark.django_db
@@ -330,3 +331,17 @@ def test_the_starts_day_may_change_when_the_start_is_known(
     assert span.started_at == START - dt.timedelta(days=1)
     assert CostRecord.objects.get(project=project).occurred_at == span.started_at
     assert_ledger_is_exact(project)
+
+
+def test_a_deleted_trace_is_forgotten_and_may_come_again(
+    client: Client, project: Project, key: str
+) -> None:
+    events = [event("trace-create", id="t1", userId="jane", name="chat"), created(), ended()]
+    send(client, key, *events)
+    delete_trace(project=project, trace_id="t1")
+    assert not LangfuseItem.objects.filter(project=project).exists()
+    assert told(send(client, key, *events))[1] == []
+    assert Trace.objects.get(project=project).user_id == "jane"
+    assert set(spans_of(project)) == {"t1", "g1"}
+    assert_ledger_is_exact(project)
+    assert CostRecord.objects.get(project=project).cost_usd == COST

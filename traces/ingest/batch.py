@@ -39,7 +39,11 @@ class Batch:
         spans: dict[SpanKey, NormalSpan],
         sealed: list[SealedRow],
         now: dt.datetime,
+        *,
+        is_paid: bool = False,
     ) -> None:
+        """`is_paid`: the ledger may hold calls of the batch already; they are taken over, not counted twice."""
+        self.is_paid = is_paid
         self.context, self.spans, self.sealed, self.now = context, spans, sealed, now
         self.project_id = context.project_id
         self.rules = rule_cache.known_rules(context.project_id)
@@ -177,6 +181,9 @@ class Batch:
         removed = self._remove_wrappers(cursor, family, displaced, seq_of, deltas)
         self._roll_up_known(traces, known_ids, removed)
         self._write_rows(cursor, family, seq_of)
+        if self.is_paid:
+            keys = [(row.record_id, row.occurred_at) for row in self.costs.values()]
+            ledger.remove_rows(cursor, project_id=self.project_id, keys=keys, deltas=deltas)
         ledger.write_rows(
             cursor, project_id=self.project_id, rows=list(self.costs.values()), deltas=deltas
         )

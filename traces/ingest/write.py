@@ -109,6 +109,7 @@ def _write_with_retry(
         is_shared=context.shares_rows,
     )
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
+    is_paid = False
     for attempt in range(1, MAX_TRIES + 1):
         ledger.ensure_partitions(days, tables=TABLES)
         try:
@@ -118,7 +119,7 @@ def _write_with_retry(
                 transaction.atomic(),
                 connection.cursor() as cursor,
             ):
-                written = Batch(context, dict(batch), sealed, now).write(cursor)
+                written = Batch(context, dict(batch), sealed, now, is_paid=is_paid).write(cursor)
                 _tally(cursor, context, written, batch, Counts(counts), now)
                 return written
         except rule_cache.StaleRulesError:
@@ -129,8 +130,10 @@ def _write_with_retry(
             if attempt == MAX_TRIES:
                 raise OperationalError("The traces of this batch keep being deleted.") from None
         except IntegrityError:
-            # A partition this process remembered was dropped by retention meanwhile: look again.
+            # A partition this process remembered was dropped by retention meanwhile: look again. Or a deleted trace
+            # comes once more, and the ledger, which outlives traces, has its calls.
             ledger.forget_partitions()
+            is_paid = True
             if attempt == MAX_TRIES:
                 raise
         except OperationalError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 
 from traces.langfuse.events import OBSERVATION, TRACE, Event, moment_text
 
@@ -185,9 +186,10 @@ def forget_old(cursor: Any, project_id: UUID, *, now: dt.datetime) -> int:
     return int(cursor.rowcount)
 
 
-def forget_traces(cursor: Any, project_id: UUID, trace_ids: list[str]) -> None:
-    """Deleted traces are forgotten here, too."""
-    cursor.execute(_FORGET_TRACES, [project_id, trace_ids, trace_ids])
+def forget_traces(project_id: UUID, trace_ids: list[str]) -> None:
+    """Deleted traces are forgotten here, too: whom they were for, and that their events are known. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET_TRACES, [project_id, trace_ids, trace_ids])
 
 
 __all__ = ["OBSERVATION", "TRACE", "Item", "Key", "extents", "load", "lock", "save", "siblings"]
