@@ -25,6 +25,7 @@ PAYLOADS_AT_ONCE = 2_000
 TALLY_DAYS = 90
 # Indexes and row of one step where the table is too small to say.
 SPAN_BYTES = 700
+ENOUGH_ROWS = 1_000
 SPAN_TABLES = ("traces_span", "traces_spanpayload")
 LEDGER = "costs_costrecord"
 
@@ -145,7 +146,8 @@ def stored(project_id: UUID, *, since: dt.datetime) -> Stored:
     with connection.cursor() as cursor:
         cursor.execute(_PER_SPAN)
         total, rows = cursor.fetchone()
-        each = int(float(total) / rows) if rows and rows > 1000 else SPAN_BYTES
+        # PostgreSQL sums bytes as a decimal and estimates of rows as a float.
+        each = int(float(total) / rows) if rows and rows > ENOUGH_ROWS else SPAN_BYTES
         cursor.execute(_SPANS, [project_id, since])
         steps = dict(cursor.fetchall())
         cursor.execute(_PAYLOADS, [project_id, since])

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from core import outbox, partitions
@@ -131,6 +132,20 @@ def test_the_oldest_days_go_when_the_limit_of_size_is_reached(project: Project) 
     retention.announce(now=timezone.now())
     drain()
     assert trace_ids(project) == {"t0", "t3"}
+
+
+def test_a_large_tables_average_is_used(
+    project: Project, client_of: Any, acme: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ENOUGH_ROWS", 1)
+    write(project, "t0", 0.001)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE traces_span")
+    since = timezone.now() - dt.timedelta(days=2)
+    [(_, size, steps)] = retention.stored(project.pk, since=since).days
+    assert (steps, size > 0) == (2, True)
+    viewer = client_of(acme.viewer)
+    assert viewer.get(f"/projects/{project.slug}/settings/data/storage/").status_code == 200
 
 
 def test_today_is_never_deleted_by_size(project: Project) -> None:
