@@ -36,7 +36,7 @@ def job_page(user: User, *, state: str, kind: str, before: str) -> JobPage:
     if state:
         rows = rows.filter(state=state)
     if kind:
-        rows = rows.filter(kind=kind)
+        rows = rows.filter(kind=kind.replace("\x00", ""))
     if before:
         try:
             # Ids are UUIDv7: their order is the order of creation.

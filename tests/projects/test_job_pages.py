@@ -84,6 +84,7 @@ def test_the_list_shows_own_jobs_by_state(
     assert "Export traces" not in client_of(globex.owner).get("/jobs/").content.decode()
     assert client.get("/jobs/?state=never").status_code == 400
     assert client.get("/jobs/?before=x").status_code == 400
+    assert "Export traces" not in client.get("/jobs/?kind=a%00b").content.decode()
 
 
 def test_a_page_of_fifty_leads_to_the_older_ones(

@@ -187,6 +187,13 @@ def test_counts_are_there_without_javascript(viewer, project):
     assert viewer.get(env["options"][0]["not_href"]).context["filters"].text == "-env:production"
 
 
+@pytest.mark.parametrize("text", ["[]", "\U0001f600", "()", '""'])
+def test_a_text_without_words_counts_nothing(viewer, project, text):
+    TraceFactory(project=project, environment="production")
+    response = viewer.get(f"{LIST}panels/facets/", {"range": "24h", "q": text})
+    assert response.status_code in (200, 400)
+
+
 def test_query_budgets(viewer, pair, django_assert_max_num_queries):
     viewer.get(LIST)  # the session remembers the project
     with django_assert_max_num_queries(5):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import (
     BooleanField,
@@ -158,7 +159,12 @@ class _Sample:
 
     def run(self, parts: list[tuple[str, str]]) -> list[tuple[str, str, int]]:
         """(key, value, count) of every part, in one statement."""
-        inner, params = self.query().query.sql_with_params()
+        try:
+            inner, params = self.query().query.sql_with_params()
+        except (
+            EmptyResultSet
+        ):  # a text without a word, say: nothing can match, and there is nothing to ask
+            return []
         pieces = []
         for key, template in parts:
             flags = [name for other, name in self.flags.items() if other != key]
