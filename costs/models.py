@@ -118,6 +118,10 @@ class Dimension(models.TextChoices):
     OPERATION = "operation"
 
 
+# What CostDailyAggregate adds to the names of dimensions it also keeps by provider, model, environment and agent.
+BY_FIELDS = "+"
+
+
 class AggregateModel(TenantModel):
     """Sums of calls per dimension. `latency_counts` and `first_token_counts` (ALL rows only) count calls per bucket of
     costs.histogram; as vectors PostgreSQL adds them at the speed of C."""
@@ -170,8 +174,9 @@ class CostAggregate(AggregateModel):
 class CostDailyAggregate(AggregateModel):
     """The same sums per UTC day (`hour` is its midnight), written with the hourly ones: a month is 30 of these.
 
-    Only ALL rows are kept by provider, model, environment and agent; rows of the other dimensions leave those four
-    empty, so that thousands of users stay one row each per day.
+    Rows of ALL are kept by provider, model, environment and agent. The other dimensions are kept twice: with those
+    four empty, so that thousands of users stay one row each per day, and by all four as `dimension` + BY_FIELDS
+    (`user+`), for questions that filter or group by them as well.
     """
 
     pk = models.CompositePrimaryKey(

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q, Sum
-from django.db.models.functions import Trunc
+from django.db.models import Q
 
 from core.ranges import TimeRange
 from costs import caching
 from costs.filters import SpendFilters
-from costs.models import CostAggregate, CostRecord, Dimension
+from costs.models import CostRecord
 from costs.price_rules import RuleSet
 from costs.prices import FLAGS, REASONS, REMEDIES, PricePeriod, period_at, price_periods
-from costs.selectors import pages
+from costs.selectors import pages, spend
 from costs.selectors.sums import Sums
 from costs.selectors.usage import UsageMark
 
@@ -54,7 +53,7 @@ class Reason:
 def models_in_use(
     project_id: UUID, period: TimeRange, *, mark: UsageMark, rules: RuleSet, now: dt.datetime
 ) -> list[ModelRow]:
-    """Every provider and model of the range, dearest first. At most one query."""
+    """Every provider and model of the range, dearest first. At most two queries."""
     used = caching.cached(
         project_id,
         mark,
@@ -82,7 +81,7 @@ def price_today(provider: str, model: str, rules: RuleSet, now: dt.datetime) -> 
 
 
 def model_sums(project_id: UUID, provider: str, model: str, period: TimeRange) -> Sums:
-    """One model's sums in the range. One query."""
+    """One model's sums in the range. Two queries."""
     filters = SpendFilters({"provider": (provider,), "model": (model,)})
     found = pages.model_usage(project_id, period, filters)
     return found[0].sums if found else Sums()
@@ -92,21 +91,8 @@ def daily_spend(
     project_id: UUID, provider: str, model: str, period: TimeRange
 ) -> Mapping[dt.datetime, Decimal]:
     """One model's spend by bin of the range; empty bins are absent. One query."""
-    rows = (
-        CostAggregate.objects.filter(
-            project_id=project_id,
-            dimension=Dimension.ALL,
-            provider=provider,
-            model=model,
-            hour__gte=period.start,
-            hour__lt=period.end,
-        )
-        .annotate(bin=Trunc("hour", period.bin, tzinfo=dt.UTC))
-        .values("bin")
-        .annotate(spend=Sum("cost_usd"))
-        .order_by("bin")
-    )
-    return {row["bin"]: row["spend"] for row in rows}
+    key = (provider, model)
+    return spend.trends(project_id, period, SpendFilters(), [key], period.bin).get(key, {})
 
 
 def unpriced_reasons(

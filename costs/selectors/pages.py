@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Q
 
 from core.ranges import Bin, TimeRange
 from costs.filters import SpendFilters
-from costs.models import CostAggregate, CostRecord, Dimension
+from costs.models import CostRecord, Dimension
 from costs.selectors.source import Question, fetch, source, sums_sql
 from costs.selectors.spend import spend_total
-from costs.selectors.sums import SUM_EXPRESSIONS, Sums, sums_from, sums_of
+from costs.selectors.sums import Sums, sums_of
 from projects.access import parse_uuid
 
 
@@ -95,31 +95,41 @@ def _after(
 
 
 def model_usage(project_id: UUID, period: TimeRange, filters: SpendFilters) -> list[ModelUsage]:
-    """Every provider and model called in the range, dearest first. One query."""
-    rows = (
-        hourly_rows(project_id, filters)
-        .filter(hour__gte=period.start, hour__lt=period.end)
-        .values("provider", "model")
-        .annotate(**SUM_EXPRESSIONS, first=Min("hour"), last=Max("hour"))
-    )
-    used = [
-        ModelUsage(row["provider"], row["model"], sums_from(row), row["first"], row["last"])
-        for row in rows
-    ]
-    used = [one for one in used if one.sums.calls]
-    return sorted(
-        used, key=lambda one: (-one.sums.cost_usd, -one.sums.calls, one.provider, one.model)
-    )
+    """Every provider and model called in the range, dearest first. Two queries: sums with the first and the last day of
+    each, and the hours in those days."""
+    rows, params = source(Question(project_id, period, filters, ("provider", "model"), size="day"))
+    sql = f"""SELECT g0, g1, min(bin), max(bin), {sums_sql()} FROM {rows} GROUP BY g0, g1
+      HAVING sum(calls) > 0 ORDER BY sum(cost_usd) DESC, sum(calls) DESC, g0, g1"""  # noqa: S608
+    found = fetch(sql, params)
+    hours = _hours(project_id, period, filters, {day for row in found for day in row[2:4]})
+    used = []
+    for provider, model, first, last, *sums in found:
+        days = hours.get((provider, model), {})
+        # A writer between the two queries may have taken an hour away.
+        start, end = days.get(first, (first, first))[0], days.get(last, (last, last))[1]
+        used.append(ModelUsage(provider, model, sums_of(sums), start, end))
+    return used
 
 
-def hourly_rows(project_id: UUID, filters: SpendFilters) -> QuerySet[CostAggregate]:
-    """The hourly rows of one dimension that pass the filters."""
-    rows = CostAggregate.objects.filter(
-        project_id=project_id, dimension=filters.extra or Dimension.ALL
-    )
-    for name, values in filters.rows.items():
-        rows = rows.filter(**{f"{name}__in": values})
-    return rows.filter(value__in=filters.values) if filters.values else rows
+_HOURS = """
+SELECT a.provider, a.model, d.day, min(a.hour), max(a.hour) FROM unnest(%s::timestamptz[]) d(day)
+JOIN costs_costaggregate a ON a.project_id = %s AND a.dimension = %s AND a.hour >= d.day
+  AND a.hour < d.day + interval '1 day' AND a.hour >= %s AND a.hour < %s AND a.calls > 0
+WHERE (%s OR a.value = ANY(%s)) GROUP BY 1, 2, 3
+"""
+
+
+def _hours(
+    project_id: UUID, period: TimeRange, filters: SpendFilters, days: set[dt.datetime]
+) -> dict[tuple[str, str], dict[dt.datetime, tuple[dt.datetime, dt.datetime]]]:
+    """The first and last hour of each provider and model on some days. One query, none without days."""
+    found: dict[tuple[str, str], dict[dt.datetime, tuple[dt.datetime, dt.datetime]]] = {}
+    if days:
+        asked = [sorted(days), project_id, filters.extra or Dimension.ALL, period.start, period.end]
+        values = list(filters.values)
+        for provider, model, day, *ends in fetch(_HOURS, [*asked, not values, values]):
+            found.setdefault((provider, model), {})[day] = (ends[0], ends[1])
+    return found
 
 
 def ledger_page(

@@ -13,7 +13,7 @@ from django.db import connection
 
 from core.ranges import DAY, Bin, TimeRange, floor
 from costs.filters import ROW_FIELDS, SpendFilters
-from costs.models import Dimension
+from costs.models import BY_FIELDS, Dimension
 from costs.selectors.sums import FIELDS
 
 HOURLY, DAILY = "costs_costaggregate", "costs_costdailyaggregate"
@@ -55,12 +55,12 @@ class Question:
         return extra or Dimension.ALL.value
 
     @property
-    def has_days(self) -> bool:
-        """Whether daily rows can answer: they know the four row fields only where every call is held once."""
-        if self.size == "hour":
-            return False
-        is_whole = self.dimension == Dimension.ALL.value
-        return is_whole or not (self.filters.rows or set(self.group_by) & set(ROW_FIELDS))
+    def daily_dimension(self) -> str:
+        """What the daily rows that can answer are called."""
+        if self.dimension == Dimension.ALL.value:
+            return self.dimension
+        reads_fields = self.filters.rows or set(self.group_by) & set(ROW_FIELDS)
+        return self.dimension + (BY_FIELDS if reads_fields else "")
 
     @property
     def keeps_histogram(self) -> bool:
@@ -75,15 +75,16 @@ def column_of(name: str) -> str:
 
 def source(question: Question) -> tuple[str, list[Any]]:
     """A FROM item of the rows asked for: is_past, bin, g0 …, the sums, and `counts` with a histogram."""
-    parts = [(False, *part) for part in _parts(question.period, has_days=question.has_days)]
+    has_days = question.size != "hour"
+    parts = [(False, *part) for part in _parts(question.period, has_days=has_days)]
     if question.previous:
-        found = _parts(question.previous, has_days=question.has_days)
-        parts += [(True, *part) for part in found]
+        parts += [(True, *part) for part in _parts(question.previous, has_days=has_days)]
     selects, params = [], []
     for is_past, table, start, end in parts:
         text, values = _select(question, table, is_past=is_past)
         selects.append(text)
-        params += [*values[0], question.project_id, question.dimension, start, end, *values[1]]
+        dimension = question.daily_dimension if table == DAILY else question.dimension
+        params += [*values[0], question.project_id, dimension, start, end, *values[1]]
     return f"({' UNION ALL '.join(selects)}) AS s", params
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from costs.histogram import BUCKETS, bucket_of, to_text
+from costs.models import BY_FIELDS
 from costs.services.rows import CostRow
 
 ZERO = Decimal(0)
@@ -149,7 +150,7 @@ _GROW = ", ".join(
         for name in _VECTORS
     ]
 )
-_SLIM = ("provider", "model", "environment", "agent")
+_FIELDS = ("provider", "model", "environment", "agent")
 _DAY = "date_trunc('day', d.hour, 'UTC')"
 _UPSERT = f"""
 WITH d AS (
@@ -162,10 +163,12 @@ WITH d AS (
   ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
 )
 INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)})
-SELECT %s, {_DAY}, d.dimension, d.value,
-  {", ".join(f"CASE WHEN d.dimension = 'all' THEN d.{name} ELSE '' END" for name in _SLIM)},
-  {", ".join(f"sum(d.{name})" for name in (*_COUNTS, *_MEASURES, *_VECTORS))}
-FROM d GROUP BY 2, 3, 4, 5, 6, 7, 8 ORDER BY 3, 2, 4, 5, 6, 7, 8
+SELECT %s, day, dimension || CASE WHEN dimension <> 'all' AND grouping(provider) = 0 THEN '{BY_FIELDS}' ELSE '' END,
+  value, {", ".join(f"coalesce({name}, '')" for name in _FIELDS)},
+  {", ".join(f"sum({name})" for name in (*_COUNTS, *_MEASURES, *_VECTORS))}
+FROM (SELECT {_DAY} AS day, d.* FROM d) one
+GROUP BY GROUPING SETS ((day, dimension, value, {", ".join(_FIELDS)}), (day, dimension, value))
+HAVING dimension <> 'all' OR grouping(provider) = 0 ORDER BY 3, 2, 4, 5, 6, 7, 8
 ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
 """  # noqa: S608
 

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from costs.models import BY_FIELDS
+
 AT_ONCE = 5_000
 SUM_TABLES = ("costs_costaggregate", "costs_costdailyaggregate")
 
@@ -26,8 +28,8 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
     if column == "user_id":
         for table in SUM_TABLES:
             cursor.execute(
-                f"DELETE FROM {table} WHERE project_id = %s AND dimension = 'user' AND value = %s",  # noqa: S608
-                [project_id, value],
+                f"DELETE FROM {table} WHERE project_id = %s AND dimension = ANY(%s) AND value = %s",  # noqa: S608
+                [project_id, ["user", f"user{BY_FIELDS}"], value],
             )
     cursor.execute(_VERSION, [project_id])
     return False

@@ -21,6 +21,7 @@ from costs.filters import EXTRA_FIELDS, SpendFilters
 from costs.models import CostAggregate, CostDailyAggregate, CostRecord
 from costs.panels import Question
 from costs.selectors import source, spend
+from costs.selectors.sums import Sums
 from costs.selectors.usage import usage_mark
 from costs.services import aggregates
 from costs.services.record_costs import record_costs
@@ -250,7 +251,7 @@ def test_percentiles_say_why_they_cannot_be_filtered_by_user(
 
 def test_two_extra_dimensions_are_explained_not_refused(viewer: Client, project: Project) -> None:
     record_week(project, number=20)
-    page = viewer.get("/projects/copilot/dashboard/?range=7d&user=ada&group=tag")
+    page = viewer.get("/projects/copilot/dashboard/?range=7d&user=ada&group=tag&full=1")
     assert page.status_code == 200
     assert "Calls are not counted by tag and user together." in text_of(page)
 
@@ -282,13 +283,23 @@ def test_daily_and_hourly_sums_agree_after_adding_and_taking_away(
         hours = source.Question(project.pk, period, plain, (name,), size="hour")
         assert "costs_costdailyaggregate" in source.source(days)[0]
         assert "costs_costdailyaggregate" not in source.source(hours)[0]
-        by_day = spend.spend_series(project.pk, period, plain, (name,), "day")
+        daily = spend.spend_series(project.pk, period, plain, (name,), "day")
         folded: dict[tuple[Any, Any], list[Any]] = {}
         for cell in spend.spend_series(project.pk, period, plain, (name,), "hour"):
             folded.setdefault((floor(cell.at, "day"), cell.value), []).append(cell.sums)
-        assert {(cell.at, cell.value): cell.sums for cell in by_day} == {
+        assert {(cell.at, cell.value): cell.sums for cell in daily} == {
             key: sum(parts[1:], parts[0]) for key, parts in folded.items()
         }
+    some = SpendFilters({"model": ("gpt-4o",), "environment": ("prod",)})
+    for name in ("user", "tag", "operation", "error_type"):
+        by_day: dict[Any, Sums] = {}
+        for cell in spend.spend_series(project.pk, period, some, (name,), "day"):
+            by_day[cell.value] = by_day.get(cell.value, Sums()) + cell.sums
+        by_hour: dict[Any, Sums] = {}
+        for cell in spend.spend_series(project.pk, period, some, (name,), "hour"):
+            by_hour[cell.value] = by_hour.get(cell.value, Sums()) + cell.sums
+        assert by_day == by_hour
+        assert by_day
     day = spend.percentile_series(project.pk, period, plain, "day", histogram="latency")
     hour = spend.percentile_series(project.pk, period, plain, "hour", histogram="latency")
     assert day is not None

@@ -11,7 +11,14 @@ from factory.django import DjangoModelFactory
 from core import partitions
 from costs.filters import ROW_FIELDS
 from costs.histogram import merge
-from costs.models import CostAggregate, CostDailyAggregate, CostRecord, PriceStatus, ProjectUsage
+from costs.models import (
+    BY_FIELDS,
+    CostAggregate,
+    CostDailyAggregate,
+    CostRecord,
+    PriceStatus,
+    ProjectUsage,
+)
 from costs.selectors.sums import FIELDS
 
 HOUR = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
@@ -67,13 +74,26 @@ class CostRecordFactory(DjangoModelFactory[CostRecord]):
 def add_hour(project_id: UUID, hour: dt.datetime = HOUR, **values: Any) -> CostAggregate:
     """One hourly row of a project, and what its day grows by."""
     made = CostAggregateFactory.create(project_id=project_id, hour=hour, **values)
-    is_whole = made.dimension == "all"
+    for dimension, has_fields in _daily(made.dimension):
+        _grow_day(made, dimension, has_fields=has_fields)
+    return made
+
+
+def _daily(dimension: str) -> list[tuple[str, bool]]:
+    return (
+        [("all", True)]
+        if dimension == "all"
+        else [(dimension, False), (dimension + BY_FIELDS, True)]
+    )
+
+
+def _grow_day(made: CostAggregate, dimension: str, *, has_fields: bool) -> None:
     key = {
-        "project_id": project_id,
-        "hour": hour.replace(hour=0),
-        "dimension": made.dimension,
+        "project_id": made.project_id,
+        "hour": made.hour.replace(hour=0),
+        "dimension": dimension,
         "value": made.value,
-        **{name: getattr(made, name) if is_whole else "" for name in ROW_FIELDS},
+        **{name: getattr(made, name) if has_fields else "" for name in ROW_FIELDS},
     }
     day = CostDailyAggregate.objects.filter(**key).first() or CostDailyAggregate(**key)
     for name in (*FIELDS, "latency_calls", "latency_ms", "first_token_calls", "first_token_ms"):
@@ -84,4 +104,3 @@ def add_hour(project_id: UUID, hour: dt.datetime = HOUR, **values: Any) -> CostA
             before = getattr(day, name)
             setattr(day, name, mine if before is None else merge(before.to_list(), mine))
     day.save()
-    return made

@@ -19,12 +19,14 @@ from traces.search import fulltext
 # What may be committed after it was passed by: a slow transaction.
 LATE = dt.timedelta(seconds=30)
 MAX_FRESH = 500
+# While search is far behind (the page says so), only so many of the newest unread traces are looked through.
+FRESH_READ = 2_000
 
 
 def text_condition(project: Project, period: TimeRange) -> Callable[[Text], Q]:
     """What a text of the query means for the traces of `project` in `period`.
 
-    One query when it is first used, and for each text one over the traces that came since the index was read.
+    One query when it is first used, and for each text one, or two when traces came since the index was read.
     """
     known: dict[Text, Q] = {}
     state: list[dt.datetime | None] = []
@@ -51,6 +53,9 @@ def _condition(project: Project, period: TimeRange, node: Text, since: dt.dateti
     text = '"{}"'.format(node.text.replace('"', " ")) if node.is_phrase else node.text
     indexed = fulltext.condition(project, text, period=period)
     # Named one by one: "in the index or newer" would have PostgreSQL look at every trace.
-    fresh = Trace.objects.filter(project=project, created_at__gt=since - LATE).filter(direct)
-    ids = list(fresh.order_by("-created_at").values_list("trace_id", flat=True)[:MAX_FRESH])
+    newest = Trace.objects.filter(project=project, created_at__gt=since - LATE)
+    ids = list(newest.order_by("-created_at").values_list("trace_id", flat=True)[:FRESH_READ])
+    if ids:
+        fresh = Trace.objects.filter(project=project, trace_id__in=ids).filter(direct)
+        ids = list(fresh.values_list("trace_id", flat=True)[:MAX_FRESH])
     return indexed | Q(trace_id__in=ids) if ids else indexed
