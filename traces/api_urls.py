@@ -2,7 +2,7 @@
 listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
-from traces import api, erasure_api, list_api, trace_api
+from traces import api, erasure_api, intake_api, list_api, trace_api
 from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
 
@@ -13,6 +13,7 @@ urlpatterns = [
     *endpoint(
         "projects/<str:project>/traces/<str:trace_id>", api.TraceDetailView, "trace_detail_api"
     ),
+    *endpoint("projects/<str:project>/ingestion", intake_api.IngestionView, "ingestion_api"),
     *endpoint("projects/<str:project>/spans", api.SpanListView, "span_list_api"),
     *endpoint(f"{_TRACE}/spans", trace_api.TraceSpansView, "trace_spans_api"),
     *endpoint(f"{_TRACE}/messages", trace_api.TraceMessagesView, "trace_messages_api"),

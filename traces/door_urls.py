@@ -10,6 +10,7 @@ from costs.api import cost_list_api
 from traces import doors
 from traces.api import trace_list_api
 from traces.langfuse import doors as langfuse
+from traces.langfuse import reads
 
 View = Callable[..., HttpResponseBase]
 
@@ -37,6 +38,29 @@ urlpatterns = [
         r"^(?:" + _PATHS + r")?v1/(?P<signal>metrics|logs)/?$", doors.otlp_other, name="otlp_other"
     ),
     re_path(r"^api/public/ingestion/?$", langfuse.ingestion, name="langfuse_ingestion"),
+    *(
+        re_path(
+            rf"^api/public/{path}/?$",
+            view,
+            name=f"langfuse_{'v2_' * path.startswith('v2/')}{view.__name__}",
+        )
+        for path, view in (
+            ("health", reads.health),
+            ("projects", reads.projects),
+            ("traces", reads.traces),
+            (r"traces/(?P<trace_id>[^/]{1,128})", reads.trace),
+            ("observations", reads.observations),
+            (r"observations/(?P<observation_id>[^/]{1,128})", reads.observation),
+            ("sessions", reads.sessions),
+            (r"sessions/(?P<session_id>[^/]{1,200})", reads.session),
+            ("scores", reads.scores),
+            ("v2/scores", reads.scores),
+            (r"scores/(?P<score_id>[^/]{1,128})", reads.score),
+            (r"v2/scores/(?P<score_id>[^/]{1,128})", reads.score),
+            # Prompts, media, datasets and the rest of that API: 404 in its words.
+            (r"(?P<what>.{1,200})", reads.not_here),
+        )
+    ),
     re_path(
         _PROJECT + r"/traces/?$",
         _by_method(post=doors.json_traces, other=trace_list_api),

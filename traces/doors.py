@@ -14,7 +14,7 @@ from core.errors import DomainError
 from core.formats import plain_decimal
 from costs.services.record_costs import Recorded, record_costs
 from costs.usage import ChargeableCall
-from traces.ingest import tally
+from traces.ingest import samples, tally
 from traces.ingest.json_costs import decode_costs
 from traces.ingest.json_traces import JsonTraceResult, decode_traces
 from traces.ingest.otlp_decode import Encoding, decode_otlp
@@ -40,16 +40,18 @@ def otlp_traces(request: HttpRequest) -> HttpResponse:
     def work() -> HttpResponse:
         auth = visit.enter()
         visit.content_type((PROTOBUF, JSON))
+        body, kept = visit.body(), samples.keeper(auth.project_id)
         decoded = decode_otlp(
-            visit.body(),
+            body,
             content_type=encoding,
             now=visit.now,
             limits=visit.limits,
             window=visit.window,
+            keep=kept.keep if kept else None,
         )
-        written = write_spans(
-            visit.context(auth), decoded.spans, refused=decoded.rejections, now=visit.now
-        )
+        context = visit.context(auth)
+        written = write_spans(context, decoded.spans, refused=decoded.rejections, now=visit.now)
+        samples.store(kept, context, now=visit.now)
         refused = [*decoded.rejections, *written.rejections]
         return HttpResponse(otlp_success(refused, encoding), content_type=media)
 
@@ -98,12 +100,22 @@ def json_traces(request: HttpRequest, project: str) -> HttpResponse:
         spans = [span for item in items for span in item.spans]
         refused = [rejection for item in items for rejection in item.all_rejections()]
         repeated = sum(item.repeated for item in items)
-        written = write_spans(
-            visit.context(auth), spans, refused=refused, repeated=repeated, now=visit.now
-        )
+        context, kept = visit.context(auth), samples.keeper(auth.project_id)
+        written = write_spans(context, spans, refused=refused, repeated=repeated, now=visit.now)
+        if kept:
+            _keep_steps(kept, items)
+            samples.store(kept, context, now=visit.now)
         return json_answer({"results": _trace_results(items, written)}, 207)
 
     return visit.answer(work, refuse_json)
+
+
+def _keep_steps(kept: samples.Keeper, items: list[JsonTraceResult]) -> None:
+    for item in items[: samples.MAX_PER_UPLOAD]:
+        spans = {span.span_id: span for span in item.spans}
+        for span_id, step in item.sample.items():
+            if (span := spans.get(span_id)) is not None:
+                kept.keep_read(step, span, samples.unread_json(step, span))
 
 
 def _trace_results(items: list[JsonTraceResult], written: Written) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from traces.activity_urls import urlpatterns as activity_patterns
 from traces.feedback_urls import urlpatterns as feedback_patterns
 from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
-from traces.views import data, detail, palette, starting
+from traces.views import data, detail, intake, palette, starting, understood
 
 app_name = "traces"
 
@@ -28,6 +28,9 @@ urlpatterns = [
     path("projects/<str:slug>/settings/data/erasure/", data.erasure_create, name="erasure_create"),
     path("organizations/<slug:slug>/key-rotation/", data.key_rotation, name="key_rotation"),
     path("projects/<str:slug>/palette/", palette.palette, name="palette"),
+    path("projects/<str:slug>/ingestion/", intake.ingestion, name="ingestion"),
+    path("projects/<str:slug>/ingestion.csv", intake.ingestion_csv, name="ingestion_csv"),
+    path("projects/<str:slug>/ingestion/understood/", understood.understood, name="understood"),
     *list_urls(_LIST),
     *trace_urls(_TRACE),
     *feedback_patterns,

@@ -55,6 +55,17 @@ class Visit:
 
     def enter(self, project: str | None = None) -> KeyAuth:
         """Who is at the door: a live key with the ingest scope, of this project, within its rate. Raises DoorError."""
+        auth = self.identify()
+        if project is not None and not auth.names_project(project):
+            raise DoorError(
+                "There is no such project for this API key.", code="not_found", status=404
+            )
+        self._auth = auth
+        _check_rights(auth)
+        return auth
+
+    def identify(self) -> KeyAuth:
+        """Whose key it is, whatever it may do. Raises DoorError."""
         raw = key_from_request(self.request)
         auth = authenticate_key(raw, now=self.now) if raw else None
         if auth is None:
@@ -63,12 +74,6 @@ class Visit:
                 code="invalid_api_key",
                 status=401,
             )
-        if project is not None and not auth.names_project(project):
-            raise DoorError(
-                "There is no such project for this API key.", code="not_found", status=404
-            )
-        self._auth = auth
-        _check_rights(auth)
         return auth
 
     def body(self) -> bytes:

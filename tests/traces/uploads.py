@@ -18,6 +18,7 @@ from benchmarks.traffic import attribute
 from core.models import OutboxItem
 from costs.models import CostAggregate, CostRecord, ProjectUsage
 from projects.models import ApiKey
+from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ApiKeyFactory, raw_key
 from traces.models import Span as StoredSpan
 from traces.models import SpanPayload, Trace
@@ -176,6 +177,12 @@ def everything() -> tuple[Any, ...]:
         sorted(ProjectUsage.objects.values_list("project_id", "version")),
         OutboxItem.objects.count(),
     )
+
+
+def login_as(client: Client, project: Any) -> None:
+    """Whoever may look at this project logs in."""
+    membership = MembershipFactory(organization=project.organization, role="viewer")
+    client.force_login(membership.user)
 
 
 def gzipped(body: bytes) -> bytes:

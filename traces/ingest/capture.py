@@ -133,9 +133,9 @@ def _without_content(span: NormalSpan) -> NormalSpan:
             for name, value in _labels(span.parameters).items()
             if type(value) is not str or name in _PARAMETERS
         },
-        attributes=_facts(span.attributes),
+        attributes=known_facts(span.attributes),
         events=[
-            {**event, "attributes": _facts(event.get("attributes") or {})} for event in span.events
+            {**event, "attributes": known_facts(event.get("attributes") or {})} for event in span.events
         ],
     )
 
@@ -180,13 +180,13 @@ _FACT = re.compile(
 )
 
 
-def _facts(attributes: dict[str, Any]) -> dict[str, Any]:
+def known_facts(attributes: dict[str, Any]) -> dict[str, Any]:
     """Numbers and yes/no values, and the texts of known facts."""
     kept: dict[str, Any] = {}
     for name, value in attributes.items():
         kind = type(value)
         if name == "resource" and kind is dict:
-            kept[name] = _facts(value)
+            kept[name] = known_facts(value)
         elif name == "links" and kind is list:
             kept[name] = [_ids(link) for link in value if type(link) is dict]
         elif kind in (int, float, bool) or (_FACT.fullmatch(name) and _is_short(value)):

@@ -34,6 +34,7 @@ from traces.ingest.span import NormalSpan, Rejection
 # The root's state was worked out from its steps, not stated: it must not end a trace that said it
 # is running.
 STATUS_INFERRED = "status_inferred"
+_SAMPLE = 2
 
 
 class JsonTraceResult(msgspec.Struct, kw_only=True):
@@ -47,6 +48,8 @@ class JsonTraceResult(msgspec.Struct, kw_only=True):
     spans: list[NormalSpan] = []
     rejections: list[Rejection] = []
     error: Rejection | None = None
+    # The first steps as they were sent, by id, for the page "What we understood".
+    sample: dict[str, Any] = {}
 
     def all_rejections(self) -> list[Rejection]:
         """One per refused step, as the tally counts them."""
@@ -106,6 +109,7 @@ def _trace(index: int, item: Any, now: datetime, limits: Limits, window: Window)
         trace_id=shown_id,
         spans=[],
         rejections=[],
+        sample={},
     )
     try:
         reader = Reader(item, "", limits, window)
@@ -138,6 +142,8 @@ def _trace(index: int, item: Any, now: datetime, limits: Limits, window: Window)
                 )
             )
             continue
+        if position < _SAMPLE:
+            result.sample[span.span_id] = step
         earlier = spans.get(span.span_id)
         spans[span.span_id] = span if earlier is None else merged(earlier, span)
     if facts.trace_id in spans:

@@ -34,11 +34,18 @@ class RefusedError(Exception):
 
 
 def decode_otlp(
-    body: bytes, *, content_type: Encoding, now: datetime, limits: Limits, window: Window
+    body: bytes,
+    *,
+    content_type: Encoding,
+    now: datetime,
+    limits: Limits,
+    window: Window,
+    keep: Callable[[SpanFacts], None] | None = None,
 ) -> Decoded:
     """Every span of an ExportTraceServiceRequest, understood or named as refused; one that came twice is there twice.
 
-    `now` is when the request arrived. Raises BodyError (400) when the body is no such request and
+    `now` is when the request arrived; `keep` is shown every span before its dialect reads it.
+    Raises BodyError (400) when the body is no such request and
     TooManyItemsError
     (413) when it holds more than `limits` allow; nothing of the body is usable then.
     """
@@ -51,7 +58,10 @@ def decode_otlp(
         raw = RawSpan()
         try:
             raw = read()
-            decoded.spans.append(understand(_facts(raw, scope, limits, window), limits))
+            facts = _facts(raw, scope, limits, window)
+            if keep is not None:
+                keep(facts)
+            decoded.spans.append(understand(facts, limits))
         except DamagedError as error:
             decoded.rejections.append(
                 _rejection(index, raw, "malformed_span", f"The span cannot be read: {error}.")

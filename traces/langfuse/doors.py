@@ -4,10 +4,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from traces.ingest import tally
+from traces.ingest import samples, tally
 from traces.langfuse.answers import batch_answer, refuse
-from traces.langfuse.events import read_batch
-from traces.langfuse.intake import take_in
+from traces.langfuse.events import Batch, read_batch, unread
+from traces.langfuse.intake import Taken, take_in
 from traces.visits import JSON, Visit, method_error
 
 
@@ -22,9 +22,19 @@ def ingestion(request: HttpRequest) -> HttpResponse:
         auth = visit.enter()
         visit.content_type((JSON,))
         batch = read_batch(visit.body(), now=visit.now, limits=visit.limits, window=visit.window)
-        taken = take_in(
-            visit.context(auth), batch, now=visit.now, limits=visit.limits, window=visit.window
-        )
+        context, kept = visit.context(auth), samples.keeper(auth.project_id)
+        taken = take_in(context, batch, now=visit.now, limits=visit.limits, window=visit.window)
+        if kept:
+            _keep_events(kept, batch, taken)
+            samples.store(kept, context, now=visit.now)
         return batch_answer(batch, taken)
 
     return visit.answer(work, refuse)
+
+
+def _keep_events(kept: samples.Keeper, batch: Batch, taken: Taken) -> None:
+    """Events beside the step that follows from all that is known."""
+    spans = {span.span_id: span for span in taken.spans}
+    for event in batch.events:
+        if event.index in taken.outcomes and (span := spans.get(event.item_id)) is not None:
+            kept.keep_read(event.body, span, unread(event))

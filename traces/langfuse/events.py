@@ -249,3 +249,15 @@ def _content(reader: Reader) -> dict[str, Any]:
 
 def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
+
+
+def unread(event: Event) -> dict[str, str]:
+    """The fields of a body that were not read, and why."""
+    read = {"id", *event.facts, *CONTENT, "type", "unit"}
+    return {
+        name: NOT_READ.get(
+            name, "not part of Langfuse's ingestion API, or said without a value; not kept"
+        )
+        for name in event.body
+        if name not in read
+    }

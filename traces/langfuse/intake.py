@@ -40,6 +40,7 @@ class Taken(msgspec.Struct, kw_only=True):
 
     outcomes: dict[int, str] = {}
     rejections: dict[int, Rejection] = {}
+    spans: list[NormalSpan] = []
 
 
 def take_in(
@@ -108,6 +109,7 @@ class _Work:
             for item in ready
         ]
         spans += self._roots({item.trace_id for item in ready})
+        self.taken.spans = spans
         if spans:
             quiet = msgspec.structs.replace(self.context, door="")
             self._tell(write_spans(quiet, spans, now=self.now))

@@ -81,7 +81,7 @@ def explain(raw_span: SpanFacts, limits: Limits | None = None) -> Explanation:
         version=span.scope_version,
         scope=span.scope_name,
         span=span,
-        fields=_fields(span),
+        fields=said_fields(span),
         consumed=tuple(consumed),
         consumed_events=_consumed_events(raw_span, span),
         ignored=tuple(ignored),
@@ -135,7 +135,7 @@ def _reason(dialect: Dialect | None, key: str, preferred: set[str]) -> str:
     return OTHER_PREFERRED if key in preferred else NOT_READ
 
 
-def _fields(span: NormalSpan) -> dict[str, Any]:
+def said_fields(span: NormalSpan) -> dict[str, Any]:
     """What the normal form says, without the attributes it only keeps and where it was read from."""
     hidden = {"attributes", "dialect", "scope_name", "scope_version", "flags"}
     values = ((name, getattr(span, name)) for name in span.__struct_fields__ if name not in hidden)
