@@ -72,7 +72,10 @@ def damage_claim(recorder: Recorder, when: Conditions) -> None:
     """Looks at the photo of a parcel that came damaged."""
     chance = recorder.chance
     case = new_case(chance, next(topic for topic in TOPICS if topic.name == "damage"))
-    asked = question(chance, case)
+    product = case.particulars["product"]
+    asked = (
+        f"The {product} came today and the box has a dent, see the photo. Can I have another one?"
+    )
     root = recorder.begin("agent", "damage-claim", input=asked)
     picture = {"type": "image_url", "image_url": {"url": box_picture(chance)}}
     seen = "One corner of the box is crushed; the tape is unbroken, so it happened on the way."
