@@ -4,6 +4,7 @@ rejected. One query for everything a page or an answer shows, one more for when 
 import datetime as dt
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection
 
@@ -133,7 +134,8 @@ def ingestion_health(
         _floor(period.end - dt.timedelta(microseconds=1), cut) + cut,
     )
     with connection.cursor() as cursor:
-        cursor.execute(_SUMS, [step, _ORIGIN, project.pk, start, end, door, door])
+        params: list[Any] = [step, _ORIGIN, project.pk, start, end, door, door]
+        cursor.execute(_SUMS, params)
         lines = [Line(*row) for row in cursor.fetchall()]
     starts, at = [], _floor(start, step)
     while at < end:
