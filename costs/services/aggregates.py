@@ -11,7 +11,6 @@ from costs.histogram import BUCKETS, bucket_of, to_text
 from costs.models import BY_FIELDS
 from costs.services.rows import CostRow
 
-ZERO = Decimal(0)
 # hour, dimension, value, provider, model, environment, agent
 Key = tuple[dt.datetime, str, str, str, str, str, str]
 _COUNTS = (
@@ -53,20 +52,21 @@ class Sums:
 Deltas = dict[Key, Sums]
 
 
+# Dimension → the record's column.
+_DIMENSION_NAMES = (
+    ("user", "user_id"),
+    ("prompt_version", "prompt_version"),
+    ("feature", "feature"),
+    ("error_type", "error_type"),
+    ("service_tier", "service_tier"),
+    ("operation", "operation"),
+)
+_DIMENSION_COLUMNS = tuple(column for _, column in _DIMENSION_NAMES)
+
+
 def _dimensions(row: CostRow) -> list[tuple[str, str]]:
     """Where a call counts besides ALL."""
-    found = [
-        (name, value)
-        for name, value in (
-            ("user", row.user_id),
-            ("prompt_version", row.prompt_version),
-            ("feature", row.feature),
-            ("error_type", row.error_type),
-            ("service_tier", row.service_tier),
-            ("operation", row.operation),
-        )
-        if value
-    ]
+    found = [(name, value) for name, column in _DIMENSION_NAMES if (value := getattr(row, column))]
     if row.api_key_id:
         found.append(("api_key", str(row.api_key_id)))
     if row.tags:
@@ -105,20 +105,6 @@ def add(deltas: Deltas, rows: Iterable[CostRow], *, sign: int = 1) -> None:
             whole.first_token_ms += sign * first
             bucket = bucket_of(first)
             whole.first_token_counts[bucket] = whole.first_token_counts.get(bucket, 0) + sign
-
-
-_UNPRICED = _COUNTS.index("unpriced_calls")
-
-
-def add_new_price(deltas: Deltas, row: CostRow, *, before: Decimal | None) -> None:
-    """Change a counted record's share: it cost `before`, now it costs what `row` says."""
-    hour = row.occurred_at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
-    counts = [0] * len(_COUNTS)
-    counts[_UNPRICED] = (row.cost_usd is None) - (before is None)
-    cost = (row.cost_usd or ZERO) - (before or ZERO)
-    tail = (row.provider, row.model, row.environment, row.agent)
-    for dimension, value in (("all", ""), *_dimensions(row)):
-        _grow(deltas, (hour, dimension, value, *tail), counts, cost)
 
 
 def _grow(deltas: Deltas, key: Key, counts: Sequence[int], cost: Decimal | None) -> Sums:
@@ -191,3 +177,65 @@ def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
         [to_text(sums.first_token_counts) for _, sums in items],
     ]
     cursor.execute(_UPSERT, [*keys, *written, *vectors, project_id, project_id])
+
+
+# What sums need of records that have new prices: this transaction's own table.
+NEW_PRICES = "pg_temp.costs_newprice"
+_TEXTS = _KEY_COLUMNS[1:]
+_SOURCES = (*_SLIM, *_DIMENSION_COLUMNS)
+NEW_PRICE_COLUMNS = ("occurred_at", *_SOURCES, "api_key_id", "tags", "unpriced_calls", "cost_usd")
+# Texts in the order of Python's, which `apply` sorts hours by.
+_BEGIN_PRICES = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS costs_newprice (occurred_at timestamptz,
+  {", ".join(f'{name} text COLLATE "C"' for name in _SOURCES)}, api_key_id uuid, tags text[] COLLATE "C",
+  unpriced_calls int, cost_usd numeric) ON COMMIT DELETE ROWS;
+DELETE FROM {NEW_PRICES}
+"""  # noqa: S608
+# `_dimensions` of a record `c`.
+_DIMENSIONS = f"""
+SELECT * FROM (VALUES ('all', ''), ('api_key', c.api_key_id::text),
+  {", ".join(f"('{name}', c.{column})" for name, column in _DIMENSION_NAMES)}) AS v(dimension, value)
+WHERE value <> '' OR dimension = 'all'
+UNION ALL SELECT DISTINCT 'tag', tag FROM unnest(c.tags) AS tag
+"""  # noqa: S608
+_NEW_ROW = {
+    **dict.fromkeys((*_COUNTS, *_MEASURES), "0"),
+    **dict.fromkeys(_VECTORS, "NULL"),
+    **{name: f"d.{name}" for name in ("unpriced_calls", "cost_usd")},
+}
+_GROWN = "sum(d.unpriced_calls) AS unpriced_calls, sum(d.cost_usd) AS cost_usd"
+_INSERT_PRICES = f"""
+  SELECT %s, {", ".join(_NEW_ROW.get(name, f"d.{name}") for name in _COLUMNS)} FROM {{table}} d
+  ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET
+    unpriced_calls = a.unpriced_calls + excluded.unpriced_calls, cost_usd = a.cost_usd + excluded.cost_usd
+"""  # noqa: S608
+_AS_STORED = ", ".join(f'd.{name} COLLATE "default" AS {name}' for name in ("dimension", "value"))
+_DAY_TAIL = ", ".join(
+    f"(CASE WHEN d.dimension = 'all' THEN d.{name} ELSE '' END) COLLATE \"default\" AS {name}"
+    for name in _SLIM
+)
+_APPLY_PRICES = f"""
+WITH hours AS MATERIALIZED (
+  SELECT date_trunc('hour', c.occurred_at, 'UTC') AS hour, d.dimension COLLATE "C" AS dimension,
+    d.value COLLATE "C" AS value, {", ".join(f"c.{name}" for name in _SLIM)},
+    sum(c.unpriced_calls) AS unpriced_calls, sum(c.cost_usd) AS cost_usd
+  FROM {NEW_PRICES} c CROSS JOIN LATERAL ({_DIMENSIONS}) d
+  GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+), days AS MATERIALIZED (
+  SELECT {_DAY} AS hour, {_AS_STORED}, {_DAY_TAIL}, {_GROWN}
+  FROM hours d GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 2, 1, 3, 4, 5, 6, 7
+), written AS (
+  INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_COLUMNS)}) {_INSERT_PRICES.format(table="hours")}
+)
+INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)}) {_INSERT_PRICES.format(table="days")}
+"""  # noqa: S608
+
+
+def begin_prices(cursor: Any) -> None:
+    """An empty NEW_PRICES, for this transaction."""
+    cursor.execute(_BEGIN_PRICES)
+
+
+def apply_prices(cursor: Any, *, project_id: UUID) -> None:
+    """Let the sums grow by NEW_PRICES. One statement, rows in the order of `apply`."""
+    cursor.execute(_APPLY_PRICES, [project_id, project_id])

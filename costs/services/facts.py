@@ -5,13 +5,16 @@ record from before that column tells its audio, images, searches and cache write
 does not tell is whether it was a batch or a fast call when its service tier does not say so.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from costs.breakdown import lines_of
 from costs.services.rows import CostRow
 from costs.usage import ChargeableCall, Usage
+
+if TYPE_CHECKING:
+    from costs.services.reprice_rows import StoredCall
 
 # Usage field → its name in `usage_extra`, and its class in a breakdown.
 _COUNTS = {
@@ -42,7 +45,7 @@ def extra_of(call: ChargeableCall) -> str | None:
     return msgspec.json.encode(found).decode() if found else None
 
 
-def call_of(row: CostRow) -> ChargeableCall:
+def call_of(row: "CostRow | StoredCall") -> ChargeableCall:
     """The call as it was priced, for pricing it again (names and people are left out)."""
     extra = msgspec.json.decode(row.usage_extra) if row.usage_extra else {}
     usage = None

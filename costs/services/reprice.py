@@ -2,8 +2,9 @@
 
 What a chunk promises, whatever writers, other jobs and kills do meanwhile: when its transaction commits, each record
 it looked at has the price it would have been given had it been recorded under the rules in force at that commit, and
-sums, traces and steps say so too. Records are read and priced without locks; only those whose price differs are
-locked, their traces first (`signals.records_repricing`), as ingestion does.
+sums, traces and steps say so too. Records are read and priced without locks; then the traces of those whose price
+differs are locked (`signals.records_repricing`), as ingestion does, and a record is written only while its price is
+the one that was read; one that has another by then is read and priced again.
 
 Not decided again: which of two steps that report one provider response carries its cost (traces.ingest.twins prefers
 the priced one at the time both are there).
@@ -20,15 +21,14 @@ import msgspec
 from django.db import connection
 
 from costs import signals
-from costs.breakdown import compact
 from costs.catalogue import current_catalogue
 from costs.models import PriceStatus
 from costs.price_rules import RuleSet, fits
 from costs.pricing import Priced, price_call
-from costs.services import aggregates
+from costs.services import aggregates, reprice_rows
 from costs.services import record_costs as ledger
 from costs.services.facts import call_of
-from costs.services.rows import COLUMNS, SELECTED, CostRow
+from costs.services.reprice_rows import News, StoredCall
 
 Place = tuple[dt.datetime, str]  # occurred_at, record_id
 
@@ -37,7 +37,7 @@ class Pace(msgspec.Struct, frozen=True):
     """How much at once: records read per query, changes after which a chunk ends, seconds after which it does."""
 
     read: int = 2_500
-    write: int = 4_000
+    write: int = 8_000
     seconds: float = 3.0
 
 
@@ -89,49 +89,24 @@ class Tally(msgspec.Struct):
         return self
 
 
-_READ = f"""
-SELECT {SELECTED} FROM {ledger.TABLE} c
-WHERE c.project_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s
-  AND (c.occurred_at > %s OR c.record_id > %s)
-  AND (%s::text IS NULL OR (c.provider = %s AND c.model = %s))
-  AND (NOT %s OR c.price_status IN ('unpriced', 'partial'))
-ORDER BY c.occurred_at, c.record_id LIMIT %s
-"""  # noqa: S608
-_LOCK = f"""
-SELECT c.record_id, c.occurred_at, c.cost_usd, c.price_status FROM {ledger.TABLE} c
-WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s)
-ORDER BY c.record_id FOR UPDATE
-"""  # noqa: S608
-# One JSON text instead of an array per column: psycopg would look at every character of every breakdown.
-_WRITE = f"""
-UPDATE {ledger.TABLE} c SET price_status = k.price_status, unpriced_reason = k.unpriced_reason, cost_usd = k.cost_usd,
-  breakdown = k.breakdown, price_source = k.price_source, matched_model = k.matched_model, flags = k.flags
-FROM jsonb_to_recordset(%s::jsonb) AS k(record_id text, occurred_at timestamptz, price_status text,
-  unpriced_reason text, cost_usd numeric, breakdown jsonb, price_source text, matched_model text, flags varchar(40)[])
-WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
-  AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s)
-"""  # noqa: S608
-
-
 def read_rows(
     cursor: Any, *, project_id: UUID, scope: Scope, day: dt.date, after: Place | None, limit: int
-) -> list[CostRow]:
+) -> list[StoredCall]:
     """The next records of one UTC day (one partition) by time and id. One query, no lock."""
     midnight = dt.datetime.combine(day, dt.time(), dt.UTC)
     start = max(scope.start, midnight)
+    # From the place on; at its very moment, only what comes after its id.
     place = after or (start, "")
-    cursor.execute(
-        _READ,
-        [
-            *(project_id, place[0], min(scope.end, midnight + dt.timedelta(days=1))),
-            # From the place on; at its very moment, only what comes after its id.
-            *place,
-            *(scope.provider, scope.provider, scope.model),
-            scope.only_unpriced,
-            limit,
-        ],
+    return reprice_rows.read_day(
+        cursor,
+        project_id=project_id,
+        start=place[0],
+        end=min(scope.end, midnight + dt.timedelta(days=1)),
+        place=place,
+        model=(scope.provider, scope.model or "") if scope.provider is not None else None,
+        only_unpriced=scope.only_unpriced,
+        limit=limit,
     )
-    return [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in cursor.fetchall()]
 
 
 class Repricer:
@@ -141,7 +116,7 @@ class Repricer:
         self.scope, self.rules = scope, rules
         self._concerned: dict[tuple[str, str, str], bool] = {}
 
-    def news(self, rows: Sequence[CostRow]) -> Iterator[tuple[CostRow, Priced]]:
+    def news(self, rows: Sequence[StoredCall]) -> Iterator[tuple[StoredCall, Priced]]:
         """The rows whose price is another one now, with it."""
         for row in rows:
             if not self._is_concerned(row) or not may_reprice(row):
@@ -157,7 +132,7 @@ class Repricer:
             ):
                 yield row, priced
 
-    def _is_concerned(self, row: CostRow) -> bool:
+    def _is_concerned(self, row: StoredCall) -> bool:
         if self.scope.patterns is None:
             return True
         key = (row.provider, row.model, row.request_model)
@@ -179,7 +154,7 @@ def concerns(
     )
 
 
-def may_reprice(row: CostRow) -> bool:
+def may_reprice(row: StoredCall) -> bool:
     """Not what a bill confirmed, and not what was free because no provider charged it (cache hits, refusals)."""
     if row.price_status == PriceStatus.BILLED:
         return False
@@ -194,7 +169,7 @@ def price_day(
     day: dt.date,
     after: Place | None,
     pace: Pace,
-    keep: Callable[[CostRow, Priced], None] | None = None,
+    keep: Callable[[StoredCall, Priced], None] | None = None,
 ) -> tuple[Tally, Place | None]:
     """Read and price a day's records from `after` until its end or the end of the pace; returns what was found and
     where to go on (None: the day is done). `keep` takes each record with its new price. One query per `pace.read`
@@ -237,7 +212,8 @@ def reprice_day(
 ) -> tuple[Tally, Place | None]:
     """The same, and write: inside the caller's transaction, which must end soon after. Raises StaleRulesError when the
     rules changed meanwhile: roll back, load them, do it again."""
-    news: list[tuple[CostRow, Priced]] = []
+    repricer = Repricer(scope, rules)
+    news: News = []
     tally, place = price_day(
         project_id=project_id,
         scope=scope,
@@ -248,87 +224,50 @@ def reprice_day(
         keep=lambda row, priced: news.append((row, priced)),
     )
     if news:
-        _write(project_id, news, tally, rules, now)
+        _write(project_id, news, tally, repricer, now)
     return tally, place
 
 
 def _write(
-    project_id: UUID,
-    news: list[tuple[CostRow, Priced]],
-    tally: Tally,
-    rules: RuleSet,
-    now: dt.datetime,
+    project_id: UUID, news: News, tally: Tally, repricer: Repricer, now: dt.datetime
 ) -> None:
-    first, last = news[0][0].occurred_at, news[-1][0].occurred_at
     traces = sorted({row.trace_id for row, _ in news if row.trace_id})
-    signals.records_repricing.send(sender=CostRow, project_id=project_id, trace_ids=traces)
-    deltas: aggregates.Deltas = {}
+    signals.records_repricing.send(sender=StoredCall, project_id=project_id, trace_ids=traces)
     changes: list[Change] = []
     with connection.cursor() as cursor:
-        ids = [row.record_id for row, _ in news]
-        cursor.execute(_LOCK, [project_id, first, last, ids])
-        stored = {(record_id, at): rest for record_id, at, *rest in cursor.fetchall()}
-        # Gone meanwhile: a wrapper whose call arrived; its cost is the call's now.
-        news = [item for item in news if (item[0].record_id, item[0].occurred_at) in stored]
-        for row, priced in news:
-            before, status = stored[row.record_id, row.occurred_at]
-            _take(row, priced)
-            if (row.cost_usd, row.price_status) != (before, status):
-                tally.note(before, row.cost_usd)
-                changes.append(_change(row, before))
-            if row.cost_usd != before:
-                aggregates.add_new_price(deltas, row, before=before)
-        tally.written += len(news)
-        _update(cursor, project_id, news, (first, last))
+        aggregates.begin_prices(cursor)
+        while news:
+            written, left = reprice_rows.write(cursor, project_id=project_id, news=news)
+            tally.written += len(written)
+            for row, priced in written:
+                if (priced.cost_usd, priced.status) != (row.cost_usd, row.price_status):
+                    tally.note(row.cost_usd, priced.cost_usd)
+                    changes.append(_change(row, priced))
+            # Priced by somebody else meanwhile: again. Gone (a wrapper whose call arrived): its cost is the call's now.
+            rows = [row for row, _ in left]
+            news = (
+                list(
+                    repricer.news(reprice_rows.read_again(cursor, project_id=project_id, rows=rows))
+                )
+                if rows
+                else []
+            )
         signals.records_repriced.send(
-            sender=CostRow, project_id=project_id, changes=changes, now=now
+            sender=StoredCall, project_id=project_id, changes=changes, now=now
         )
+        aggregates.apply_prices(cursor, project_id=project_id)
         ledger.finish(
-            cursor, project_id=project_id, deltas=deltas, recorded=0, now=None, rules=rules
+            cursor, project_id=project_id, deltas={}, recorded=0, now=None, rules=repricer.rules
         )
 
 
-def _take(row: CostRow, priced: Priced) -> None:
-    """The new price onto the row, as costs.services.rows.cost_row would have written it."""
-    row.price_status, row.cost_usd = priced.status, priced.cost_usd
-    row.unpriced_reason = priced.unpriced_reason[:40]
-    row.price_source, row.matched_model = priced.price_source[:80], priced.matched_model[:200]
-    row.flags = [flag[:40] for flag in priced.flags]
-
-
-def _change(row: CostRow, before: Decimal | None) -> Change:
+def _change(row: StoredCall, priced: Priced) -> Change:
     return Change(
         record_id=row.record_id,
         occurred_at=row.occurred_at,
         trace_id=row.trace_id,
         span_id=row.span_id,
-        price_status=row.price_status,
-        cost_before=before,
-        cost_after=row.cost_usd,
+        price_status=priced.status,
+        cost_before=row.cost_usd,
+        cost_after=priced.cost_usd,
     )
-
-
-def _update(
-    cursor: Any,
-    project_id: UUID,
-    news: list[tuple[CostRow, Priced]],
-    window: tuple[dt.datetime, dt.datetime],
-) -> None:
-    if not news:
-        return
-    rows = [
-        {
-            "record_id": row.record_id,
-            "occurred_at": row.occurred_at,
-            "price_status": row.price_status,
-            "unpriced_reason": row.unpriced_reason,
-            "cost_usd": row.cost_usd,
-            "breakdown": compact(priced.breakdown),
-            "price_source": row.price_source,
-            "matched_model": row.matched_model,
-            "flags": row.flags,
-        }
-        for row, priced in news
-    ]
-    text = msgspec.json.encode(rows).decode()
-    cursor.execute(_WRITE, [text, project_id, *window, [row.record_id for row, _ in news]])
