@@ -138,6 +138,10 @@ _GROW = ", ".join(
 )
 _FIELDS = ("provider", "model", "environment", "agent")
 _DAY = "date_trunc('day', d.hour, 'UTC')"
+# Daily rows from hourly ones: each dimension by the fields and, but for ALL, without them.
+_DAY_DIMENSION = f"dimension || CASE WHEN dimension <> 'all' AND grouping(provider) = 0 THEN '{BY_FIELDS}' ELSE '' END"
+_BY_DAY = f"""GROUP BY GROUPING SETS ((day, dimension, value, {", ".join(_FIELDS)}), (day, dimension, value))
+HAVING dimension <> 'all' OR grouping(provider) = 0"""
 _UPSERT = f"""
 WITH d AS (
   SELECT {", ".join(_COLUMNS[: -len(_VECTORS)])},
@@ -149,12 +153,10 @@ WITH d AS (
   ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
 )
 INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)})
-SELECT %s, day, dimension || CASE WHEN dimension <> 'all' AND grouping(provider) = 0 THEN '{BY_FIELDS}' ELSE '' END,
-  value, {", ".join(f"coalesce({name}, '')" for name in _FIELDS)},
+SELECT %s, day, {_DAY_DIMENSION}, value, {", ".join(f"coalesce({name}, '')" for name in _FIELDS)},
   {", ".join(f"sum({name})" for name in (*_COUNTS, *_MEASURES, *_VECTORS))}
 FROM (SELECT {_DAY} AS day, d.* FROM d) one
-GROUP BY GROUPING SETS ((day, dimension, value, {", ".join(_FIELDS)}), (day, dimension, value))
-HAVING dimension <> 'all' OR grouping(provider) = 0 ORDER BY 3, 2, 4, 5, 6, 7, 8
+{_BY_DAY} ORDER BY 3, 2, 4, 5, 6, 7, 8
 ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
 """  # noqa: S608
 
@@ -182,7 +184,7 @@ def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
 # What sums need of records that have new prices: this transaction's own table.
 NEW_PRICES = "pg_temp.costs_newprice"
 _TEXTS = _KEY_COLUMNS[1:]
-_SOURCES = (*_SLIM, *_DIMENSION_COLUMNS)
+_SOURCES = (*_FIELDS, *_DIMENSION_COLUMNS)
 NEW_PRICE_COLUMNS = ("occurred_at", *_SOURCES, "api_key_id", "tags", "unpriced_calls", "cost_usd")
 # Texts in the order of Python's, which `apply` sorts hours by.
 _BEGIN_PRICES = f"""
@@ -203,27 +205,25 @@ _NEW_ROW = {
     **dict.fromkeys(_VECTORS, "NULL"),
     **{name: f"d.{name}" for name in ("unpriced_calls", "cost_usd")},
 }
-_GROWN = "sum(d.unpriced_calls) AS unpriced_calls, sum(d.cost_usd) AS cost_usd"
 _INSERT_PRICES = f"""
   SELECT %s, {", ".join(_NEW_ROW.get(name, f"d.{name}") for name in _COLUMNS)} FROM {{table}} d
   ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET
     unpriced_calls = a.unpriced_calls + excluded.unpriced_calls, cost_usd = a.cost_usd + excluded.cost_usd
 """  # noqa: S608
-_AS_STORED = ", ".join(f'd.{name} COLLATE "default" AS {name}' for name in ("dimension", "value"))
-_DAY_TAIL = ", ".join(
-    f"(CASE WHEN d.dimension = 'all' THEN d.{name} ELSE '' END) COLLATE \"default\" AS {name}"
-    for name in _SLIM
-)
+_AS_STORED = ", ".join(f'd.{name} COLLATE "default" AS {name}' for name in _TEXTS)
 _APPLY_PRICES = f"""
 WITH hours AS MATERIALIZED (
   SELECT date_trunc('hour', c.occurred_at, 'UTC') AS hour, d.dimension COLLATE "C" AS dimension,
-    d.value COLLATE "C" AS value, {", ".join(f"c.{name}" for name in _SLIM)},
+    d.value COLLATE "C" AS value, {", ".join(f"c.{name}" for name in _FIELDS)},
     sum(c.unpriced_calls) AS unpriced_calls, sum(c.cost_usd) AS cost_usd
   FROM {NEW_PRICES} c CROSS JOIN LATERAL ({_DIMENSIONS}) d
   GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
 ), days AS MATERIALIZED (
-  SELECT {_DAY} AS hour, {_AS_STORED}, {_DAY_TAIL}, {_GROWN}
-  FROM hours d GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 2, 1, 3, 4, 5, 6, 7
+  SELECT day AS hour, {_DAY_DIMENSION} AS dimension, value,
+    {", ".join(f"coalesce({name}, '') AS {name}" for name in _FIELDS)},
+    sum(unpriced_calls) AS unpriced_calls, sum(cost_usd) AS cost_usd
+  FROM (SELECT {_DAY} AS day, {_AS_STORED}, d.unpriced_calls, d.cost_usd FROM hours d) one
+  {_BY_DAY} ORDER BY 2, 1, 3, 4, 5, 6, 7
 ), written AS (
   INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_COLUMNS)}) {_INSERT_PRICES.format(table="hours")}
 )
