@@ -8,6 +8,7 @@ import "./copy_button.js";
 import "./toast_region.js";
 import "./panel_errors.js";
 import "./page_retry.js";
+import "./quiet_aborts.js";
 import "./dialogs.js";
 import "./pop_menu.js";
 import "./filter_list.js";

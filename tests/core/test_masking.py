@@ -198,16 +198,16 @@ ADVERSARIAL = (
 
 @pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: repr(text[:12]))
 def test_builtin_rules_stay_linear(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     masked(text)
-    assert time.perf_counter() - started < 2.5  # 0.7 s at most when measured alone
+    assert time.thread_time() - started < 2.5  # 0.7 s at most when measured alone
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+b", "(a*)*b|a", "(.*)(.*)(.*)x"])
 def test_patterns_that_explode_elsewhere_do_not_here(pattern: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     Masker(own(pattern)).text("a" * 20_000 + "!")
-    assert time.perf_counter() - started < 2.5
+    assert time.thread_time() - started < 2.5
 
 
 def test_a_pattern_that_looks_far_ahead_for_each_match_costs_its_upload_the_text() -> None:

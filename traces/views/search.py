@@ -81,7 +81,11 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
 def _context(
     request: HttpRequest, project: Project, period: TimeRange, now: dt.datetime
 ) -> dict[str, Any]:
-    kept = [(name, request.GET[name]) for name in ("q", "match", "like", "within") if request.GET.get(name)]
+    kept = [
+        (name, request.GET[name])
+        for name in ("q", "match", "like", "within")
+        if request.GET.get(name)
+    ]
     base = reverse("traces:search", kwargs={"slug": project.ref})
     return {
         "project": project,
