@@ -121,6 +121,20 @@ class And:
 
 
 Node: TypeAlias = Term | Text | Not | Or | And
+
+
+def has_text(node: "Node") -> bool:
+    """Whether free text stands anywhere in it."""
+    match node:
+        case Text():
+            return True
+        case Not(inner):
+            return has_text(inner)
+        case Or(nodes) | And(nodes):
+            return any(map(has_text, nodes))
+    return False
+
+
 Kind = Literal["text", "choice", "money", "duration", "count", "time", "score"]
 
 

@@ -1,6 +1,7 @@
 """Template tags for the interface: icons, navigation, query strings, folding JSON."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from django import template
@@ -18,7 +19,7 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str, extra: str = "", label: str = "") -> SafeString:
     """One symbol of the sprite. Decorative unless `label` says what it means."""
-    href = f"{static('img/icons.svg')}#{name}"
+    href = f"{icon_path()}#{name}"
     css = f"ico {extra}".strip()
     if label:
         return format_html(
@@ -28,8 +29,9 @@ def icon(name: str, extra: str = "", label: str = "") -> SafeString:
 
 
 @register.simple_tag
+@cache
 def icon_path() -> str:
-    """Where the sprite is, for icons made in the browser."""
+    """Where the sprite is, for icons made in the browser too. Asked once per process: a page has up to 2,000 icons."""
     return static("img/icons.svg")
 
 

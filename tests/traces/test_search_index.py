@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.utils import timezone
 
 from core import outbox
@@ -13,6 +14,7 @@ from core.models import Job, OutboxItem
 from projects.models import ContentCapture, Project
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import START, context_for, llm, span
+from traces.filters import parse_filters
 from traces.ingest.write import write_spans
 from traces.models import (
     ErrorGroup,
@@ -26,6 +28,7 @@ from traces.models import (
 from traces.removal import delete_trace
 from traces.search import condition, purge, schedule
 from traces.search.indexing import CONTENT_CHUNK
+from traces.selectors import listing, words
 
 pytestmark = pytest.mark.django_db
 SECRET = "the dragon sleeps at noon"
@@ -282,3 +285,27 @@ def test_purging_a_project_takes_every_derived_row() -> None:
     while purge.delete_batch(project.pk, 2):
         pass
     assert (purge.count_rows(project.pk), purge.count_rows(other.pk)) == (0, 5)
+
+
+def test_figures_for_a_common_word_come_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = ProjectFactory()
+    store(project, *(span("a", trace_id=f"t{n}", name="plenty") for n in range(30)))
+    store(project, span("b", trace_id="rare", name="lantern"))
+    read(project)
+    monkeypatch.setattr(listing, "TEXT_CAP", 20)
+    now = timezone.now()
+    common = parse_filters(QueryDict("range=365d&q=plenty"), now=now)
+    rare = parse_filters(QueryDict("range=365d&q=lantern"), now=now)
+    plain = parse_filters(QueryDict("range=365d"), now=now)
+    totals = listing.trace_totals(project, common)
+    assert (totals.count, totals.is_capped) == (20, True)
+    volume = listing.trace_volume(project, rare)
+    assert (volume.sample, volume.total, volume.is_partial) == (200_000, 1, False)
+    # What the statistics say of so few rows is not asked; only that they are asked, and of text alone.
+    assert words.is_broad(project, common.nodes, limit=0)
+    assert not words.is_broad(project, common.nodes, limit=10**6)
+    assert not words.is_broad(project, plain.nodes, limit=0)
+    monkeypatch.setattr(listing, "TEXT_SAMPLE", 0)
+    volume = listing.trace_volume(project, common)
+    assert (volume.sample, volume.is_partial) == (0, True)
+    assert listing.trace_volume(project, plain).total == 31

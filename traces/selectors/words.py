@@ -5,7 +5,7 @@ through directly, so that text is found from the first trace on.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db.models import Q
 
@@ -13,7 +13,7 @@ from core.ranges import TimeRange
 from projects.models import Project
 from traces.filters.conditions import text_match
 from traces.models import SearchState, Trace
-from traces.query_terms import Text
+from traces.query_terms import Node, Text, has_text
 from traces.search import fulltext
 
 # What may be committed after it was passed by: a slow transaction.
@@ -50,8 +50,7 @@ def _condition(project: Project, period: TimeRange, node: Text, since: dt.dateti
     direct = text_match(node.text, is_phrase=node.is_phrase)
     if since is None:
         return direct
-    text = '"{}"'.format(node.text.replace('"', " ")) if node.is_phrase else node.text
-    indexed = fulltext.condition(project, text, period=period)
+    indexed = fulltext.condition(project, _asked(node), period=period)
     # Named one by one: "in the index or newer" would have PostgreSQL look at every trace.
     newest = Trace.objects.filter(project=project, created_at__gt=since - LATE)
     ids = list(newest.order_by("-created_at").values_list("trace_id", flat=True)[:FRESH_READ])
@@ -59,3 +58,17 @@ def _condition(project: Project, period: TimeRange, node: Text, since: dt.dateti
         fresh = Trace.objects.filter(project=project, trace_id__in=ids).filter(direct)
         ids = list(fresh.values_list("trace_id", flat=True)[:MAX_FRESH])
     return indexed | Q(trace_id__in=ids) if ids else indexed
+
+
+def _asked(node: Text) -> str:
+    """A text of the query as the search's own language has it."""
+    return '"{}"'.format(node.text.replace('"', " ")) if node.is_phrase else node.text
+
+
+def is_broad(project: Project, nodes: Sequence[Node], *, limit: int) -> bool:
+    """Whether text is asked for that more than about `limit` traces have: where words stand is not in an index that
+    could be counted, so figures are then taken from a sample. One EXPLAIN per text, no query without text."""
+    texts = [node for node in nodes if isinstance(node, Text)]
+    if not texts:
+        return any(map(has_text, nodes))
+    return all(fulltext.estimate(project, _asked(node)) > limit for node in texts)

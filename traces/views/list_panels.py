@@ -44,10 +44,10 @@ def counts_context(
     return {
         "facets": list_facets.facet_groups(facets, filters, base, **kept),
         "is_sample": is_sample,
-        "sample": facet_selectors.FACET_SAMPLE,
+        "sample": facet_selectors.sample_size(filters),
         "has_counts": True,
         "totals": listing.trace_totals(project, filters),
-        "cap": listing.COUNT_CAP,
+        "cap": listing.count_cap(filters),
         "volume_context": volume_context(project, filters, base, kept),
     }
 
@@ -64,7 +64,7 @@ def facets_panel(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         "query": filters.query(),
         "is_sample": is_sample,
-        "sample": facet_selectors.FACET_SAMPLE,
+        "sample": facet_selectors.sample_size(filters),
     }
     return render(request, "traces/_facets.html", context)
 
@@ -113,7 +113,7 @@ def volume_context(
         "zoom_url": f"{base}?range={{range}}{'&' if rest else ''}{rest}",
         "error_share": formats.percent(failed / volume.total) if volume.total else "",
         "summary": f"{formats.count(volume.total)} traces, {formats.count(failed)} with errors, {filters.range.label}",
-        "sample": listing.VOLUME_SAMPLE,
+        "sample": volume.sample,
     }
 
 
@@ -146,7 +146,7 @@ def _interval(step: dt.timedelta) -> str:
 def total_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """How many traces match and what they cost; loads after the rows."""
     project, filters, _, _ = _panel(request, slug)
-    context = {"totals": listing.trace_totals(project, filters), "cap": listing.COUNT_CAP}
+    context = {"totals": listing.trace_totals(project, filters), "cap": listing.count_cap(filters)}
     return render(request, "traces/_total.html", context)
 
 
