@@ -135,7 +135,8 @@ def _without_content(span: NormalSpan) -> NormalSpan:
         },
         attributes=known_facts(span.attributes),
         events=[
-            {**event, "attributes": known_facts(event.get("attributes") or {})} for event in span.events
+            {**event, "attributes": known_facts(event.get("attributes") or {})}
+            for event in span.events
         ],
     )
 
