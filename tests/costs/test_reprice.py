@@ -318,7 +318,7 @@ def test_a_chunk_asks_a_fixed_number_of_questions(project, django_assert_max_num
     rule = save(project, override())
     rules = load_rules(project.pk)
     scope = reprice_job.scope_of(rule)
-    # Read; lock traces, records; write records, traces, steps; sums; version; news for search, once per pause.
+    # Read; lock traces; write records, traces, steps; sums and the table they are made from; version.
     with django_assert_max_num_queries(9):
         reprice.reprice_day(
             project_id=project.pk,
