@@ -40,6 +40,11 @@ RUN_AXE = """axe.run(document, {
   resultTypes: ['violations'], preload: false,
 }).then(found => JSON.stringify(found.violations.map(
   rule => `axe ${rule.id}: ${rule.nodes.slice(0, 3).map(node => node.target.join(' ')).join(' | ')}`)))"""
+# Light and dark differ in colours only: the other rules need no second look.
+RUN_CONTRAST = RUN_AXE.replace(
+    "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']",
+    "{ type: 'rule', values: ['color-contrast', 'link-in-text-block'] }",
+)
 WATCH_CSP = """window.cspViolations = [];
 addEventListener('securitypolicyviolation', event =>
   window.cspViolations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`));"""
@@ -174,11 +179,11 @@ def _note_failure(found: list[str], request: Any) -> None:
         found.append(f"request failed: {request.url} {request.failure}")
 
 
-def audit(page: Remote, *, allow: int | None = None) -> list[str]:
+def audit(page: Remote, *, allow: int | None = None, only_colours: bool = False) -> list[str]:
     """Everything wrong with the page as it stands; empty when all is well.
 
     Console errors, failed responses and CSP violations since the last audit, axe-core's rules, sideways scroll.
-    `allow` is the status the document itself may have (an error page).
+    `allow` is the status the document itself may have (an error page); `only_colours` asks axe for contrast alone.
     """
     _settle(page)
     found = _seen[id(page._value)]
@@ -188,7 +193,7 @@ def audit(page: Remote, *, allow: int | None = None) -> list[str]:
     evaluate(session, DRAWN)
     problems += [f"csp: {text}" for text in evaluate(session, "window.cspViolations.splice(0)")]
     evaluate(session, f"{AXE}; 0")
-    problems += json.loads(evaluate(session, RUN_AXE))
+    problems += json.loads(evaluate(session, RUN_CONTRAST if only_colours else RUN_AXE))
     content, window = evaluate(session, OVERFLOW)
     session.detach()
     if content > window:

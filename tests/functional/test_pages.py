@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from tests.factories.feedback import ShareLinkFactory
 from tests.factories.projects import ProjectFactory
 from tests.functional.browser import PageFor, Remote, audit, expect
 from tests.traces.spans import context_for, llm, span
@@ -55,6 +56,44 @@ OWNER = (
     "/projects/checkout/traces/t1/?view=graph",
     "/projects/checkout/traces/t1/models/",
 )
+_P, _T = "/projects/checkout", "/projects/checkout/traces/t1"
+OBSERVE = (
+    f"{_P}/traces/?range=7d&peek=t1",
+    f"{_P}/traces/?range=7d&q=cost%3Aabc+nothing",
+    f"{_P}/traces/?range=24h&tail=1",
+    f"{_P}/traces/compare/?a=t1&b=day0",
+    f"{_P}/search/?q=refund",
+    f"{_P}/sessions/",
+    f"{_P}/sessions/s1/",
+    f"{_P}/users/",
+    f"{_P}/users/u1/",
+    f"{_P}/errors/",
+    f"{_P}/errors/abc123/",
+    f"{_P}/scores/",
+    f"{_P}/collections/",
+    f"{_P}/collections/{{collection_id}}/",
+    f"{_T}/feedback/",
+    f"{_T}/shares/",
+    *(f"/projects/quiet/{page}/" for page in ("sessions", "errors", "scores", "collections")),
+)
+MANAGE = (
+    f"{_P}/models/",
+    f"{_P}/models/detail/?provider=openai&model=gpt-5-mini",
+    "/projects/quiet/models/",
+    "/organizations/{organization}/prices/",
+    "/organizations/{organization}/prices/new/?kind=override",
+    "/organizations/{organization}/prices/new/?kind=discount",
+    "/organizations/{organization}/prices/{rule_number}/",
+    "/organizations/{organization}/prices/previews/{preview_id}/",
+    f"{_P}/exports/",
+    "/projects/quiet/exports/",
+    "/jobs/",
+    "/jobs/{export_id}/",
+    f"{_P}/settings/data/",
+    f"{_P}/settings/scores/",
+    f"{_P}/settings/scores/{{definition_id}}/",
+    f"{_P}/settings/shares/",
+)
 OPERATOR = ("/admin/", "/admin/system/")
 
 
@@ -91,15 +130,15 @@ def _steps(trace_id: str, at: dt.datetime) -> Iterator[Any]:
 
 
 def _audit_looks(page: Remote, path: str, *, allow: int | None = None) -> list[str]:
-    """The page as loaded in each theme, at each width."""
+    """The page, loaded once, in each theme and at each width. What is no matter of colour is asked of one theme."""
     problems = []
-    for theme in THEMES:
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        page.set_viewport_size({"width": WIDTHS[0], "height": 900})
-        page.goto(path)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            found = audit(page, allow=allow)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    page.goto(path)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            found = audit(page, allow=allow, only_colours=theme != THEMES[0])
             problems += [f"{path} at {width}, {theme}: {text}" for text in found]
     return problems
 
@@ -117,6 +156,57 @@ def test_account_pages_are_clean(page_for: PageFor, world: World) -> None:
 
 def test_pages_of_an_owner_are_clean(page_for: PageFor, world: World) -> None:
     _audit_all(page_for(world.people["owner"]), OWNER, **world.names)
+
+
+def test_what_one_observes_is_clean(page_for: PageFor, world: World) -> None:
+    _audit_all(page_for(world.people["owner"]), OBSERVE, **world.names)
+
+
+def test_what_one_manages_is_clean(page_for: PageFor, world: World) -> None:
+    _audit_all(page_for(world.people["owner"]), MANAGE, **world.names)
+
+
+def test_public_links_are_clean(page_for: PageFor, world: World) -> None:
+    """As somebody without an account sees them: with what was said, without it, and when the link is over."""
+    ShareLinkFactory.create(project=world.project, token="o" * 43, with_payloads=True)
+    ShareLinkFactory.create(project=world.project, token="b" * 43, with_payloads=False)
+    page = page_for()
+    _audit_all(page, (f"/share/{'o' * 43}/?step=call", f"/share/{'b' * 43}/?view=log"))
+    assert not _audit_looks(page, "/share/gone/", allow=404)
+
+
+DIALOGS = {
+    "Control+k": "#command-palette",
+    "?": "#shortcut-sheet",
+}
+
+
+def test_dialogs_opened_by_key_are_clean_and_close(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["owner"])
+    page.goto("/projects/checkout/traces/")
+    for key, dialog in DIALOGS.items():
+        page.keyboard.press(key)
+        expect(page.locator(dialog)).to_be_visible()
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert audit(page) == [], dialog
+        page.keyboard.press("Escape")
+        expect(page.locator(dialog)).to_be_hidden()
+
+
+def test_the_sheet_names_every_key_of_the_menu(page_for: PageFor, world: World) -> None:
+    page = page_for(world.people["owner"])
+    page.goto("/projects/checkout/traces/")
+    keys = "els => els.map(el => el.dataset.shortcut)"
+    wanted = page.eval_on_selector_all(".side a[data-shortcut]", keys)
+    named = (
+        "els => els.map(el => [...el.querySelectorAll('kbd')].map(k => k.textContent).join(' '))"
+    )
+    assert len(wanted) >= 12
+    assert page.eval_on_selector_all("[data-keys-go] dt", named) == wanted
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_url("**/errors/")
 
 
 def test_pages_of_a_viewer_are_clean(page_for: PageFor, world: World) -> None:
