@@ -13,6 +13,7 @@ from core import live
 from core.errors import NotFoundError
 from projects.models import Project
 from traces import search
+from traces.activity.counting import take_turns
 from traces.feedback.removal import forget_traces
 from traces.langfuse import state as langfuse_state
 from traces.models import Span, SpanPayload, Trace
@@ -44,6 +45,7 @@ def remove_traces(*, project_id: UUID, trace_ids: Sequence[str], now: dt.datetim
     Waits for writers that hold one of them, so nothing is left behind. Unknown ids are skipped. Sessions, users and
     error groups are counted again at once.
     """
+    take_turns(project_id)
     rows = list(
         Trace.objects.select_for_update()
         .filter(project=project_id, trace_id__in=list(trace_ids))

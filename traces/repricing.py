@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from core import live, outbox
 from costs.services.reprice import Change
-from traces.activity.counting import count_sessions, count_users
+from traces.activity.counting import count_sessions, count_users, take_turns
 from traces.models import SessionRow, UserRow
 
 # More open pages than this are not told one by one; they read the new costs when they are read again.
@@ -88,6 +88,7 @@ def _enqueue(project_id: UUID | str, job_id: str, kind: str, after: str, now: dt
 def recount(*, payload: dict[str, Any], now: dt.datetime) -> None:
     """Outbox work of `traces.recount`: the next thousand sessions or users of a project, whole from their traces."""
     project_id, kind = UUID(payload["project_id"]), payload["kind"]
+    take_turns(project_id)
     model, column, count = _COUNTED[kind]
     keys = list(
         model.objects.filter(project_id=project_id, **{f"{column}__gt": payload["after"]})

@@ -49,6 +49,18 @@ _KINDS = (
 )
 
 
+def take_turns(project_id: UUID) -> None:
+    """One at a time works on what is derived from the project's traces, until the transaction ends.
+
+    Without it a count that began before another's deletion was committed would be written after it, and a trace that
+    was read for the search would be written down after it is gone. Call it before locking traces.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('derived:' || %s, 0))", [str(project_id)]
+        )
+
+
 def count_sessions(project_id: UUID, session_ids: Collection[str], *, now: dt.datetime) -> bool:
     """Count these sessions again; True when a large one was put off. Three statements."""
     return _count(*_KINDS[0], project_id=project_id, keys=session_ids, now=now)

@@ -71,6 +71,7 @@ def may_read_content(project: Project) -> bool:
 
 def read_news(project: Project, state: SearchState, *, now: dt.datetime) -> Run:
     """Read the next chunk of changed traces."""
+    counting.take_turns(project.pk)
     limit = CONTENT_CHUNK if may_read_content(project) else CHUNK
     news = changed_traces(project.pk, since=state.read_until - LATE, limit=limit)
     is_more = len(news) == limit

@@ -13,6 +13,7 @@ from django.db import connection
 from core import jobs
 from core.models import Job
 from projects.models import Project
+from traces.activity.counting import take_turns
 from traces.models import SearchState, Trace
 from traces.search import embedding
 from traces.search.indexing import CHUNK, CONTENT_CHUNK, index, may_read_content
@@ -84,6 +85,7 @@ def _erased(project_id: UUID) -> bool:
 def _read(project: Project, cursor: dict[str, Any], *, now: dt.datetime) -> jobs.Step:
     limit = CONTENT_CHUNK if may_read_content(project) else CHUNK
     at = dt.datetime.fromisoformat(cursor["at"])
+    take_turns(project.pk)
     news = traces_before(project.pk, at=at, trace_id=cursor["trace_id"], limit=limit)
     _, has_gists = index(project, news, now=now)
     if has_gists:
