@@ -4,6 +4,7 @@ on later (F11).
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
@@ -30,6 +31,13 @@ class BodyTooLargeError(DomainError):
     status = 413
 
 
+class UnsupportedEncodingError(DomainError):
+    """The body is packed in a way this API does not unpack."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class BoundedJSONParser(BaseParser):
     """The only parser of the API. Raises a DomainError that names the place and the rule."""
 
@@ -46,7 +54,30 @@ class BoundedJSONParser(BaseParser):
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise BodyTooLargeError(f"The body is over the limit of {limit} bytes.")
-        return parse_json(body)
+        request = (parser_context or {}).get("request")
+        encoding = request.META.get("HTTP_CONTENT_ENCODING", "") if request else ""
+        return parse_json(_unpacked(body, encoding.strip().lower(), limit))
+
+
+def _unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """A body as it was before it was packed; never holds more than the limit."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedEncodingError(
+            f"Content-Encoding {encoding[:40]!r} is not supported: send gzip or identity.",
+            fields=["Content-Encoding"],
+        )
+    unpacker = zlib.decompressobj(31)  # 15 plus 16 for the gzip header and its CRC
+    try:
+        plain = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        raise InvalidJSONError("The body is not gzip, as Content-Encoding says.") from None
+    if len(plain) > limit:
+        raise BodyTooLargeError(f"The body is over the limit of {limit} bytes when unpacked.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise InvalidJSONError("The gzip body is cut off, or followed by something else.")
+    return plain
 
 
 def parse_json(body: bytes) -> Any:

@@ -67,7 +67,6 @@ class Sender:
             f"/api/v1/projects/{self.project}/scores",
             json.dumps({"scores": scores}).encode(),
             "application/json",
-            is_packed=False,
         )
         for result in answer.json()["results"]:
             if result["result"] == "rejected":
@@ -79,14 +78,10 @@ class Sender:
         if answer.content:
             raise RefusedError(f"LLMLab refused spans: {answer.content[:300]!r}")
 
-    def _post(
-        self, path: str, body: bytes, kind: str, *, is_packed: bool = True
-    ) -> httpx2.Response:
+    def _post(self, path: str, body: bytes, kind: str) -> httpx2.Response:
         """Posts until it is stored; raises RefusedError on a lasting error or when patience ends."""
-        headers = {"content-type": kind}
-        if is_packed:  # the doors unpack; the rest of the API takes JSON as it is
-            headers["content-encoding"] = "gzip"
-            body = gzip.compress(body, compresslevel=1)
+        headers = {"content-type": kind, "content-encoding": "gzip"}
+        body = gzip.compress(body, compresslevel=1)
         deadline, attempt, said = time.monotonic() + self.patience, 0, ""
         while True:
             wait = min(0.25 * 2**attempt, LONGEST_WAIT) * random.uniform(0.7, 1.3)

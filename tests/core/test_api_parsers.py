@@ -1,7 +1,9 @@
 """What the API's JSON parser lets in, and how it names what it refuses."""
 
+import gzip
 import io
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from core.api.parsers import (
     BodyTooLargeError,
     BoundedJSONParser,
     InvalidJSONError,
+    UnsupportedEncodingError,
     parse_json,
 )
 
@@ -76,3 +79,36 @@ def test_body_over_the_limit_is_413(settings: Any) -> None:
         413,
         "The body is over the limit of 10 bytes.",
     )
+
+
+def packed(body: bytes, encoding: str) -> Any:
+    """What the parser makes of a request with this Content-Encoding."""
+    request = SimpleNamespace(META={"HTTP_CONTENT_ENCODING": encoding})
+    return BoundedJSONParser().parse(io.BytesIO(body), None, {"request": request})
+
+
+def test_gzip_is_unpacked_within_the_limit(settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    assert packed(gzip.compress(b'{"a": "x"}'), "gzip") == {"a": "x"}
+    assert packed(b'{"a": 1}', "Identity") == {"a": 1}
+    with pytest.raises(BodyTooLargeError, match="over the limit of 1000 bytes when unpacked"):
+        packed(gzip.compress(b" " * 1_001), "gzip")
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "words"),
+    [
+        (b'{"a": 1}', "gzip", "not gzip, as Content-Encoding says"),
+        (gzip.compress(b'{"a": 1}')[:-4], "gzip", "cut off, or followed"),
+        (gzip.compress(b"{}") + b"x", "x-gzip", "cut off, or followed"),
+    ],
+)
+def test_damaged_gzip_is_named(body: bytes, encoding: str, words: str) -> None:
+    with pytest.raises(InvalidJSONError, match=words):
+        packed(body, encoding)
+
+
+def test_other_encodings_are_a_415() -> None:
+    with pytest.raises(UnsupportedEncodingError, match="'br' is not supported") as found:
+        packed(b"{}", "br")
+    assert found.value.status == 415

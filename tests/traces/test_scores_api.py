@@ -1,5 +1,7 @@
 """Scores through the API: one, many, again, wrong; who may; pages."""
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -212,3 +214,15 @@ def test_a_wrong_definition_is_named(call, shop, body, field):
     answer = call("post", "/score-definitions", body, key=ADMIN)
     assert (answer.status_code, answer.json()["fields"][0]) == (400, field)
     assert not ScoreDefinition.objects.exists()
+
+
+def test_a_packed_batch_is_read(client, shop):
+    ApiKeyFactory(project=shop, raw=raw_key(7), scopes=["ingest"])
+    answer = client.generic(
+        "POST",
+        f"{BASE}/scores",
+        gzip.compress(json.dumps({"scores": [ONE]}).encode()),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {raw_key(7)}", "Content-Encoding": "gzip"},
+    )
+    assert (answer.status_code, answer.json()["results"][0]["result"]) == (207, "stored")
