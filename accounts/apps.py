@@ -1,3 +1,5 @@
+"""The accounts domain: people, organisations, roles."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""The floor every domain stands on."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""Registers what the costs domain does when others act: partitions, deletion, work after a commit."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""Registers what the traces domain does when others act: partitions, deletion, jobs, work after a commit."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""`python -m config.server`: see config.server.launcher."""
+
 from config.server.launcher import main
 
 raise SystemExit(main())

@@ -134,19 +134,8 @@ def stacked_bars(
     others = [Decimal(str(value or 0)) for value in compare.values] if compare else []
     ticks = nice_ticks(float(max([*totals, *others])), steps, unit=unit)
     over = line_path(compare, columns, ticks[-1], height) if compare else EMPTY
-    axis = format_html_join(
-        "", "<span>{}</span>", ((AXIS[unit](tick(t)),) for t in reversed(ticks))
-    )
-    plot = format_html(
-        '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
-        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}{}</svg>{}</div>',
-        axis,
-        height,
-        grid(ticks, height),
-        _columns(series, columns, ticks[-1], height, hrefs),
-        over,
-        x_axis(labels, tick_every or default_every(columns)),
-    )
+    bars = _columns(series, columns, ticks[-1], height, hrefs)
+    drawn = plot([bars, over], labels, ticks, unit=unit, height=height, every=tick_every)
     long = titles or labels
     write = UNITS[unit]
     data = {
@@ -160,7 +149,31 @@ def stacked_bars(
     }
     written = [write(t) for t in totals]
     table = _table(first_column, long, series, written, total_label, write, hrefs, compare)
-    return figure(plot, data, summary, table)
+    return figure(drawn, data, summary, table)
+
+
+def plot(
+    drawn: Sequence[SafeString],
+    labels: Sequence[str],
+    ticks: Sequence[float],
+    *,
+    unit: str,
+    height: int,
+    every: int = 0,
+) -> SafeString:
+    """What is drawn, over the grid and between the axes."""
+    axis = format_html_join(
+        "", "<span>{}</span>", ((AXIS[unit](tick(value)),) for value in reversed(ticks))
+    )
+    return format_html(
+        '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
+        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}</svg>{}</div>',
+        axis,
+        height,
+        grid(ticks, height),
+        join(drawn),
+        x_axis(labels, every or default_every(len(labels))),
+    )
 
 
 def tick(value: float) -> Decimal:

@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core import formats
 from core.charts.bars import (
     as_table,
     cell,
-    default_every,
     figure,
-    grid,
     line_path,
     link_text,
     nice_ticks,
-    tick,
-    x_axis,
+    plot,
 )
-from core.charts.base import AXIS, EMPTY, UNITS, Series, at, join, linked, percent_of
+from core.charts.base import EMPTY, UNITS, Series, at, join, linked, percent_of
 
 
 def line_chart(
@@ -40,18 +37,14 @@ def line_chart(
     if not columns or not values:
         return EMPTY
     ticks = nice_ticks(max(values), steps, unit=unit)
-    axis = format_html_join(
-        "", "<span>{}</span>", ((AXIS[unit](tick(value)),) for value in reversed(ticks))
-    )
-    plot = format_html(
-        '<div class="plot"><div class="y-axis" aria-hidden="true">{}</div>'
-        '<svg class="plot-svg" height="{}" aria-hidden="true" focusable="false">{}{}{}</svg>{}</div>',
-        axis,
-        height,
-        grid(ticks, height),
-        join([line_path(one, columns, ticks[-1], height) for one in series]),
-        _hits(columns, height, hrefs),
-        x_axis(labels, tick_every or default_every(columns)),
+    lines = [line_path(one, columns, ticks[-1], height) for one in series]
+    drawn = plot(
+        [*lines, _hits(columns, height, hrefs)],
+        labels,
+        ticks,
+        unit=unit,
+        height=height,
+        every=tick_every,
     )
     write, long = UNITS[unit], titles or labels
     head = series[0]
@@ -77,7 +70,7 @@ def line_chart(
         for place, title in enumerate(long)
     ]
     return figure(
-        plot, data, summary, as_table(first_column, [s.label for s in series], join(body))
+        drawn, data, summary, as_table(first_column, [s.label for s in series], join(body))
     )
 
 

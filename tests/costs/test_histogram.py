@@ -1,3 +1,5 @@
+"""Latency histograms: buckets, merging, percentiles."""
+
 import math
 import random
 

@@ -1,3 +1,5 @@
+"""One simulated provider for all tests of the examples."""
+
 from collections.abc import Iterator
 
 import pytest
