@@ -40,6 +40,7 @@ def test_menu_leads_to_the_readers_project() -> None:
         "/projects/",
         "/projects/support/exports/",
         "/jobs/",
+        "/projects/support/ingestion/",
         "/projects/support/setup/",
         "/projects/support/settings/",
         "/me/",
