@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F
 from pgvector.django import VectorField
 
 from core.ids import uuid7
+from core.sparse import CountField, ListField
 from costs.breakdown import BreakdownField
 from costs.histogram import BUCKETS
 
@@ -42,8 +43,21 @@ class TenantModel(models.Model):
         abstract = True
 
 
+class RecordHash(models.Func):
+    """PostgreSQL's 64-bit hash of a project and the id of a record in it."""
+
+    template = "uuid_hash_extended(%(expressions)s, 0))"
+    arg_joiner = ", hashtextextended("
+    arity = 2
+    output_field = models.BigIntegerField()
+
+
 class CostRecord(TenantModel):
-    """One call's cost. Partitioned by day of `occurred_at`; real key (project_id, record_id, occurred_at)."""
+    """One call's cost. Partitioned by day of `occurred_at`; real key (project_id, record_id, occurred_at).
+
+    The key is not enforced by an index: whoever writes holds the lock of the trace, or of the project's bare records,
+    and has looked. A record is found by the hash of its id.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     record_id = models.CharField(max_length=300)
@@ -61,7 +75,7 @@ class CostRecord(TenantModel):
     session_id = models.CharField(max_length=200, blank=True)
     feature = models.CharField(max_length=200, blank=True)
     prompt_version = models.CharField(max_length=200, blank=True)
-    tags = ArrayField(models.CharField(max_length=200), default=list)
+    tags = ListField(models.CharField(max_length=200), default=list)
     api_key_id = models.UUIDField(null=True)
     is_error = models.BooleanField(default=False)
     error_type = models.CharField(max_length=200, blank=True)
@@ -69,9 +83,9 @@ class CostRecord(TenantModel):
     first_token_ms = models.FloatField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    cache_read_input_tokens = models.BigIntegerField(default=0)
-    cache_write_input_tokens = models.BigIntegerField(default=0)
-    reasoning_output_tokens = models.BigIntegerField(default=0)
+    cache_read_input_tokens = CountField(default=0)
+    cache_write_input_tokens = CountField(default=0)
+    reasoning_output_tokens = CountField(default=0)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices)
     unpriced_reason = models.CharField(max_length=40, blank=True)
     cost_usd = usd_field(null=True)
@@ -82,7 +96,7 @@ class CostRecord(TenantModel):
     matched_model = models.CharField(max_length=200, blank=True)
     usage_convention = models.CharField(max_length=10, blank=True)
     is_estimated = models.BooleanField(default=False)
-    flags = ArrayField(models.CharField(max_length=40), default=list)
+    flags = ListField(models.CharField(max_length=40), default=list)
     # What a price depends on besides the columns (costs.services.facts), so that the past can be priced again; NULL
     # when there is nothing.
     usage_extra = models.JSONField(null=True)
@@ -92,6 +106,7 @@ class CostRecord(TenantModel):
         indexes = [
             models.Index(fields=["project", "occurred_at"], name="costs_record_time"),
             models.Index(fields=["project", "trace_id"], name="costs_record_trace"),
+            models.Index(RecordHash(F("project"), F("record_id")), name="costs_record_key"),
             # Not `cost_usd`: a column of a condition would make every new price a new index entry.
             models.Index(
                 fields=["project", "provider", "model", "-occurred_at"],

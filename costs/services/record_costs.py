@@ -14,7 +14,7 @@ from costs.price_rules import NO_RULES, RuleSet
 from costs.pricing import price_call
 from costs.services import aggregates, rule_cache
 from costs.services.facts import extra_of
-from costs.services.rows import COLUMNS, SELECTED, CostRow, copied, cost_row
+from costs.services.rows import COLUMNS, IS_ONE_OF, SELECTED, CostRow, copied, cost_row
 from costs.usage import ChargeableCall
 
 TABLE = "costs_costrecord"
@@ -65,7 +65,7 @@ def write_rows(
 _REMOVE = f"""
 DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
 WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
-  AND c.record_id = ANY(%s) AND c.occurred_at = ANY(%s)
+  AND c.record_id = ANY(%s) AND c.occurred_at = ANY(%s) AND {IS_ONE_OF}
 RETURNING {SELECTED}
 """  # noqa: S608
 
@@ -81,7 +81,7 @@ def remove_rows(
     if not keys:
         return []
     ids, moments = [key for key, _ in keys], [at for _, at in keys]
-    cursor.execute(_REMOVE, [ids, moments, project_id, ids, moments])
+    cursor.execute(_REMOVE, [ids, moments, project_id, ids, moments, project_id, ids])
     rows = [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in cursor.fetchall()]
     aggregates.add(deltas, rows, sign=-1)
     return rows
@@ -172,8 +172,8 @@ def _record(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"costs:{project_id}"]
         )
         cursor.execute(
-            f"SELECT record_id FROM {TABLE} WHERE project_id = %s AND record_id = ANY(%s)",  # noqa: S608
-            [project_id, list(by_id)],
+            f"SELECT c.record_id FROM {TABLE} c WHERE c.project_id = %s AND c.record_id = ANY(%s) AND {IS_ONE_OF}",  # noqa: S608
+            [project_id, list(by_id), project_id, list(by_id)],
         )
         seen = {record_id for (record_id,) in cursor.fetchall()}
         fresh = [row for row in rows if row.record_id not in seen]

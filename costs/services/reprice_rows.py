@@ -16,6 +16,7 @@ from costs.breakdown import compact
 from costs.pricing import Priced
 from costs.services.aggregates import NEW_PRICE_COLUMNS, NEW_PRICES
 from costs.services.record_costs import TABLE
+from costs.services.rows import IS_ONE_OF, SPARSE
 
 
 class StoredCall(msgspec.Struct, array_like=True):
@@ -72,6 +73,7 @@ _FIELDS = {
     "breakdown": "CASE WHEN c.usage_extra IS NULL AND c.breakdown::text ~ '_audio|_image|cache_write_|web_search'"
     " THEN c.breakdown::text ELSE '' END",
 }
+_FIELDS |= {name: f"coalesce(c.{name}, {usual})" for name, usual in SPARSE.items()}
 _SELECTED = ", ".join(_FIELDS.get(name, f"c.{name}") for name in StoredCall.__struct_fields__)
 _READ = f"""
 SELECT json_agg(json_build_array({_SELECTED}) ORDER BY c.occurred_at, c.record_id)::text
@@ -86,7 +88,7 @@ FROM (
 """  # noqa: S608
 _READ_AGAIN = f"""
 SELECT json_agg(json_build_array({_SELECTED}))::text FROM {TABLE} c
-WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s)
+WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s) AND {IS_ONE_OF}
 """  # noqa: S608
 # Only where the price is still the one that was read: so the differences added to the sums are exact without having
 # locked the records first. Sums grow by them at the end of the transaction (aggregates.apply_prices). The time is
@@ -101,6 +103,8 @@ WITH k AS MATERIALIZED (
     breakdown = k.breakdown, price_source = k.price_source, matched_model = k.matched_model, flags = k.flags
   FROM k
   WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at IS NOT DISTINCT FROM k.occurred_at
+    AND uuid_hash_extended(c.project_id, hashtextextended(c.record_id, 0))
+      = uuid_hash_extended(%s::uuid, hashtextextended(k.record_id, 0))
     AND c.occurred_at BETWEEN %s AND %s
     AND c.cost_usd IS NOT DISTINCT FROM k.cost_before AND c.price_status = k.status_before
   RETURNING c.*, (k.cost_usd IS NULL)::int - (k.cost_before IS NULL)::int AS unpriced_calls,
@@ -137,7 +141,7 @@ def read_again(cursor: Any, *, project_id: UUID, rows: Sequence[StoredCall]) -> 
     """`rows` as they are now; those that are gone are left out. One query."""
     moments = [row.occurred_at for row in rows]
     ids = [row.record_id for row in rows]
-    cursor.execute(_READ_AGAIN, [project_id, min(moments), max(moments), ids])
+    cursor.execute(_READ_AGAIN, [project_id, min(moments), max(moments), ids, project_id, ids])
     return _decoded(cursor)
 
 
@@ -152,7 +156,8 @@ def write(cursor: Any, *, project_id: UUID, news: News) -> tuple[News, News]:
     lines = [_line(row, priced) for row, priced in news]
     moments = [row.occurred_at for row, _ in news]
     text = msgspec.json.encode(lines).decode()
-    cursor.execute(_WRITE, [text, project_id, min(moments), max(moments), len(news)])
+    window = [min(moments), max(moments)]
+    cursor.execute(_WRITE, [text, project_id, project_id, *window, len(news)])
     count, ids = cursor.fetchone()
     if count == len(news):
         return news, []

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -59,8 +60,28 @@ class CostRow(msgspec.Struct, kw_only=True):
 
 COLUMNS = CostRow.__struct_fields__
 # For SELECT and RETURNING: JSON comes as text.
-SELECTED = ", ".join(
-    f"c.{name}::text" if name in ("breakdown", "usage_extra") else f"c.{name}" for name in COLUMNS
+_AS_TEXT = frozenset({"breakdown", "usage_extra"})
+# What is NULL where it is 0 or empty (core.sparse).
+SPARSE = {
+    "cache_read_input_tokens": "0",
+    "cache_write_input_tokens": "0",
+    "reasoning_output_tokens": "0",
+    "tags": "'{}'",
+    "flags": "'{}'",
+}
+
+
+def _selected(name: str) -> str:
+    if name in SPARSE:
+        return f"coalesce(c.{name}, {SPARSE[name]})"
+    return f"c.{name}::text" if name in _AS_TEXT else f"c.{name}"
+
+
+SELECTED = ", ".join(map(_selected, COLUMNS))
+# One of a project's records by the hash of its id. Parameters: project, record ids.
+IS_ONE_OF = (
+    "uuid_hash_extended(c.project_id, hashtextextended(c.record_id, 0)) = ANY(ARRAY("
+    "SELECT uuid_hash_extended(%s::uuid, hashtextextended(w.i, 0)) FROM unnest(%s::text[]) AS w(i)))"
 )
 
 
@@ -113,12 +134,22 @@ def cost_row(
 
 
 def copied(row: msgspec.Struct) -> list[Any]:
-    """A row's values for COPY in text form; what psycopg would turn into text by Python code is text already."""
-    return [
+    """A row's values for COPY in text form; what psycopg would turn into text by Python code is text already, and
+    what is sparse is left out."""
+    values = [
         value.isoformat()
         if (kind := type(value)) is dt.datetime
-        else "{}"
+        else None
         if kind is list and not value
         else value
         for value in msgspec.structs.astuple(row)
     ]
+    for place in _counts_of(type(row)):
+        values[place] = values[place] or None
+    return values
+
+
+@cache
+def _counts_of(kind: type[msgspec.Struct]) -> list[int]:
+    """Where the sparse counts are."""
+    return [place for place, name in enumerate(kind.__struct_fields__) if SPARSE.get(name) == "0"]

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from traces.ingest.rows import SpanKey
+from traces.step_keys import IS_ONE_OF, step_key
 
 # Every query below says `trace_id = ANY(…)` beside its join: without statistics, as on the first day of a partition,
 # PostgreSQL otherwise hashes all of the project's spans in the window to find a dozen.
@@ -24,26 +25,28 @@ JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
   AND (s.has_cost_below OR ((s.has_cost_record OR s.is_twin) AND {_COUNTS}))
 """  # noqa: S608
-_ANCESTORS = """
+_ANCESTORS = f"""
 WITH RECURSIVE up AS (
   SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id
   FROM traces_span s JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)
     ON s.trace_id = k.trace_id AND s.span_id = k.span_id
-  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
+  WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s) AND {IS_ONE_OF}
   UNION
   SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id
   FROM traces_span s JOIN up ON s.trace_id = up.trace_id AND s.span_id = up.parent_span_id
   WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s) AND NOT up.has_cost_below
+    AND {step_key("s")} = uuid_hash_extended(%s::uuid, hashtextextended(up.trace_id,
+      hashtextextended(up.parent_span_id, 0)))
 )
 SELECT * FROM up
-"""
-_MARK = """
+"""  # noqa: S608
+_MARK = f"""
 UPDATE traces_span s SET has_cost_below = true, is_twin = false, has_cost_record = false, cost_usd = NULL,
   price_status = '', seq = k.seq
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[]) AS k(trace_id, span_id, started_at, seq)
 WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
-  AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)
-"""
+  AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s) AND {IS_ONE_OF}
+"""  # noqa: S608
 Window = tuple[dt.datetime, dt.datetime]
 
 
@@ -97,8 +100,9 @@ def settle(
     exits = family.climb(starts)
     while window is not None and (wanted := [key for key in exits if key[0] in known_traces]):
         trace_ids = [k[0] for k in wanted]
+        keys = [trace_ids, [k[1] for k in wanted]]
         bounds = [project_id, *window, trace_ids]
-        cursor.execute(_ANCESTORS, [trace_ids, [k[1] for k in wanted], *bounds, *bounds])
+        cursor.execute(_ANCESTORS, [*keys, *bounds, project_id, *keys, *bounds, project_id])
         found = [Ancestor(*row) for row in cursor.fetchall()]
         inner: list[SpanKey] = []
         for ancestor in found:
@@ -141,12 +145,13 @@ def mark_ancestors(
     fresh = [ancestor for ancestor in ancestors if not ancestor.has_cost_below]
     if fresh:
         trace_ids, moments = [a.trace_id for a in fresh], [a.started_at for a in fresh]
+        span_ids = [a.span_id for a in fresh]
         sequences = [seq_of[trace_id] for trace_id in trace_ids]
         cursor.execute(
             _MARK,
             [
-                *(trace_ids, [a.span_id for a in fresh], moments, sequences, project_id),
-                *(trace_ids, moments),
+                *(trace_ids, span_ids, moments, sequences, project_id),
+                *(trace_ids, moments, project_id, trace_ids, span_ids),
             ],
         )
     return [ancestor for ancestor in fresh if ancestor.has_cost_record]

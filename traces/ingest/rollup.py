@@ -11,6 +11,7 @@ import msgspec
 from costs.services.rows import CostRow
 from traces.ingest.rows import SpanRow
 from traces.ingest.span import NormalSpan
+from traces.strips import compact, expanded
 
 STRIP_LENGTH = 24
 MAX_TAGS = 50
@@ -245,8 +246,7 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tupl
     """Insert traces that do not exist yet, sorted by id; returns the ids that were inserted (and are now ours), and
     whether the project never had a trace."""
     ordered = sorted(traces, key=lambda trace: trace.trace_id)
-    rows = msgspec.json.encode(ordered).decode()
-    cursor.execute(_INSERT, [project_id, rows, project_id])
+    cursor.execute(_INSERT, [project_id, _as_json(ordered), project_id])
     inserted = cursor.fetchall()
     return {trace_id for trace_id, _ in inserted}, any(is_first for _, is_first in inserted)
 
@@ -271,7 +271,7 @@ def lock_existing(
 def _decoded(values: tuple[Any, ...]) -> list[Any]:
     """Raw cursors of Django hand jsonb over as text; bytea as memoryview."""
     return [
-        msgspec.json.decode(value)
+        expanded(msgspec.json.decode(value))
         if name in _JSON and isinstance(value, str)
         else bytes(value)
         if name == "preview"
@@ -284,4 +284,10 @@ def update_existing(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) ->
     """Write the rolled-up rows back in one statement."""
     if not traces:
         return
-    cursor.execute(_UPDATE, [msgspec.json.encode(traces).decode(), project_id])
+    cursor.execute(_UPDATE, [_as_json(traces), project_id])
+
+
+def _as_json(traces: list[TraceRow]) -> str:
+    """`_ROWS`, the strips in their stored form."""
+    stored = [msgspec.structs.replace(trace, strip=compact(trace.strip)) for trace in traces]
+    return msgspec.json.encode(stored).decode()

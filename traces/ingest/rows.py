@@ -56,6 +56,17 @@ class SpanRow(msgspec.Struct, kw_only=True):
 
 
 SPAN_COLUMNS = SpanRow.__struct_fields__
+# What is NULL where it is 0 or empty (core.sparse).
+_SPARSE = {
+    **dict.fromkeys(
+        ("cache_read_input_tokens", "cache_write_input_tokens", "reasoning_output_tokens"), "0"
+    ),
+    "flags": "'{}'",
+}
+SELECTED = ", ".join(
+    f"coalesce(s.{name}, {_SPARSE[name]})" if name in _SPARSE else f"s.{name}"
+    for name in SPAN_COLUMNS
+)
 _COPY_SPANS = f"COPY traces_span (project_id, {', '.join(SPAN_COLUMNS)}) FROM STDIN"
 
 

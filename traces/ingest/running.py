@@ -10,21 +10,23 @@ from traces.ingest.context import IngestContext
 from traces.ingest.duplicates import merged
 from traces.ingest.json_traces import STATUS_INFERRED
 from traces.ingest.leaf import Window
-from traces.ingest.rows import SPAN_COLUMNS, SpanKey, SpanRow
+from traces.ingest.rows import SELECTED, SPAN_COLUMNS, SpanKey, SpanRow
 from traces.ingest.span import NormalSpan
 from traces.payloads import read_payload
+from traces.step_keys import IS_ONE_OF
 
 _STORED = (
-    f"SELECT {', '.join('s.' + name for name in SPAN_COLUMNS)} FROM traces_span s"  # noqa: S608
+    f"SELECT {SELECTED} FROM traces_span s"  # noqa: S608
     " JOIN unnest(%s::text[], %s::text[]) AS k(trace_id, span_id)"
     " ON s.trace_id = k.trace_id AND s.span_id = k.span_id"
     " WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)"
+    f" AND {IS_ONE_OF}"
 )
 _DELETE = (
-    "DELETE FROM traces_span s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"
+    "DELETE FROM traces_span s USING unnest(%s::text[], %s::text[], %s::timestamptz[])"  # noqa: S608
     " AS k(trace_id, span_id, started_at) WHERE s.project_id = %s AND s.trace_id = k.trace_id"
     " AND s.span_id = k.span_id AND s.started_at = k.started_at"
-    " AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s)"
+    f" AND s.trace_id = ANY(%s) AND s.started_at = ANY(%s) AND {IS_ONE_OF}"
 )
 
 
@@ -32,10 +34,11 @@ def stored_rows(
     cursor: Any, context: IngestContext, *, keys: Sequence[SpanKey], window: Window
 ) -> dict[SpanKey, SpanRow]:
     """Those of `keys` that are stored. One query."""
-    trace_ids = [key[0] for key in keys]
+    trace_ids, span_ids = [key[0] for key in keys], [key[1] for key in keys]
+    own = [context.project_id, trace_ids, span_ids]
     cursor.execute(
         _STORED,
-        [trace_ids, [key[1] for key in keys], context.project_id, *window, sorted({*trace_ids})],
+        [trace_ids, span_ids, context.project_id, *window, sorted({*trace_ids}), *own],
     )
     rows = (SpanRow(**dict(zip(SPAN_COLUMNS, row, strict=True))) for row in cursor.fetchall())
     return {(row.trace_id, row.span_id): row for row in rows}
@@ -83,7 +86,8 @@ def delete_rows(cursor: Any, context: IngestContext, rows: Sequence[SpanRow]) ->
     """Make room for the completed steps, which are copied in again whole."""
     if rows:
         keys = _columns(rows)
-        cursor.execute(_DELETE, [*keys, context.project_id, keys[0], keys[2]])
+        own = [context.project_id, keys[0], keys[1]]
+        cursor.execute(_DELETE, [*keys, context.project_id, keys[0], keys[2], *own])
 
 
 def _columns(rows: Sequence[SpanRow]) -> tuple[list[str], list[str], list[dt.datetime]]:

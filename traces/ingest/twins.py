@@ -12,6 +12,7 @@ from uuid import UUID
 
 from traces.ingest.leaf import Ancestor, Window
 from traces.ingest.rows import SpanKey
+from traces.step_keys import IS_ONE_OF
 
 ResponseKey = tuple[str, str]  # trace_id, response_id
 # Smaller is kept: priced before unpriced, the one that tells more token classes apart, the smaller span id.
@@ -19,17 +20,19 @@ Rank = tuple[bool, int, str]
 
 _STORED = """
 SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id,
-  s.cost_usd IS NULL, s.cache_read_input_tokens, s.cache_write_input_tokens, s.reasoning_output_tokens
+  s.cost_usd IS NULL, coalesce(s.cache_read_input_tokens, 0), coalesce(s.cache_write_input_tokens, 0),
+  coalesce(s.reasoning_output_tokens, 0)
 FROM traces_span s
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
   AND s.response_id = ANY(%s) AND s.has_cost_record AND s.response_id <> ''
   AND hashtextextended(s.response_id, 0) = ANY(ARRAY(SELECT hashtextextended(r, 0) FROM unnest(%s::text[]) AS r))
 """
-_MARK = """
+_MARK = f"""
 UPDATE traces_span s SET is_twin = true, has_cost_record = false, cost_usd = NULL, price_status = '', seq = k.seq
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[]) AS k(trace_id, span_id, started_at, seq)
 WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
-"""
+  AND {IS_ONE_OF}
+"""  # noqa: S608
 
 
 def rank(
@@ -86,13 +89,14 @@ def mark_twins(
 ) -> None:
     """Store that these steps' cost is carried by a twin."""
     if twins:
+        keys = [[t.trace_id for t in twins], [t.span_id for t in twins]]
         cursor.execute(
             _MARK,
             [
-                [t.trace_id for t in twins],
-                [t.span_id for t in twins],
+                *keys,
                 [t.started_at for t in twins],
                 [seq_of[t.trace_id] for t in twins],
                 project_id,
+                *(project_id, *keys),
             ],
         )

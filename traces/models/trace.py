@@ -7,7 +7,9 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
+from core.sparse import CountField, ListField
 from costs.models import PriceStatus, TenantModel, usd_field
+from traces.strips import StripField
 
 
 class ResponseHash(models.Func):
@@ -15,6 +17,22 @@ class ResponseHash(models.Func):
 
     function = "hashtextextended"
     template = "%(function)s(%(expressions)s, 0)"
+    output_field = models.BigIntegerField()
+
+
+class TextHash(models.Func):
+    """The same, beginning from another hash."""
+
+    function = "hashtextextended"
+    arity = 2
+    output_field = models.BigIntegerField()
+
+
+class ProjectHash(models.Func):
+    """PostgreSQL's 64-bit hash of a UUID, beginning from another hash."""
+
+    function = "uuid_hash_extended"
+    arity = 2
     output_field = models.BigIntegerField()
 
 
@@ -72,7 +90,7 @@ class Trace(TenantModel):
     # First words of the input, encrypted like payloads.
     preview = models.BinaryField(default=b"")
     # Up to 24 steps as [offset_ms, duration_ms, kind]: the row's fingerprint.
-    strip = models.JSONField(default=list)
+    strip = StripField(default=list)
     # The earliest span without a parent; its name, status and facts win whatever order spans arrive in.
     root_span_id = models.CharField(max_length=128, blank=True)
     root_started_at = models.DateTimeField(null=True)
@@ -144,7 +162,10 @@ class Trace(TenantModel):
 
 
 class Span(TenantModel):
-    """One step. Partitioned by day of `started_at`, which is fixed when the step is first seen."""
+    """One step. Partitioned by day of `started_at`, which is fixed when the step is first seen.
+
+    Its key is not enforced by an index: whoever writes holds the trace's lock and has looked (traces.ingest.batch).
+    """
 
     pk = models.CompositePrimaryKey("project", "trace_id", "span_id", "started_at")
     trace_id = models.CharField(max_length=128)
@@ -164,9 +185,9 @@ class Span(TenantModel):
     response_id = models.CharField(max_length=200, blank=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    cache_read_input_tokens = models.BigIntegerField(default=0)
-    cache_write_input_tokens = models.BigIntegerField(default=0)
-    reasoning_output_tokens = models.BigIntegerField(default=0)
+    cache_read_input_tokens = CountField(default=0)
+    cache_write_input_tokens = CountField(default=0)
+    reasoning_output_tokens = CountField(default=0)
     cost_usd = usd_field(null=True)
     price_status = models.CharField(max_length=10, choices=PriceStatus.choices, blank=True)
     # Whether this step has a cost record, whether a step below it is a call that counts tokens (traces.ingest.leaf),
@@ -179,7 +200,7 @@ class Span(TenantModel):
     error_message = models.CharField(max_length=2000, blank=True)
     finish_reason = models.CharField(max_length=40, blank=True)
     dialect = models.CharField(max_length=30, blank=True)
-    flags = ArrayField(models.CharField(max_length=40), default=list)
+    flags = ListField(models.CharField(max_length=40), default=list)
     # The trace's seq when this step last changed, and when it took its place in the tree: a page that has the place
     # needs nothing of the steps below.
     seq = models.BigIntegerField(default=0)
@@ -190,6 +211,11 @@ class Span(TenantModel):
         indexes = [
             models.Index(
                 fields=["project", "trace_id", "parent_span_id"], name="traces_span_parent"
+            ),
+            # A step by its key (traces.step_keys): a fifth of the size of an index over its texts.
+            models.Index(
+                ProjectHash(F("project"), TextHash(F("trace_id"), ResponseHash(F("span_id")))),
+                name="traces_span_key",
             ),
             # The hash alone: a third of the size, and found again by the text (traces.ingest.twins).
             models.Index(

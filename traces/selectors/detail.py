@@ -13,6 +13,7 @@ from traces.filters import TraceFilters
 from traces.models import ErrorTrace, Span, SpanPayload, Trace
 from traces.payloads import read_payload
 from traces.selectors.listing import matching
+from traces.step_keys import IsStep
 from traces.waterfall import StepFacts
 
 STEP_COLUMNS = StepFacts.__struct_fields__
@@ -51,6 +52,7 @@ def steps_of(trace: Trace, *, after_seq: int = -1) -> list[StepFacts]:
 def step_of(trace: Trace, span_id: str) -> Span | None:
     """One query."""
     return Span.objects.filter(
+        IsStep(trace, [span_id]),
         project=trace.project_id,
         trace_id=trace.trace_id,
         span_id=span_id,

@@ -15,6 +15,7 @@ from django.db import connection
 from msgspec.structs import replace
 
 from traces.models import Span, Trace
+from traces.step_keys import IsStep
 from traces.tree import Drawn, Entry, Tree
 from traces.waterfall import StepFacts, lay_out
 
@@ -98,6 +99,7 @@ def facts_of(trace: Trace, span_ids: Collection[str]) -> dict[str, StepFacts]:
     if not span_ids:
         return {}
     found = Span.objects.filter(
+        IsStep(trace, span_ids),
         project=trace.project_id,
         trace_id=trace.trace_id,
         span_id__in=list(span_ids),
