@@ -161,7 +161,8 @@ def follow_costs(*, project_id: UUID, changes: list[Change], **_: Any) -> None:
                 [step.price_status for step in steps],
                 [seq_of[step.trace_id] for step in steps],
                 *(project_id, sorted(seq_of), min(moments), max(moments)),
-                *(project_id, *keys),
+                project_id,
+                *keys,
             ],
         )
 >>>>>>> 4d4bae7 (traces, costs: rows found by a hash of their key)

@@ -47,7 +47,11 @@ def short_text(value: Any, limit: int = NAME_LENGTH) -> str:
     """One line of at most `limit` characters and twice as many bytes; empty for None and for
     containers.
     """
+    if value is None or value == "":
+        return ""
     text: str = value if type(value) is str else _scalar_text(value)
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text.strip()
     if not text.isprintable():
         text = _CONTROL.sub(" ", clean_text(text))
     text = text.strip()[:limit]
@@ -118,9 +122,13 @@ class Cleaner:
             if len(result) >= self.limits.max_keys:
                 self.truncated = True
                 break
-            result[self.text(key if type(key) is str else str(key), _KEY_LENGTH)] = self.value(
-                item, depth + 1
-            )
+            if type(key) is not str or len(key) > _KEY_LENGTH or not key.isprintable():
+                key = self.text(key if type(key) is str else str(key), _KEY_LENGTH)
+            # The common case decided in place: short, plain text.
+            if type(item) is str and len(item) < 10_000 and item.isascii() and "\x00" not in item:
+                result[key] = item
+            else:
+                result[key] = self.value(item, depth + 1)
         return result
 
     def _sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> Any:

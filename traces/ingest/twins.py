@@ -25,7 +25,8 @@ SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record,
 FROM traces_span s
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
   AND s.response_id = ANY(%s) AND s.has_cost_record AND s.response_id <> ''
-  AND hashtextextended(s.response_id, 0) = ANY(ARRAY(SELECT hashtextextended(r, 0) FROM unnest(%s::text[]) AS r))
+  AND uuid_hash_extended(s.project_id, hashtextextended(s.response_id, 0)) = ANY(ARRAY(
+    SELECT uuid_hash_extended(%s::uuid, hashtextextended(r, 0)) FROM unnest(%s::text[]) AS r))
 """
 _MARK = f"""
 UPDATE traces_span s SET is_twin = true, has_cost_record = false, cost_usd = NULL, price_status = '', seq = k.seq
@@ -55,7 +56,10 @@ def stored_twins(
     responses_wanted = [response for _, response in wanted]
     cursor.execute(
         _STORED,
-        [project_id, *window, [t for t, _ in wanted], responses_wanted, responses_wanted],
+        [
+            *(project_id, *window, [t for t, _ in wanted], responses_wanted),
+            *(project_id, responses_wanted),
+        ],
     )
     found: Charged = {}
     for row in cursor.fetchall():

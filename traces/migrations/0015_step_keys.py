@@ -2,7 +2,7 @@
 
 import django.contrib.postgres.fields
 from django.db import migrations, models
-from django.db.models import F
+from django.db.models import F, Q
 
 from traces.models.trace import ProjectHash, ResponseHash, TextHash
 
@@ -33,6 +33,15 @@ class Migration(migrations.Migration):
                 name="traces_span_key",
             ),
         ),
+        migrations.AddIndex(
+            model_name="span",
+            index=models.Index(
+                ProjectHash(F("project"), ResponseHash("response_id")),
+                name="traces_span_response_key",
+                condition=Q(("response_id", ""), _negated=True),
+            ),
+        ),
+        migrations.RemoveIndex(model_name="span", name="traces_span_answer"),
         migrations.RunSQL(
             "ALTER TABLE traces_span DROP CONSTRAINT IF EXISTS traces_span_pkey",
             "ALTER TABLE traces_span ADD PRIMARY KEY (project_id, trace_id, span_id, started_at)",

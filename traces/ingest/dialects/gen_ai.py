@@ -72,7 +72,7 @@ _COUNTS: dict[str, tuple[str, ...]] = {
     "web_searches": ("anthropic.usage.server_tool_use.web_search_requests",
     "gen_ai.usage.web_searches"),
 }  # fmt: skip
-_USAGE_PREFIXES = ("gen_ai.usage.", "anthropic.usage.", "llm.usage.")
+_COUNT_NAMES = frozenset(name for names in _COUNTS.values() for name in names)
 _COST = ("gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost")
 _TIER = (
     "openai.response.service_tier", "anthropic.response.service_tier",
@@ -143,11 +143,13 @@ def normalise(facts: SpanFacts, cleaner: Cleaner) -> NormalSpan:
 
 def read_counts(attributes: dict[str, Any], flags: list[str]) -> Counts:
     """The stated token counts; an impossible one is dropped and flagged, never guessed."""
-    stated = {name for name in attributes if name.startswith(_USAGE_PREFIXES)}
+    stated = _COUNT_NAMES.intersection(attributes)
     counts = Counts()
     if not stated:
         return counts
     for field, names in _COUNTS.items():
+        if stated.isdisjoint(names):
+            continue
         for name in names:
             if name in stated:
                 number = lenient_count(attributes[name])
