@@ -13,7 +13,7 @@ from core import live, outbox
 from costs.services.reprice import Change
 from traces.activity.counting import count_sessions, count_users, take_turns
 from traces.models import SessionRow, UserRow
-from traces.step_keys import IS_ONE_OF
+from traces.step_keys import step_key
 
 # More open pages than this are not told one by one; they read the new costs when they are read again.
 MAX_HINTS = 100
@@ -35,24 +35,15 @@ FROM jsonb_to_recordset(%s::jsonb) AS k(trace_id text, cost numeric, unpriced in
 WHERE t.project_id = %s AND t.trace_id = k.trace_id
 RETURNING t.trace_id, t.seq
 """
-<<<<<<< HEAD
-_SPANS = """
+_SPANS = f"""
 UPDATE traces_span s SET cost_usd = k.cost_after, price_status = k.price_status, seq = k.seq
 FROM jsonb_to_recordset(%s::jsonb)
   AS k(trace_id text, span_id text, started_at timestamptz, cost_after numeric, price_status text, seq bigint)
 WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
   AND s.started_at BETWEEN %s AND %s AND s.has_cost_record
-"""
-=======
-_SPANS = f"""
-UPDATE traces_span s SET cost_usd = k.cost, price_status = k.status, seq = k.seq
-FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::numeric[], %s::text[], %s::bigint[])
-  AS k(trace_id, span_id, started_at, cost, status, seq)
-WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AND s.started_at = k.started_at
-  AND s.trace_id = ANY(%s) AND s.started_at BETWEEN %s AND %s AND s.has_cost_record
-  AND {IS_ONE_OF}
+  AND {step_key("s")}
+    = uuid_hash_extended(%s::uuid, hashtextextended(k.trace_id, hashtextextended(k.span_id, 0)))
 """  # noqa: S608
->>>>>>> 4d4bae7 (traces, costs: rows found by a hash of their key)
 
 
 class TraceChange(msgspec.Struct):
@@ -146,26 +137,9 @@ def follow_costs(*, project_id: UUID, changes: list[Change], **_: Any) -> None:
         ]
         if not lines:
             return
-<<<<<<< HEAD
         moments = [line.started_at for line in lines]
-        cursor.execute(_SPANS, [_json(lines), project_id, min(moments), max(moments)])
-=======
-        moments = [step.occurred_at for step in steps]
-        keys = [[step.trace_id for step in steps], [step.span_id for step in steps]]
-        cursor.execute(
-            _SPANS,
-            [
-                *keys,
-                moments,
-                [step.cost_after for step in steps],
-                [step.price_status for step in steps],
-                [seq_of[step.trace_id] for step in steps],
-                *(project_id, sorted(seq_of), min(moments), max(moments)),
-                project_id,
-                *keys,
-            ],
-        )
->>>>>>> 4d4bae7 (traces, costs: rows found by a hash of their key)
+        window = [min(moments), max(moments)]
+        cursor.execute(_SPANS, [_json(lines), project_id, *window, project_id])
     if len(seq_of) <= MAX_HINTS:
         transaction.on_commit(lambda: _hint(project_id, seq_of))
 
