@@ -11,7 +11,7 @@ LISTS = {"tags": 200, "flags": 40}
 
 
 class Migration(migrations.Migration):
-    dependencies = [("costs", "0004_daily_sums")]
+    dependencies = [("costs", "0005_days_by_fields")]
 
     operations = [
         *(
