@@ -35,9 +35,11 @@ class Migration(migrations.Migration):
             )
             for name, length in LISTS.items()
         ),
-        migrations.AddIndex(
+        migrations.AddConstraint(
             model_name="costrecord",
-            index=models.Index(RecordHash(F("project"), F("record_id")), name="costs_record_key"),
+            constraint=models.UniqueConstraint(
+                RecordHash(F("project"), F("record_id")), F("occurred_at"), name="costs_record_key"
+            ),
         ),
         migrations.RunSQL(
             "ALTER TABLE costs_costrecord DROP CONSTRAINT IF EXISTS costs_costrecord_pkey",
