@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from traces import retention
 from traces.ingest import tally
+from traces.langfuse import state
 from traces.search import embedding, schedule
 
 
@@ -41,6 +42,17 @@ def sweep_search(**_: Any) -> int:
 def compact_tallies(**_: Any) -> int:
     """The doors' minutes of long ago become hours."""
     return tally.compact_all(now=timezone.now())
+
+
+@shared_task(
+    name="traces.tasks.forget_langfuse_items",
+    queue="analysis",
+    time_limit=300,
+    soft_time_limit=270,
+)
+def forget_langfuse_items(**_: Any) -> int:
+    """What Langfuse's events said of items that nobody has spoken of for two days."""
+    return state.forget_old_all(now=timezone.now())
 
 
 @shared_task(name="traces.tasks.apply_retention", queue="analysis", time_limit=300)

@@ -181,6 +181,10 @@ CELERY_BEAT_SCHEDULE = {
     "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
+    "forget-langfuse-items": {
+        "task": "traces.tasks.forget_langfuse_items",
+        "schedule": 3600.0,
+    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

@@ -16,6 +16,7 @@ from tests.traces.langfuse_events import at, created, ended, event, send, send_b
 from tests.traces.spans import assert_ledger_is_exact
 from tests.traces.test_door_tally import tallied
 from tests.traces.uploads import START, everything, gzipped, key_for
+from traces.langfuse import state
 from traces.models import LangfuseItem, Score, Span, Trace
 from traces.removal import delete_trace
 from traces.selectors.detail import step_content
@@ -345,3 +346,29 @@ def test_a_deleted_trace_is_forgotten_and_may_come_again(
     assert set(spans_of(project)) == {"t1", "g1"}
     assert_ledger_is_exact(project)
     assert CostRecord.objects.get(project=project).cost_usd == COST
+
+
+def test_items_are_forgotten_two_days_after_their_last_event(client: Client, key: str) -> None:
+    other = key_for(ProjectFactory())[1]
+    send(client, key, created("old"), ended("old"))
+    send(client, other, created("neighbour"))
+    old = dt.timedelta(days=2, seconds=1)
+    LangfuseItem.objects.update(updated_at=START - old)
+    send(client, key, created("new", "t2"))
+    LangfuseItem.objects.filter(item_id="new").update(
+        updated_at=START - old + dt.timedelta(seconds=2)
+    )
+    LangfuseItem.objects.filter(item_id="t2").update(updated_at=START)
+
+    assert state.forget_old_all(now=START) == 4  # an observation and its trace of each project
+
+    assert set(LangfuseItem.objects.values_list("item_id", flat=True)) == {"new", "t2"}
+    assert Trace.objects.count() == 3  # the traces themselves stay
+    assert state.forget_old_all(now=START) == 0
+
+
+def test_forgetting_goes_on_until_all_is_gone(client: Client, project: Project, key: str) -> None:
+    send(client, key, *(created(f"g{number}") for number in range(4)))
+    later = START + dt.timedelta(days=400)
+    assert state.forget_old(project_id=project.pk, now=later, at_once=2) == 5
+    assert not LangfuseItem.objects.exists()

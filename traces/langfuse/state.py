@@ -14,11 +14,13 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from traces.langfuse.events import OBSERVATION, TRACE, Event, moment_text
+from projects.models import Project
+from traces.langfuse.events import Event, moment_text
 
 # After this long an item's next event finds an ended step, which stays as it is.
 KEEP = dt.timedelta(days=2)
 MAX_SIBLINGS = 5_000
+FORGET_AT_ONCE = 5_000
 _FAR = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 Key = tuple[str, str]  # kind, item id
@@ -118,7 +120,13 @@ SELECT trace_id, min(started_at), max(ended_at), bool_or(is_running),
     FILTER (WHERE NOT facts ? 'parentObservationId' OR facts->'parentObservationId'->>2 = trace_id))[1]
 FROM traces_langfuseitem WHERE project_id = %s AND kind = 'o' AND trace_id = ANY(%s) GROUP BY trace_id
 """
-_FORGET = "DELETE FROM traces_langfuseitem WHERE project_id = %s AND updated_at < %s"
+# Rows that a batch has locked are about to be spoken of: they stay.
+_FORGET = """
+DELETE FROM traces_langfuseitem WHERE project_id = %s AND (kind, item_id) IN (
+  SELECT kind, item_id FROM traces_langfuseitem WHERE project_id = %s AND updated_at < %s
+  LIMIT %s FOR UPDATE SKIP LOCKED
+)
+"""
 _FORGET_TRACES = (
     "DELETE FROM traces_langfuseitem WHERE project_id = %s"
     " AND (trace_id = ANY(%s) OR (kind = 't' AND item_id = ANY(%s)))"
@@ -180,16 +188,26 @@ def extents(cursor: Any, project_id: UUID, trace_ids: Iterable[str]) -> dict[str
     return {row[0]: (row[1], row[2], bool(row[3]), row[4] or "") for row in cursor.fetchall()}
 
 
-def forget_old(cursor: Any, project_id: UUID, *, now: dt.datetime) -> int:
-    """Drop what nobody spoke of for two days; returns how many items went."""
-    cursor.execute(_FORGET, [project_id, now - KEEP])
-    return int(cursor.rowcount)
+def forget_old(*, project_id: UUID, now: dt.datetime, at_once: int = FORGET_AT_ONCE) -> int:
+    """Drop what nobody spoke of for two days, `at_once` per statement; returns how many items went."""
+    gone = 0
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(_FORGET, [project_id, project_id, now - KEEP, at_once])
+            gone += cursor.rowcount
+            if cursor.rowcount < at_once:
+                return gone
+
+
+def forget_old_all(*, now: dt.datetime) -> int:
+    """`forget_old` for every project; returns how many items went."""
+    return sum(
+        forget_old(project_id=project_id, now=now)
+        for project_id in Project.objects.order_by("pk").values_list("pk", flat=True)
+    )
 
 
 def forget_traces(project_id: UUID, trace_ids: list[str]) -> None:
     """Deleted traces are forgotten here, too: whom they were for, and that their events are known. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_TRACES, [project_id, trace_ids, trace_ids])
-
-
-__all__ = ["OBSERVATION", "TRACE", "Item", "Key", "extents", "load", "lock", "save", "siblings"]
