@@ -6,6 +6,9 @@ more by description than by rule.
 
 from typing import Any
 
+from traces.langfuse import openapi as langfuse
+from traces.langfuse.events import TYPES
+
 Schema = dict[str, Any]
 _PROJECT = "/api/v1/projects/{project}"
 
@@ -149,13 +152,26 @@ def _door(name: str, text: str, body: str) -> Schema:
     }
 
 
-def _otlp() -> Schema:
+# Where exporters made for other products send to (traces.door_urls).
+OTLP_ALIASES = {
+    "langfuse": "/api/public/otel/v1/traces",
+    "opik": "/api/v1/private/otel/v1/traces",
+    "mlflow": "/api/v1/otlp/v1/traces",
+    "braintrust": "/api/otel/v1/traces",
+    "otel": "/otel/v1/traces",
+    "otlp": "/otlp/v1/traces",
+}
+
+
+def _otlp(alias: str = "") -> Schema:
     media = ("application/x-protobuf", "application/json")
     content = {kind: {"schema": ANY} for kind in media}
     refusals = {code: why for code, why in _REFUSALS.items() if code != "404"}
     return {
-        "operationId": "otlp_traces_create",
-        "description": "OTLP/HTTP: an ExportTraceServiceRequest; refused spans are named in partialSuccess.",
+        "operationId": f"otlp_{alias}{'_' * bool(alias)}traces_create",
+        "description": "The same as /v1/traces."
+        if alias
+        else "OTLP/HTTP: an ExportTraceServiceRequest; refused spans are named in partialSuccess.",
         "tags": ["otlp"],
         "requestBody": {"required": True, "content": content},
         "security": [{"apiKey": []}, {"apiKeyHeader": []}],
@@ -183,5 +199,9 @@ def add_doors(result: Schema, generator: Any, request: Any, public: bool) -> Sch
         "costs_create", "Store cost records that have no trace behind them.", "CostUploads"
     )
     paths["/v1/traces"] = {"post": _otlp()}
-    result["components"]["schemas"] |= SCHEMAS
+    for alias, path in OTLP_ALIASES.items():
+        paths[path] = {"post": _otlp(alias)}
+    paths |= langfuse.paths()
+    result["components"]["schemas"] |= SCHEMAS | langfuse.schemas(list(TYPES))
+    result["components"]["securitySchemes"] |= langfuse.SECURITY
     return result
