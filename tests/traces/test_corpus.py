@@ -13,13 +13,20 @@ from traces.ingest.json_costs import decode_costs
 from traces.ingest.json_traces import decode_traces
 from traces.ingest.limits import Limits, Window
 from traces.ingest.otlp_decode import decode_otlp
+from traces.langfuse.events import read_batch
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 WINDOW = Window.around(NOW, retention_days=400)
 CASES = [case for case in cases(NOW) if not case.is_http_only]
-# A family of hundreds each: one test per dialect.
-FAMILIES = sorted({case.name.split("/")[1] for case in CASES if case.name.startswith("dialect/")})
-SINGLE = [case for case in CASES if not case.name.startswith("dialect/")]
+# Families of hundreds each: one test per dialect, and per part of Langfuse's batch.
+FAMILIES = sorted(
+    {
+        "/".join(case.name.split("/")[:2])
+        for case in CASES
+        if case.name.startswith(("dialect/", "langfuse/"))
+    }
+)
+SINGLE = [case for case in CASES if not case.name.startswith(("dialect/", "langfuse/"))]
 
 
 def outcome(case: Case) -> tuple[int, int, int]:
@@ -33,6 +40,9 @@ def outcome(case: Case) -> tuple[int, int, int]:
         if case.door == "costs":
             calls, rejections = decode_costs(body, now=NOW, limits=Limits(), window=WINDOW)
             return 207, len(calls), len(rejections)
+        if case.door == "langfuse":
+            batch = read_batch(body, now=NOW, limits=Limits(), window=WINDOW)
+            return 207, len(batch.events), len(batch.rejections)
         results = decode_traces(body, now=NOW, limits=Limits(), window=WINDOW)
         refused = sum(len(result.rejections) + (result.error is not None) for result in results)
         keys = {(span.trace_id, span.span_id) for result in results for span in result.spans}
@@ -51,9 +61,9 @@ def test_malformed_upload_meets_its_fate(case: Case):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_malformed_spans_of_a_dialect_are_kept(family: str):
+def test_a_family_of_malformed_uploads_meets_its_fate(family: str):
     for case in CASES:
-        if case.name.startswith(f"dialect/{family}/"):
+        if case.name.startswith(f"{family}/"):
             assert_fate(case)
 
 

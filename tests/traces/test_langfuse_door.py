@@ -372,3 +372,14 @@ def test_forgetting_goes_on_until_all_is_gone(client: Client, project: Project, 
     later = START + dt.timedelta(days=400)
     assert state.forget_old(project_id=project.pk, now=later, at_once=2) == 5
     assert not LangfuseItem.objects.exists()
+
+
+def test_a_trace_that_only_a_later_event_names_is_not_made(
+    client: Client, project: Project, key: str
+) -> None:
+    moved = ended("g1", "t2")
+    assert told(send(client, key, created("g1", "t1"), moved))[1] == []
+    assert list(Trace.objects.filter(project=project).values_list("trace_id", flat=True)) == ["t1"]
+    assert not LangfuseItem.objects.filter(project=project, item_id="t2").exists()
+    assert told(send(client, key, moved))[1] == []
+    assert_ledger_is_exact(project)

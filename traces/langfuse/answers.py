@@ -3,12 +3,12 @@
 import datetime as dt
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from core.errors import DomainError
 from traces.langfuse.events import Batch
 from traces.langfuse.intake import Taken
-from traces.visits import json_answer
+from traces.visits import DoorError, json_answer
 
 _ERRORS = {
     400: "InvalidRequestError",
@@ -31,6 +31,14 @@ def refuse(error: DomainError, retry_after: float | None) -> HttpResponse:
     return json_answer(
         {"message": message, "error": kind, "code": error.code}, error.status, retry_after
     )
+
+
+def refuse_method(request: HttpRequest, allow: str) -> HttpResponse:
+    """405 with Allow."""
+    detail = f"{request.method} is not allowed here; use {allow}."
+    response = refuse(DoorError(detail, code="method_not_allowed", status=405), None)
+    response["Allow"] = allow
+    return response
 
 
 def batch_answer(batch: Batch, taken: Taken) -> HttpResponse:

@@ -5,17 +5,17 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from traces.ingest import samples, tally
-from traces.langfuse.answers import batch_answer, refuse
+from traces.langfuse.answers import batch_answer, refuse, refuse_method
 from traces.langfuse.events import Batch, read_batch, unread
 from traces.langfuse.intake import Taken, take_in
-from traces.visits import JSON, Visit, method_error
+from traces.visits import JSON, Visit
 
 
 @csrf_exempt
 def ingestion(request: HttpRequest) -> HttpResponse:
     """207 with `successes` and `errors`, one entry per event."""
     if request.method != "POST":
-        return method_error(request, "POST")
+        return refuse_method(request, "POST")
     visit = Visit(request, door=tally.LANGFUSE, now=timezone.now())
 
     def work() -> HttpResponse:

@@ -178,6 +178,10 @@ class _Work:
         spans = []
         for trace in traces:
             start, end, is_running, level = found.get(trace.item_id, (None, None, False, ""))
+            if start is None and trace.get("~heard") is None:
+                # Only named by an observation that belongs to another trace: nothing is there.
+                trace.is_changed = False
+                continue
             own = trace.moment("timestamp") or (trace.first_heard() if start is None else start)
             start = min(moment for moment in (start, own, trace.started_at) if moment is not None)
             extent = (start, max(end or start, start), is_running, level)

@@ -25,13 +25,13 @@ from traces.ingest import tally
 from traces.ingest.json_body import load_json
 from traces.ingest.json_fields import FieldError, Reader
 from traces.ingest.sanitize import short_text
-from traces.langfuse.answers import page, refuse
+from traces.langfuse.answers import page, refuse, refuse_method
 from traces.langfuse.scores import read_score
 from traces.langfuse.shapes import observation_shape, score_shape, session_shape, trace_shape
 from traces.models import LangfuseItem, Score, SessionRow, Span, Trace
 from traces.models.feedback import new_score_id
 from traces.selectors.detail import contents_of, step_content
-from traces.visits import JSON, DoorError, Visit, json_answer, method_error
+from traces.visits import JSON, DoorError, Visit, json_answer
 
 MAX_DEPTH = 10_000
 MAX_LIMIT = 100
@@ -51,7 +51,7 @@ def _entered(
         @wraps(work)
         def view(request: HttpRequest, **names: Any) -> HttpResponse:
             if request.method not in methods:
-                return method_error(request, ", ".join(methods))
+                return refuse_method(request, ", ".join(methods))
             visit = Visit(request, door=tally.LANGFUSE, now=timezone.now())
             needed = (scopes or {}).get(request.method or "", "read")
 
@@ -76,7 +76,7 @@ def _entered(
 def health(request: HttpRequest) -> HttpResponse:
     """`GET /api/public/health`: for everybody, as there."""
     if request.method not in ("GET", "HEAD"):
-        return method_error(request, "GET")
+        return refuse_method(request, "GET")
     return json_answer({"status": "OK", "version": settings.LLMLAB_VERSION}, 200)
 
 

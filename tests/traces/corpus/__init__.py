@@ -11,6 +11,7 @@ from tests.traces.corpus import (
     encodings,
     json_costs,
     json_traces,
+    langfuse,
     otlp_json,
     otlp_protobuf,
 )
@@ -21,7 +22,10 @@ __all__ = ["Case", "cases"]
 
 def cases(now: datetime) -> list[Case]:
     """Every case, names unique."""
-    modules = (encodings, otlp_protobuf, otlp_json, json_traces, json_costs, dialect_bodies)
+    modules = (
+        *(encodings, otlp_protobuf, otlp_json, json_traces, json_costs, dialect_bodies),
+        langfuse,
+    )
     found = [case for module in modules for case in module.cases(now)]
     names = [case.name for case in found]
     assert len(names) == len(set(names)), "a case's name appears twice"
