@@ -4,7 +4,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 _TAG = "langfuse"
-_KEYS = [{"apiKey": []}, {"apiKeyHeader": []}, {"langfuseBasic": []}]
+_KEYS: list[dict[str, list[str]]] = [{"apiKey": []}, {"apiKeyHeader": []}, {"langfuseBasic": []}]
 SECURITY: Schema = {
     "langfuseBasic": {
         "type": "http",

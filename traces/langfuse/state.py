@@ -196,7 +196,7 @@ def forget_old(*, project_id: UUID, now: dt.datetime, at_once: int = FORGET_AT_O
             cursor.execute(_FORGET, [project_id, project_id, now - KEEP, at_once])
             gone += cursor.rowcount
             if cursor.rowcount < at_once:
-                return gone
+                return int(gone)
 
 
 def forget_old_all(*, now: dt.datetime) -> int:
