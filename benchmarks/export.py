@@ -115,6 +115,7 @@ def measure(stack: Stack) -> tuple[str, bool]:
             f"| {name} | {rows:,} | {written:.0f} s | {size / MIB:.0f} MiB | {worker / MIB:+.0f} MiB"
             f" | {web / MIB:+.0f} MiB | {peak.converter / MIB:.0f} MiB |"
         )
+        print(lines[-1], flush=True)  # each takes minutes
     lines += [
         "",
         f"{spans:,} spans stored; growth over {before.worker / MIB:.0f} MiB (worker and its child) and"
