@@ -27,6 +27,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _services.clear()
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their argument: packed or drawn bytes differ from worker to worker, and xdist
+    refuses to run tests whose names differ."""
+    return argname if isinstance(val, bytes) else None
+
+
 class OutsideNetworkError(RuntimeError):
     """A test tried to leave the machine."""
 
