@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from config.embedded import testing
 
 pytest_plugins = ["tests.tenants"]
+# A slow machine is no failure, and a run that is repeated finds the same: new examples are looked for with
+# `--hypothesis-profile=default`.
+settings.register_profile(
+    "llmlab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("llmlab")
 BACK_DAYS = 7
 _services: list[Any] = []
 _connect = socket.socket.connect

@@ -4,6 +4,8 @@ Plain views, not DRF: no ORM object and no serializer per span on this path. A 2
 refused is named in the answer. What every door does alike is in `traces.visits`.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -125,7 +127,10 @@ def _trace_results(items: list[JsonTraceResult], written: Written) -> list[dict[
         **dict.fromkeys(written.duplicates, "duplicate"),
     }
     unstorable = {(r.trace_id, r.span_id): r for r in written.rejections}
-    return [_trace_result(index, item, outcome, unstorable) for index, item in enumerate(items)]
+    return [
+        _trace_result(index, item, outcome, unstorable, written.costs)
+        for index, item in enumerate(items)
+    ]
 
 
 def _trace_result(
@@ -133,6 +138,7 @@ def _trace_result(
     item: JsonTraceResult,
     outcome: dict[SpanKey, str],
     unstorable: dict[SpanKey, Rejection],
+    costs: Mapping[SpanKey, Decimal | None],
 ) -> dict[str, Any]:
     keys = {key_of(span) for span in item.spans}
     counts = {
@@ -143,6 +149,8 @@ def _trace_result(
     if item.error is not None:
         refused.insert(0, item.error)
     done = sum(counts.values())
+    charged = [costs[key] for key in keys if key in costs]
+    known = [cost for cost in charged if cost is not None]
     if not done:
         status, result = 400, "rejected"
     elif refused:
@@ -157,6 +165,9 @@ def _trace_result(
         "status": status,
         "result": result,
         "steps": counts,
+        "calls": len(charged),
+        "unpriced_calls": len(charged) - len(known),
+        "cost_usd": plain_decimal(sum(known, Decimal(0))) if known else None,
         "rejected": [
             {"index": r.index, "id": r.span_id, "code": r.code, "detail": r.detail} for r in refused
         ],

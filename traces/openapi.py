@@ -84,6 +84,8 @@ SCHEMAS: dict[str, Schema] = {
     "TraceUpload": _shape(
         ("trace_id",),
         trace_id=ID,
+        root_id=ID,
+        parent_id=ID,
         name=TEXT,
         status=STATUS,
         started_at=TIME,
@@ -117,6 +119,9 @@ SCHEMAS: dict[str, Schema] = {
             "type": "string",
             "enum": ["stored", "updated", "duplicate", "partial", "rejected"],
         },
+        calls={"type": "integer"},
+        unpriced_calls={"type": "integer"},
+        cost_usd={"type": ["string", "null"]},
     ),
     "UploadResults": _list_of("results", "UploadResult"),
 }

@@ -43,6 +43,9 @@ def test_a_trace_and_its_steps_are_stored_and_priced(
             "status": 201,
             "result": "stored",
             "steps": {"stored": 3, "updated": 0, "duplicate": 0},
+            "calls": 1,
+            "unpriced_calls": 0,
+            "cost_usd": "0.00045",
             "rejected": [],
         }
     ]
@@ -213,3 +216,91 @@ def test_a_deleted_trace_may_be_sent_again(client: Client, project: Project, key
     assert raw_sums(project)["calls"] == 2 * before["calls"]
     again = send_json(client, key, project, upload)
     assert again.json()["results"][0]["result"] == "duplicate"
+
+
+def test_the_answer_says_what_was_charged(client: Client, project: Project, key: str) -> None:
+    """Each item its own calls, once: what is unknown is null, what was charged before is not charged again."""
+    first = trace("t1", step("s1"), step("s2", model="nobody-knows-this-model"))
+    unknown = trace("t2", step("s1", model="nobody-knows-this-model"))
+    upload = {"traces": [first, unknown, trace("t3")]}
+    charged = ("calls", "unpriced_calls", "cost_usd")
+    answer = results(send_json(client, key, project, upload))
+    assert [tuple(one[name] for name in charged) for one in answer] == [
+        (2, 1, "0.00045"),
+        (1, 1, None),
+        (0, 0, None),
+    ]
+    again = results(send_json(client, key, project, upload))
+    assert [tuple(one[name] for name in charged) for one in again] == [(0, 0, None)] * 3
+
+
+def _services() -> list[dict[str, Any]]:
+    """What two services send of one trace: the second's part hangs below a step of the first."""
+    asking = trace(
+        "aa" * 16,
+        {**step("01" * 8, type="span"), "name": "POST /refunds"},
+        step("02" * 8, parent_id="01" * 8, type="tool", model=None),
+        root_id="01" * 8,
+        name="POST /refunds",
+        user="jane",
+    )
+    asked = trace(
+        "aa" * 16,
+        {**step("11" * 8, type="span", model=None), "name": "lookup"},
+        step("12" * 8),
+        root_id="11" * 8,
+        parent_id="02" * 8,
+        name="lookup",
+    )
+    return [{"traces": [asking]}, {"traces": [asked]}]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_services_send_their_parts_of_one_trace(
+    client: Client, project: Project, key: str, order: tuple[int, int]
+) -> None:
+    parts = _services()
+    for number in order:
+        (found,) = results(send_json(client, key, project, parts[number]))
+        assert (found["result"], found["steps"]["stored"]) == ("stored", 2)
+    stored = Trace.objects.get(project=project)
+    assert (stored.name, stored.root_span_id, stored.span_count, stored.user_id) == (
+        "POST /refunds",
+        "01" * 8,
+        4,
+        "jane",
+    )
+    parents = dict(Span.objects.values_list("span_id", "parent_span_id"))
+    assert parents == {
+        "01" * 8: "",
+        "02" * 8: "01" * 8,
+        "11" * 8: "02" * 8,
+        "12" * 8: "11" * 8,
+    }
+    assert_ledger_is_exact(project)
+
+
+def test_a_part_without_its_root_is_completed_by_it(
+    client: Client, project: Project, key: str
+) -> None:
+    """A step that ended before its root does: the item stands for the root, running, until that comes."""
+    early = trace("t1", step("s1"), root_id="r1", status="running", ended_at=None, duration_ms=None)
+    results(send_json(client, key, project, {"traces": [early]}))
+    assert Trace.objects.get(project=project).status == "running"
+    root = {**step("r1", type="chain", model=None, input_tokens=None, output_tokens=None)}
+    done = trace("t1", root, root_id="r1")
+    (found,) = results(send_json(client, key, project, {"traces": [done]}))
+    assert found["steps"] == {"stored": 0, "updated": 1, "duplicate": 0}
+    stored = Trace.objects.get(project=project)
+    assert (stored.status, stored.root_span_id, stored.span_count) == ("ok", "r1", 2)
+    assert Span.objects.get(span_id="s1").parent_span_id == "r1"
+    assert_ledger_is_exact(project)
+
+
+def test_a_root_below_itself_denied(client: Client, project: Project, key: str) -> None:
+    body = {"traces": [trace("t1", step("s1"), root_id="r1", parent_id="r1")]}
+    (found,) = results(send_json(client, key, project, body))
+    assert found["rejected"][0]["detail"] == (
+        'parent_id is "r1": the root cannot be its own parent.'
+    )
+    assert not Span.objects.exists()

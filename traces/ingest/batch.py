@@ -187,6 +187,7 @@ class Batch:
         ledger.write_rows(
             cursor, project_id=self.project_id, rows=list(self.costs.values()), deltas=deltas
         )
+        self.written.costs = {key: row.cost_usd for key, row in self.costs.items()}
         changed = [trace for trace_id, trace in traces.items() if trace_id in known_ids]
         rollup.update_existing(cursor, project_id=self.project_id, traces=changed)
         ledger.finish(

@@ -1,5 +1,7 @@
 """What goes into the writer beside the spans, and what comes out."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -39,10 +41,13 @@ class Written(msgspec.Struct, kw_only=True):
     updated: list[SpanKey] = []
     duplicates: list[SpanKey] = []
     rejections: list[Rejection] = []
+    # What the calls charged by this batch cost; None where we do not know.
+    costs: Mapping[SpanKey, Decimal | None] = {}
 
     def __iadd__(self, other: "Written") -> "Written":
         self.stored += other.stored
         self.updated += other.updated
         self.duplicates += other.duplicates
         self.rejections += other.rejections
+        self.costs = {**self.costs, **other.costs}
         return self

@@ -63,6 +63,8 @@ class TraceFacts(msgspec.Struct, kw_only=True):
     """What a step takes over from its trace."""
 
     trace_id: str
+    root_id: str
+    parent_id: str = ""
     started_at: datetime | None
     is_running: bool
     now: datetime
@@ -104,10 +106,12 @@ def read_step(
     flags: list[str] = []
     span_id = reader.identifier("id", "step_id", "span_id", is_required=True)
     parent = reader.identifier("parent_id", "parent_step_id", "parent_span_id")
+    if parent == facts.trace_id:
+        parent = facts.root_id
     span = NormalSpan(
         trace_id=facts.trace_id,
         span_id=span_id,
-        parent_span_id="" if span_id == facts.trace_id else parent or facts.trace_id,
+        parent_span_id=facts.parent_id if span_id == facts.root_id else parent or facts.root_id,
         name=reader.text("name"),
         started_at=facts.started_at or facts.now,
         dialect="json",

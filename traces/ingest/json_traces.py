@@ -1,6 +1,6 @@
 """`POST …/traces`: traces with their steps as plain JSON.
 
-    {"traces": [{"trace_id", "name", "status", "started_at", "ended_at" | "duration_ms",
+    {"traces": [{"trace_id", "root_id", "parent_id", "name", "status", "started_at", "ended_at" | "duration_ms",
                  "agent", "user", "session", "tags", "environment", "release", "feature", "prompt_version", "metadata",
                  "input", "output", "error",
                  "steps": [{"id", "parent_id", "type", "name", "model", "provider", …}]}]}
@@ -14,7 +14,9 @@ trace says about itself, so sending the item again (first running, then ended) u
 like any other step.
 Steps without `parent_id` hang below it; `parent_id` may also name the trace. A step whose id *is*
 the trace id takes
-the root's place instead. Steps inherit agent, user, session, tags, environment, release and feature
+the root's place instead. `root_id` gives the root an id of its own, and `parent_id` of the item hangs it below a step
+that another process sends (W3C trace context): each service sends its part of the trace, in any order.
+Steps inherit agent, user, session, tags, environment, release and feature
 for their costs.
 """
 
@@ -146,13 +148,13 @@ def _trace(index: int, item: Any, now: datetime, limits: Limits, window: Window)
             result.sample[span.span_id] = step
         earlier = spans.get(span.span_id)
         spans[span.span_id] = span if earlier is None else merged(earlier, span)
-    if facts.trace_id in spans:
-        _promote(spans[facts.trace_id], root)
+    if root.span_id in spans:
+        _promote(spans[root.span_id], root)
         result.sent -= 1
     else:
         _conclude(root, facts, spans.values())
         spans = {root.span_id: root, **spans}
-    top = spans[facts.trace_id]
+    top = spans[root.span_id]
     top.attributes = {**reader.rest(), **top.attributes}
     top.flags = tuple(dict.fromkeys((*top.flags, *reader.cleaner.flags())))
     result.spans = list(spans.values())
@@ -164,6 +166,10 @@ def _root(reader: Reader, now: datetime) -> tuple[TraceFacts, NormalSpan]:
     steps.
     """
     trace_id = reader.identifier("trace_id", "id", is_required=True)
+    root_id = reader.identifier("root_id") or trace_id
+    parent_id = reader.identifier("parent_id", "parent_span_id")
+    if parent_id == root_id:
+        raise FieldError("parent_id", parent_id, "the root cannot be its own parent")
     agent = reader.text("agent", "agent_name")
     name = reader.text("name", "trace_name")
     started_at = reader.moment("started_at", "start_time", "timestamp")
@@ -177,6 +183,8 @@ def _root(reader: Reader, now: datetime) -> tuple[TraceFacts, NormalSpan]:
         ended_at = started_at + timedelta(milliseconds=duration)
     facts = TraceFacts(
         trace_id=trace_id,
+        root_id=root_id,
+        parent_id=parent_id,
         started_at=started_at,
         is_running=status == "running",
         now=now,
@@ -191,7 +199,8 @@ def _root(reader: Reader, now: datetime) -> tuple[TraceFacts, NormalSpan]:
     )
     root = NormalSpan(
         trace_id=trace_id,
-        span_id=trace_id,
+        span_id=root_id,
+        parent_span_id=parent_id,
         name=name or agent,
         kind="agent",
         operation="invoke_agent",
@@ -238,7 +247,7 @@ def _conclude(root: NormalSpan, facts: TraceFacts, steps: Any) -> None:
 
 def _promote(step: NormalSpan, root: NormalSpan) -> None:
     """The step stands for the whole trace: it takes over what only the trace said."""
-    step.parent_span_id = ""
+    step.parent_span_id = root.parent_span_id
     step.trace_name = root.trace_name or step.name
     step.metadata = {**root.metadata, **step.metadata}
     if root.status in ("running", "error") and step.status != "error":
