@@ -1,6 +1,7 @@
-"""ASGI entry point: pages and API through Django, live views through Channels."""
+"""ASGI entry point: pages and API through Django, live views and streams through Channels."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
@@ -13,16 +14,19 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
-from config.routing import websocket_urlpatterns  # noqa: E402
+from config.routing import key_urlpatterns, websocket_urlpatterns  # noqa: E402
 
 # Every view is imported now, once, before the launcher forks; a broken one stops the start.
 _ = get_resolver().url_patterns
 
-application = ProtocolTypeRouter(
-    {
-        "http": _http,
-        "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-        ),
-    }
-)
+_pages = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+_programs = URLRouter(key_urlpatterns)
+
+
+async def _websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Programs name no origin and hold no session: their paths ask for a key and for nothing else."""
+    chosen = _programs if scope["path"].startswith("/ws/v1/") else _pages
+    await chosen(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": _http, "websocket": _websocket})

@@ -20,10 +20,12 @@ async def no_such_socket(
     await send({"type": "websocket.close"})
 
 
-websocket_urlpatterns = [
-    pattern
-    for app in APPS
-    if find_spec(f"{app}.routing") is not None
-    for pattern in import_module(f"{app}.routing").websocket_urlpatterns
-]
-websocket_urlpatterns.append(re_path(r"", no_such_socket))  # type: ignore[arg-type]
+def _patterns(name: str) -> list[Any]:
+    modules = [import_module(f"{app}.routing") for app in APPS if find_spec(f"{app}.routing")]
+    found = [pattern for module in modules for pattern in getattr(module, name, [])]
+    return [*found, re_path(r"", no_such_socket)]  # type: ignore[arg-type]
+
+
+# Pages come with a session, programs with a key (`ws/v1/…`).
+websocket_urlpatterns = _patterns("websocket_urlpatterns")
+key_urlpatterns = _patterns("key_urlpatterns")

@@ -69,8 +69,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.second, self.in_second = 0, 0
         self.tasks: list[asyncio.Task[None]] = []
         self.closing = False
-        slug = self.scope["url_route"]["kwargs"]["slug"]
-        watched = await database_sync_to_async(_may_watch)(self.scope, slug)
+        watched = await self.watched()
         if watched is None:
             await self.close(code=REFUSED)
             return
@@ -79,8 +78,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.channel_layer.group_add(group, self.channel_name)
         self.joined = group
         await self.accept()
-        self.tasks.append(asyncio.create_task(self._recheck(slug)))
+        self.tasks.append(asyncio.create_task(self._recheck()))
         await self.opened()
+
+    async def watched(self) -> tuple[Project, Reader] | None:
+        """What may be watched now and how its reader wants figures written; None when nothing may."""
+        slug = self.scope["url_route"]["kwargs"]["slug"]
+        return await database_sync_to_async(_may_watch)(self.scope, slug)
 
     def group(self) -> str:
         raise NotImplementedError
@@ -104,11 +108,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.closing = True
             await self.close(code=code)
 
-    async def _recheck(self, slug: str) -> None:
+    async def _recheck(self) -> None:
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
-                watched = await database_sync_to_async(_may_watch)(self.scope, slug)
+                watched = await self.watched()
             except DatabaseError:
                 continue  # PostgreSQL is away: nothing can be read through this socket either
             if watched is None or watched[0].pk != self.project.pk:
