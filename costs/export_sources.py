@@ -30,7 +30,7 @@ COLUMNS = (
 
 def register_sources() -> None:
     """Called when the app is ready."""
-    register(Source("costs", "Cost records", COLUMNS, read_records, count_records))
+    register(Source("costs", "Cost records", COLUMNS, read_records, count_records, has_range=False))
 
 
 def _query(request: Request) -> forms.LedgerQuery:

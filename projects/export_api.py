@@ -27,7 +27,8 @@ class ExportCreateSerializer(StrictSerializer):
     """What to export. `query` is the query string of the list, as its page or API has it."""
 
     kind = serializers.CharField(
-        max_length=40, help_text="traces, spans, scores, sessions, users or costs"
+        max_length=40,
+        help_text="traces, spans, scores, sessions, users, errors, collections or costs",
     )
     format = serializers.ChoiceField(choices=list(exports.FORMATS.items()), default="jsonl")
     query = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")

@@ -78,8 +78,9 @@ def _row(job: Job) -> dict[str, Any]:
 
 def _create(request: HttpRequest, project: Project) -> HttpResponse:
     query = request.POST.get("query", "").removeprefix("?")
-    if not query and request.POST.get("range"):
-        query = f"range={request.POST['range']}" if request.POST.get("kind") != "costs" else ""
+    kind = request.POST.get("kind", "traces")
+    if not query and request.POST.get("range") and _has_range(kind):
+        query = f"range={request.POST['range']}"
     wanted = Request(
         query=query[:4000],
         # "All that match" in a list's bulk bar means the query, whatever rows are ticked as well.
@@ -92,7 +93,7 @@ def _create(request: HttpRequest, project: Project) -> HttpResponse:
     try:
         exports.start_export(
             project=project,
-            kind=request.POST.get("kind", "traces"),
+            kind=kind,
             format_name=request.POST.get("format", "csv"),
             request=wanted,
             actor=person(request),
@@ -101,6 +102,10 @@ def _create(request: HttpRequest, project: Project) -> HttpResponse:
         return _page(request, project, error=error)
     messages.success(request, "The export is under way; it stands here when it is ready.")
     return redirect("projects:export_list", slug=project.ref)
+
+
+def _has_range(kind: str) -> bool:
+    return all(source.has_range for source in sources() if source.kind == kind)
 
 
 def export_of(project: Project, job_id: uuid.UUID) -> Job:

@@ -1,4 +1,4 @@
-"""Traces and steps for export; `list_exports` has the other lists. Registered in apps.ready."""
+"""Traces and steps for export; `list_exports` and `collection_exports` have the rest. Registered in apps.ready."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from django.http import QueryDict
 from core.crypto import data_cipher
 from projects.exports.registry import Column, Cursor, Request, Row, Source, register
 from projects.models import Project
+from traces.collection_exports import register_collections
 from traces.contents import rows_holding, split_row
 from traces.filters import TraceFilters, parse_filters
 from traces.list_exports import register_lists
@@ -47,6 +48,7 @@ def register_sources() -> None:
     register(Source("traces", "Traces", TRACE_COLUMNS, read_traces, count_traces))
     register(Source("spans", "Steps", SPAN_COLUMNS, read_spans, count_spans, PAYLOAD_COLUMNS))
     register_lists()
+    register_collections()
 
 
 def _filters(request: Request) -> TraceFilters:

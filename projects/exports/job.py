@@ -65,7 +65,10 @@ def start_export(
             fields=["ids"],
         )
     if request.with_payloads and not source.payload_columns:
-        raise DomainError(f"{source.label} have no inputs and outputs.", fields=["with_payloads"])
+        raise DomainError(
+            f"{source.label} have no inputs and outputs to add; only steps do.",
+            fields=["with_payloads"],
+        )
     Project.objects.select_for_update().get(pk=project.pk)
     if open_exports(project) >= MAX_OPEN:
         raise DomainError(

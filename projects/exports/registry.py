@@ -59,6 +59,8 @@ class Source:
     count: CountRows
     # Added when inputs and outputs are asked for; empty: the list has none.
     payload_columns: tuple[Column, ...] = ()
+    # Whether a query may say `range`; the exports page offers one then.
+    has_range: bool = True
 
     def columns_for(self, request: Request) -> tuple[Column, ...]:
         return self.columns + (self.payload_columns if request.with_payloads else ())

@@ -226,7 +226,7 @@ def test_files_go_after_a_week_and_the_page_says_so(
         ({"kind": "nothing"}, "kind=&#x27;nothing&#x27; must be one of"),
         ({"format": "xlsx"}, "format=&#x27;xlsx&#x27; must be one of"),
         ({"query": "range=never"}, "range"),
-        ({"with_payloads": "1"}, "Traces have no inputs and outputs"),
+        ({"with_payloads": "1"}, "Traces have no inputs and outputs to add"),
         ({"ids": ["x"] * 501}, "at most 500"),
     ],
 )

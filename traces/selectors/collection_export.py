@@ -28,10 +28,11 @@ def examples(project: Project, collection: Collection) -> Iterator[dict[str, Any
         if not page:
             return
         last = page[-1].pk
-        yield from _examples(project, page)
+        yield from page_of_examples(project, page)
 
 
-def _examples(project: Project, items: Sequence[CollectionItem]) -> Iterator[dict[str, Any]]:
+def page_of_examples(project: Project, items: Sequence[CollectionItem]) -> Iterator[dict[str, Any]]:
+    """These items, in their order. One query for their traces, up to five more an item."""
     traces = {
         trace.trace_id: trace
         for trace in Trace.objects.filter(
