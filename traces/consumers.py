@@ -83,8 +83,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def watched(self) -> tuple[Project, Reader] | None:
         """What may be watched now and how its reader wants figures written; None when nothing may."""
-        slug = self.scope["url_route"]["kwargs"]["slug"]
-        return await database_sync_to_async(_may_watch)(self.scope, slug)
+        slug: str = self.scope["url_route"]["kwargs"]["slug"]
+        found: tuple[Project, Reader] | None
+        found = await database_sync_to_async(_may_watch)(self.scope, slug)
+        return found
 
     def group(self) -> str:
         raise NotImplementedError

@@ -25,7 +25,7 @@ PULSE_SECONDS = 0.25
 
 
 def _request(scope: dict[str, Any]) -> HttpRequest:
-    """As much of a request as the key's reader looks at. Browsers cannot set these headers, so no other site's page can."""
+    """As much of a request as the key's reader looks at: headers no other site's page can set."""
     request = HttpRequest()
     for name, value in scope.get("headers", ()):
         if name in (b"authorization", b"x-api-key"):
@@ -59,8 +59,8 @@ class StreamConsumer(LiveConsumer):
         return hints.project_group(self.project.pk)
 
     def _trace_id(self) -> str:
-        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
-        return query.get("trace", [""])[0][:ID_LENGTH]
+        raw: bytes = self.scope.get("query_string", b"")
+        return parse_qs(raw.decode("latin-1")).get("trace", [""])[0][:ID_LENGTH]
 
     async def opened(self) -> None:
         self.latest: dict[str, Any] | None = None
