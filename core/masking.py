@@ -17,6 +17,7 @@ import re2
 
 from core.errors import DomainError
 from core.masking_builtins import BUILTINS, BY_NAME, Check
+from core.masking_spelling import Ruler, fold
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +266,11 @@ class Masker:
             value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             data = value.encode()
         started = time.perf_counter()
-        found = self._matches(data, started + self._left)
+        folded = fold(value)
+        if folded is value or folded == value:
+            found = self._matches(self.rules, data, started + self._left)
+        else:
+            found = self._matches_in_both(value, data, folded.encode(), started + self._left)
         self._left -= time.perf_counter() - started
         if found is None:
             return TOO_LONG
@@ -273,11 +278,25 @@ class Masker:
             return value
         return _replaced(data, found, self.hits).decode("utf-8", "replace")
 
-    def _matches(self, data: bytes, deadline: float) -> list["Found"] | None:
-        """All matches of all rules; None when the upload's time is used up."""
+    def _matches_in_both(
+        self, value: str, data: bytes, folded: bytes, deadline: float
+    ) -> list["Found"] | None:
+        """Own patterns see the text as it is, built-in rules as `core.masking_spelling` folds it."""
+        own = self._matches(tuple(rule for rule in self.rules if rule.is_own), data, deadline)
+        builtin = tuple(rule for rule in self.rules if not rule.is_own)
+        found = None if own is None else self._matches(builtin, folded, deadline)
+        if own is None or found is None:
+            return None
+        ruler = Ruler(value, folded)
+        ends = {at for match in found for at in (match.start, match.end)}
+        places = {at: ruler.place(at) for at in sorted(ends)}
+        return [Found(places[start], places[end], rule) for start, end, rule in found] + own
+
+    def _matches(self, rules: Rules, data: bytes, deadline: float) -> list["Found"] | None:
+        """All matches of these rules; None when the upload's time is used up."""
         found: list[Found] = []
         looks = 0
-        for rule in self.rules:
+        for rule in rules:
             position = 0
             while (match := rule.pattern.search(data, position)) is not None:
                 start, end = match.span(1)
@@ -285,7 +304,7 @@ class Masker:
                 if stop is None:
                     position = start + 1
                 else:
-                    found.append(Found(start, stop, rule))
+                    found.append(Found(*_whole(data, start, stop), rule))
                     position = max(stop, start + 1)
                 looks += 1
                 # Matches that each look far ahead are dear: the clock is asked often where they are.
@@ -298,6 +317,15 @@ class Masker:
 def _written_out(escape: "re.Match[str]") -> str:
     code = int(escape[1], 16)
     return escape[0] if code < 32 or 0xD800 <= code <= 0xDFFF else chr(code)
+
+
+def _whole(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Rules that count bytes may cut through a character: it goes as a whole."""
+    while start > 0 and data[start] & 0xC0 == 0x80:
+        start -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return start, end
 
 
 class Found(NamedTuple):

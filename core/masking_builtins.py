@@ -1,7 +1,9 @@
 """What personal data and credentials look like: candidates by RE2, then a check where shape alone proves nothing.
 
-Each candidate pattern is matched in linear time on UTF-8 bytes. Group 1 is what gets replaced. A check may shorten the
-candidate (an IBAN followed by a word) and returns the end of what is really meant, or None.
+Each candidate pattern is matched in linear time on UTF-8 bytes, after `core.masking_spelling` wrote blanks, dashes and
+digits of all scripts as ASCII. Group 1 is what gets replaced. A check may shorten the candidate (an IBAN followed by a
+word) and returns the end of what is really meant, or None. Groups divided by dots must all be: 4111.111111111111 is an
+amount, 4111.1111.1111.1111 a card.
 """
 
 import ipaddress
@@ -40,6 +42,12 @@ def _ends(text: bytes, start: int, end: int) -> Iterator[int]:
             yield stop
 
 
+def _is_fraction(text: bytes, start: int, end: int) -> bool:
+    """The digits behind a decimal point."""
+    before = text[max(start - 2, 0) : start]
+    return before[:1].isdigit() and before[1:] == b"." and text[start:end].isdigit()
+
+
 def _card(text: bytes, start: int, end: int) -> int | None:
     """13 to 19 digits that pass Luhn."""
     return next((stop for stop in _ends(text, start, end) if _passes_luhn(text, start, stop)), None)
@@ -47,7 +55,7 @@ def _card(text: bytes, start: int, end: int) -> int | None:
 
 def _passes_luhn(text: bytes, start: int, end: int) -> bool:
     numbers = _digits(text, start, end)
-    if not 13 <= len(numbers) <= 19 or len(set(numbers)) < 2:
+    if not 13 <= len(numbers) <= 19 or len(set(numbers)) < 2 or _is_fraction(text, start, end):
         return False
     total = 0
     for place, digit in enumerate(reversed(numbers)):
@@ -76,7 +84,7 @@ def _iban(text: bytes, start: int, end: int) -> int | None:
         return None
     compact, stop = bytearray(), start
     while stop < end and len(compact) < length:
-        if text[stop] != 32:
+        if text[stop] not in b" .-":
             compact.append(text[stop])
         stop += 1
     if len(compact) < length or text[stop : stop + 1].isalnum():
@@ -103,18 +111,32 @@ def _address(text: bytes, start: int, end: int) -> int | None:
     return None if address.is_loopback or address.is_unspecified else end
 
 
-def _phone(text: bytes, start: int, end: int) -> int | None:
-    """8 to 15 digits."""
-    return next(
-        (stop for stop in _ends(text, start, end) if 8 <= len(_digits(text, start, stop)) <= 15),
-        None,
+def _goes_on(text: bytes, start: int, end: int, divider: bytes) -> bool:
+    """More numbers stand on either side, divided the same way: a version, an object id, a row of figures."""
+    before, after = text[max(start - 2, 0) : start], text[end : end + 2]
+    return (before[:1].isdigit() and before[1:] == divider) or (
+        after[:1] == divider and after[1:].isdigit()
     )
 
 
+def _phone(text: bytes, start: int, end: int) -> int | None:
+    """8 to 15 digits."""
+    for stop in _ends(text, start, end):
+        if 8 <= len(_digits(text, start, stop)) <= 15:
+            is_dotted = text[start:stop].replace(b".", b"").isdigit() and b"." in text[start:stop]
+            return None if is_dotted and _goes_on(text, start, stop, b".") else stop
+    return None
+
+
 def _ssn(text: bytes, start: int, end: int) -> int | None:
-    """A number that the Social Security Administration could have issued."""
+    """A number that the Social Security Administration could have issued, divided twice by the same sign."""
     area, group, serial = text[start : start + 3], text[start + 4 : start + 6], text[end - 4 : end]
     if area in (b"000", b"666") or area >= b"900" or group == b"00" or serial == b"0000":
+        return None
+    divider = text[start + 3 : start + 4]
+    if text[start + 6 : start + 7] != divider:
+        return None
+    if divider != b"-" and _goes_on(text, start, end, divider):
         return None
     return end if _stands_alone(text, start, end) else None
 
@@ -136,14 +158,18 @@ _KEYS = (
     rb"(?i:aws_secret_access_key)[\"' \t:=]{1,8}[A-Za-z0-9/+]{40}",
     rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*-----END [A-Z ]{0,40}PRIVATE KEY-----",
 )
+# The accents of decomposed letters (U+0300 to U+036F) are no letters of their own: where length counts, they do not.
+_MARKS = rb"(?:\xcc[\x80-\xbf]|\xcd[\x80-\xaf])*"
 BUILTINS: tuple[Builtin, ...] = (
     Builtin(
         "email",
         "E-mail addresses",
         "jane@example.com",
         "[email]",
-        # The sign also as an address (%40), a page (&#64;) or a full-width keyboard writes it.
-        rb"([A-Za-z0-9.!#$%&*+/=?^_{|}~\x80-\xff-]{1,64}(?:@|%40|&#64;|\xef\xbc\xa0)(?:[A-Za-z0-9\x80-\xff-]{1,63}\.){1,8}[A-Za-z\x80-\xff]{2,63})",
+        # The sign also as an address (%40) or a page (&#64;) writes it.
+        rb"((?:[A-Za-z0-9.!#$%&*+/=?^_{|}~\x80-\xff-]" + _MARKS + rb"){1,64}(?:@|%40|&#64;)"
+        rb"(?:(?:[A-Za-z0-9\x80-\xff-]" + _MARKS + rb"){1,63}\.){1,8}"
+        rb"(?:[A-Za-z\x80-\xff]" + _MARKS + rb"){2,63})",
     ),
     Builtin(
         "phone",
@@ -151,8 +177,9 @@ BUILTINS: tuple[Builtin, ...] = (
         "+49 30 901820",
         "[phone]",
         rb"(\+[1-9][0-9]{0,2}(?:[ .\-/]?\(?[0-9]{1,5}\)?){2,6}"
-        rb"|\(?[2-9][0-9]{2}\)?[ .\-][2-9][0-9]{2}[ .\-][0-9]{4}"
-        rb"|0[1-9][0-9]{1,4}[ /\-][0-9]{3,8}(?:[ \-][0-9]{2,5}){0,3})",
+        rb"|\(?[2-9][0-9]{2}(?:[ .\-]|\)[ .\-]?)[2-9][0-9]{2}[ .\-][0-9]{4}"
+        rb"|0[1-9](?:\.[0-9]{2}){4}"
+        rb"|0[1-9][0-9]{1,4}[ ./\-][0-9]{3,8}(?:[ .\-][0-9]{2,5}){0,3})",
         _phone,
     ),
     Builtin(
@@ -162,6 +189,8 @@ BUILTINS: tuple[Builtin, ...] = (
         "[card]",
         rb"([3-6][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{4}[ \-]?[0-9]{1,4}(?:[ \-]?[0-9]{1,3})?"
         rb"|2[2-7][0-9]{2}[ \-]?[0-9]{4}[ \-]?[0-9]{4}[ \-]?[0-9]{4}"
+        rb"|(?:[3-6][0-9]|2[2-7])[0-9]{2}\.[0-9]{4}\.[0-9]{4}\.[0-9]{1,4}(?:\.[0-9]{1,3})?"
+        rb"|3[0-9]{3}\.[0-9]{6}\.[0-9]{4,5}"
         rb"|3[0-9]{3}[ \-]?[0-9]{6}[ \-]?[0-9]{4,5})",
         _card,
     ),
@@ -170,7 +199,9 @@ BUILTINS: tuple[Builtin, ...] = (
         "Bank accounts (IBAN, with its check number)",
         "DE89 3704 0044 0532 0130 00",
         "[iban]",
-        rb"((?i:[A-Z]{2})[0-9]{2}(?: ?[A-Za-z0-9]{1,4}){3,8})",
+        # Dots and dashes only between groups of four: the second part of an id may look like the start of an IBAN.
+        rb"((?i:[A-Z]{2})[0-9]{2}(?:(?: ?[A-Za-z0-9]{1,4}){3,8}"
+        rb"|(?:-[A-Za-z0-9]{4}){2,7}(?:-[A-Za-z0-9]{1,4})?|(?:\.[A-Za-z0-9]{4}){2,7}(?:\.[A-Za-z0-9]{1,4})?))",
         _iban,
     ),
     Builtin(
@@ -193,7 +224,7 @@ BUILTINS: tuple[Builtin, ...] = (
         "US social security numbers",
         "536-22-8726",
         "[ssn]",
-        rb"([0-9]{3}-[0-9]{2}-[0-9]{4})",
+        rb"([0-9]{3}[ .\-][0-9]{2}[ .\-][0-9]{4})",
         _ssn,
     ),
 )

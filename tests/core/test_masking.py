@@ -19,6 +19,7 @@ from core.masking import (
     validate,
 )
 from core.masking_builtins import BUILTINS
+from core.masking_spelling import Ruler, fold
 
 
 def masked(text: str, *builtin: str) -> str:
@@ -71,6 +72,14 @@ def test_builtin_rules_find(text: str, expected: str) -> None:
         "gpt-4o-2024-08-06 used 12345 tokens",
         "0000 0000 0000 0000",
         "resp_68af4030b2dc81a3",
+        "0.5312345678901230 is a share, 4111.111111111111 a time, 5105.105105105100 a sum",
+        "v9.012.345678 and v1.01.23.45.67 are versions",
+        "row 12 123 45 6789 9 of the table, 12.536.22.8726",
+        "536-22.8726 and 536 22-8726",
+        "8f14e45f-ad12-4abc-8def-123456789abc",
+        "costs ３．１４, ２０２６–１１–２１",
+        "4111\u00a01111\u00a01111\u00a01112 fails Luhn",
+        "DE88‑3704‑0044‑1532‑1130‑00 has a wrong check number",
     ],
 )
 def test_builtin_rules_leave_alone(text: str) -> None:
@@ -193,6 +202,14 @@ ADVERSARIAL = (
     "bearer " * 30_000,
     "-----BEGIN PRIVATE KEY-----" * 8_000,
     "sk-" * 60_000,
+    "\u0308" * 100_000,
+    "e\u0308" * 60_000 + "@",
+    "４１１１　" * 20_000,
+    "4111." * 20_000,
+    "0123." * 20_000,
+    "DE89-" * 40_000,
+    "536 22 " * 30_000,
+    "é@é.éé " * 20_000,
 )
 
 
@@ -279,6 +296,75 @@ def test_deep_nesting_is_bounded() -> None:
 )
 def test_other_spellings_hide_nothing(value: Any, expected: Any) -> None:
     assert Masker(all_builtin()).value(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pay 4111\u00a01111\u202f1111\u20091111 now", "pay [card] now"),
+        ("4111.1111.1111.1111.", "[card]."),
+        ("3782.822463.10005", "[card]"),
+        ("4111–1111–1111–1111", "[card]"),
+        ("カード４１１１　１１１１　１１１１　１１１１です", "カード[card]です"),
+        ("٤١١١ ١١١١ ١١١١ ١١١١", "[card]"),
+        ("call +49\u00a030\u00a0901820 or ０３０−９０１８２０", "call [phone] or [phone]"),
+        ("0171.2345678 / 01.23.45.67.89 / (555)234-5678", "[phone] / [phone] / [phone]"),
+        ("tel.030.901820", "tel.[phone]"),
+        ("DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000 und", "[iban] und"),
+        ("DE89.3704.0044.0532.0130.00", "[iban]"),
+        ("DE89-3704-0044-0532-0130-00!", "[iban]!"),
+        ("ＤＥ８９　３７０４００４４０５３２０１３０００", "[iban]"),
+        ("536‑22‑8726, 536.22.8726, 536\u202f22\u202f8726", "[ssn], [ssn], [ssn]"),
+        ("ｊａｎｅ＠ｅｘａｍｐｌｅ．ｃｏｍ", "[email]"),
+        ("to:\u00a0jane@example.com\u00a0now", "to:\u00a0[email]\u00a0now"),
+        ("mu\u0308ller@exa\u0308mple.de", "[email]"),
+        ("x " + "o\u0308" * 40 + "@" + "e\u0301" * 40 + ".de", "x [email]"),
+    ],
+)
+def test_other_keyboards_hide_nothing(text: str, expected: str) -> None:
+    assert masked(text) == expected
+    assert masked(expected) == expected
+
+
+def test_what_an_e_mail_address_may_not_hold_any_more_is_cut_between_characters() -> None:
+    assert masked("é" * 40 + "@example.com") == "é" * 8 + "[email]"
+    assert masked("x" + "é" * 40 + "a@example.com") == "x" + "é" * 8 + "[email]"
+
+
+BLANKS = ["\u00a0", "\u2007", "\u2009", "\u202f", "\u3000", " "]
+DASHES = ["-", "\u2010", "\u2011", "\u2013", "\uff0d", "\u2212"]
+DIGITS = [0x30, 0x660, 0x966, 0xFF10]
+
+
+@given(
+    st.text(max_size=30),
+    st.sampled_from([b for b in BUILTINS if b.name in ("phone", "credit_card", "iban", "ssn")]),
+    st.sampled_from(BLANKS),
+    st.sampled_from(DASHES),
+    st.sampled_from(DIGITS),
+    st.text(max_size=30),
+)
+def test_a_number_is_found_in_every_script(
+    before: str, builtin: Any, blank: str, dash: str, zero: int, after: str
+) -> None:
+    spelled = builtin.example.translate(
+        {ord(" "): blank, ord("-"): dash, **{48 + n: zero + n for n in range(10)}}
+    )
+    assert masked(spelled, builtin.name) == builtin.replacement
+    shown = masked(f"{before}; {spelled}; {after}", builtin.name)
+    assert builtin.replacement in shown
+    if spelled not in before + after:
+        assert spelled not in shown
+
+
+@given(st.text(max_size=80))
+def test_folding_keeps_places(text: str) -> None:
+    folded = fold(text)
+    assert len(folded) == len(text)
+    ruler, data = Ruler(text, folded.encode()), text.encode()
+    for place in range(len(text) + 1):
+        at = ruler.place(len(folded[:place].encode()))
+        assert data[:at].decode() == text[:place]
 
 
 def test_an_own_pattern_may_look_at_the_keys_of_json() -> None:
