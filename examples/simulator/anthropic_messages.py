@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from examples.simulator import pace
+from examples.simulator import ledger, pace
 from examples.simulator.faults import CUT_AFTER, Faults
 from examples.simulator.http import HttpError, Reply, Request, StreamCutError, frame
 from examples.simulator.words import (
@@ -59,6 +59,7 @@ def headers(request: Request) -> dict[str, str]:
 async def messages(request: Request, faults: Faults) -> Reply:
     """POST /v1/messages."""
     chance, message = answer_message(request)
+    ledger.bill(message["model"], message["usage"])
     if request.body.get("stream"):
         return Reply(events=_stream(faults, chance, message), headers=headers(request))
     await pace.for_whole_answer(chance, message["usage"]["output_tokens"])

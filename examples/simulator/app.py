@@ -5,7 +5,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from examples.simulator import anthropic_messages, openai_chat, openai_common, openai_responses
+from examples.simulator import (
+    anthropic_messages,
+    ledger,
+    openai_chat,
+    openai_common,
+    openai_responses,
+)
 from examples.simulator.faults import Faults, apply_faults, take_faults
 from examples.simulator.http import (
     HttpError,
@@ -61,6 +67,8 @@ async def _answer(request: Request) -> Reply:
         return Reply({"status": "ok"})
     if request.path == "/simulator/requests":
         return Reply({"requests": list(received)})
+    if request.path == "/simulator/usage":
+        return Reply({"models": ledger.billed()})
     _count += 1
     request.number = _count
     endpoint = ROUTES.get((request.method, request.path))

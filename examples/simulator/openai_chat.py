@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from examples.simulator import pace
+from examples.simulator import ledger, pace
 from examples.simulator.faults import CUT_AFTER, Faults
 from examples.simulator.http import HttpError, Reply, Request, StreamCutError, frame
 from examples.simulator.openai_common import (
@@ -52,6 +52,7 @@ class Completion:
 async def chat_completions(request: Request, faults: Faults) -> Reply:
     """POST /v1/chat/completions."""
     chance, completion = complete(request)
+    ledger.bill(completion.model, completion.usage)
     base = {
         "id": completion.identity,
         "created": CREATED,
@@ -207,6 +208,7 @@ async def embeddings(request: Request, faults: Faults) -> Reply:
         data.append({"object": "embedding", "index": index, "embedding": packed})
     used = sum(tokens_in(text) if isinstance(text, str) else len(text) for text in texts)
     await pace.before_first_token(chance_for(model, texts))
+    ledger.bill(model, {"prompt_tokens": used})
     body: dict[str, Any] = {"object": "list", "data": data, "model": model}
     if "no_usage" not in faults:
         body["usage"] = {"prompt_tokens": used, "total_tokens": used}

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from examples.simulator import pace
+from examples.simulator import ledger, pace
 from examples.simulator.faults import CUT_AFTER, Faults
 from examples.simulator.http import HttpError, Reply, Request, StreamCutError, frame
 from examples.simulator.openai_common import (
@@ -32,6 +32,7 @@ from examples.simulator.words import (
 async def responses(request: Request, faults: Faults) -> Reply:
     """POST /v1/responses."""
     chance, response = respond(request)
+    ledger.bill(response["model"], response["usage"])
     if "no_usage" in faults:
         response["usage"] = None
     if request.body.get("stream"):
