@@ -1,0 +1,30 @@
+"""LLMLab: every LLM call, its cost and its agent steps, without slowing or breaking your program.
+
+from llmlab import LLMLab, trace
+
+llm = LLMLab(api_key="llmlab_sk_…", project="my_project")   # or LLMLAB_API_KEY, LLMLAB_PROJECT
+llm.instrument()
+
+@trace(name="answer", tags=["support"])
+def answer(question): ...
+"""
+
+from llmlab.budgets import BudgetExceeded
+from llmlab.client import LLMLab, current_client
+from llmlab.context import current_step, current_trace_id, propagate
+from llmlab.propagation import extract, inject
+from llmlab.step import Step
+from llmlab.version import __version__
+
+__all__ = [
+    "BudgetExceeded",
+    "LLMLab",
+    "Step",
+    "__version__",
+    "current_client",
+    "current_step",
+    "current_trace_id",
+    "extract",
+    "inject",
+    "propagate",
+]

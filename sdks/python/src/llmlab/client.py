@@ -1,0 +1,312 @@
+"""The client: what a program and the instruments hold.
+
+For those who record (decorators, instruments), all that is needed:
+
+    step = client.start_step("chat", "llm", fields={"request_model": "gpt-5"})
+    token = activate(step)          # llmlab.context; only when something may start below it
+    …
+    client.end_step(step, fields={…}, late=callable, error=exception)
+
+- `start_step` and `end_step` never raise and never wait. `client.check_budget()` is the one call
+  that raises (`BudgetExceeded`): call it, or await `check_budget_async()`, before the request is
+  sent and outside whatever catches everything.
+- `late` (and `early`, for the announcement of a running step) run in the background thread and
+  answer fields: parse bytes there, not in the caller. Their fields win over those set before; they
+  may also answer "name", "type", "status", "error" and "attributes". Pass `late_size`, the bytes
+  they hold on to, so that memory stays bounded.
+- Times: pass `started_ns`/`ended_ns` (time.time_ns()) only when they differ from now.
+- `client.settings` has what instruments need: `capture_content`, `drain_seconds`, `stream_usage`.
+- `client.is_on` is false without key or project, with enabled=False and after `shutdown`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
+
+from llmlab.budgets import Budget, check, check_async
+from llmlab.config import Settings, logger
+from llmlab.context import current, current_budget
+from llmlab.delivery import Delivery, Exporter
+from llmlab.ids import new_step_id, new_trace_id
+from llmlab.propagation import Remote
+from llmlab.sampling import is_sampled
+from llmlab.snapshot import snapshot
+from llmlab.step import Late, Step, TraceState
+
+Parent = Union[Step, Remote, None]
+Fault = Union[BaseException, Mapping[str, Any], str, None]
+# "whatever is current here", as opposed to None: no parent, a new trace.
+HERE = Remote("", "", True)
+_CALLS = frozenset(("llm", "embedding"))
+# The newest last; module-level functions use it.
+_clients: list[LLMLab] = []
+_making = threading.RLock()
+
+
+class LLMLab:
+    """Records steps and delivers them in the background. Settings: see the README's table."""
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        project: str | None = None,
+        *,
+        exporter: Exporter | None = None,
+        **settings: Any,
+    ) -> None:
+        self.settings = Settings(api_key=api_key, project=project, **settings)
+        self.delivery = Delivery(self.settings, exporter)
+        _clients.append(self)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether what is recorded goes anywhere."""
+        return self.delivery.is_on
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def start_step(
+        self,
+        name: str,
+        type: str = "span",
+        *,
+        parent: Parent = HERE,
+        fields: Mapping[str, Any] | None = None,
+        early: Late | None = None,
+        started_ns: int = 0,
+        capture: bool = True,
+    ) -> Step:
+        """A running step below `parent` (default: the current one; None: a trace of its own).
+
+        It does not become the current one: see `llmlab.context.activate`. Never raises.
+        """
+        above = current.get() if parent is HERE else parent
+        if above.__class__ is Step:
+            trace, parent_id, is_root = above.trace, above.id, False
+            capture = capture and above.capture
+        else:
+            trace, parent_id = self._open_trace(above)  # type: ignore[arg-type]
+            is_root = True
+        # A given start has no clock of its own: its end is read from the wall clock.
+        clock = 0 if started_ns else time.perf_counter_ns()
+        step = Step(
+            trace, new_step_id(), parent_id, name, type, started_ns or time.time_ns(), clock
+        )
+        step.capture = capture
+        step.early = early
+        step.budget = current_budget.get() if type in _CALLS else None
+        if is_root:
+            trace.root = step
+            trace.name = name
+        if fields:
+            self._fill(step, fields)
+        self.delivery.opened(step)
+        return step
+
+    def end_step(
+        self,
+        step: Step,
+        *,
+        fields: Mapping[str, Any] | None = None,
+        late: Late | None = None,
+        late_size: int = 0,
+        error: Fault = None,
+        status: str = "",
+        ended_ns: int = 0,
+    ) -> None:
+        """The step is over and on its way to the server. A second end is ignored. Never raises."""
+        if step.ended_ns:
+            return
+        step.ended_ns = ended_ns or (
+            step.started_ns + time.perf_counter_ns() - step.clock if step.clock else time.time_ns()
+        )
+        if fields:
+            self._fill(step, fields)
+        if error is not None:
+            step.error = as_error(error)
+        step.status = status or ("error" if step.error else "ok")
+        if late is not None:
+            step.late = late
+            step.size += late_size
+        if step.trace.root is step:
+            step.trace.version += 1
+        self.delivery.add(step)
+
+    def _open_trace(self, above: Remote | None) -> tuple[TraceState, str]:
+        if above is not None and above.trace_id:
+            state = TraceState(above.trace_id, sampled=above.sampled, parent_id=above.step_id)
+            return state, above.step_id
+        trace_id = new_trace_id()
+        return TraceState(trace_id, sampled=is_sampled(trace_id, self.settings.sample_rate)), ""
+
+    def _fill(self, step: Step, fields: Mapping[str, Any]) -> None:
+        try:
+            step.update(**fields)
+        except Exception:
+            logger.debug(
+                "LLMLab: fields of the step %s could not be read", step.name, exc_info=True
+            )
+
+    def score(
+        self,
+        name: str,
+        value: Any,
+        *,
+        reason: str | None = None,
+        comment: str | None = None,
+        trace_id: str | None = None,
+        step_id: str | None = None,
+        session: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        source: str | None = None,
+    ) -> str:
+        """Judge a trace (default: the current one), one step of it or a session; answers the score's
+        id, with which it can be corrected later. `comment` is another word for `reason`.
+        """
+        score_id = id or new_trace_id()
+        step = current.get()
+        if trace_id is None and session is None:
+            if step is None:
+                logger.warning(
+                    "LLMLab: score %r names no trace and there is none here: give trace_id or session.",
+                    name,
+                )
+                return score_id
+            if isinstance(step, Step) and not step.trace.sampled:
+                return score_id  # its trace is not kept
+            trace_id = step.trace_id
+        fields = {
+            "id": score_id,
+            "trace_id": trace_id,
+            "span_id": step_id,
+            "session": session,
+            "name": name,
+            "value": value,
+            "reason": reason if reason is not None else comment,
+            "source": source,
+            "environment": self.settings.environment or None,
+            "metadata": metadata,
+        }
+        copied, size = snapshot({key: item for key, item in fields.items() if item is not None})
+        self.delivery.add_score(copied, size)
+        return score_id
+
+    def update_trace(
+        self,
+        step: Step,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Set what holds for the whole trace of this step; tags and metadata are added to."""
+        trace = step.trace
+        try:
+            if user is not None:
+                trace.user = str(user)
+            if session is not None:
+                trace.session = str(session)
+            if tags is not None:
+                words = (tags,) if isinstance(tags, str) else tags
+                trace.tags = tuple(dict.fromkeys((*trace.tags, *map(str, words))))
+            if metadata is not None:
+                copied, size = snapshot(dict(metadata))
+                trace.metadata = {**trace.metadata, **copied}
+                step.size += size
+            if name is not None:
+                trace.name = str(name)
+        except Exception:
+            logger.debug("LLMLab: facts of the trace could not be read", exc_info=True)
+        trace.version += 1
+
+    # -- budgets -----------------------------------------------------------------------------
+
+    def budget(self, usd: Any, *, on_unknown: str = "allow", timeout: float = 2.0) -> Budget:
+        """A context in which calls may cost this much together; the next one raises BudgetExceeded.
+
+        `on_unknown`: what to do when the cost so far cannot be known ("allow" or "block").
+        """
+        return Budget(self, usd, on_unknown=on_unknown, timeout=timeout)
+
+    def check_budget(self) -> None:
+        """Raises BudgetExceeded when the current budget is spent. Call before a request is sent."""
+        if current_budget.get() is not None:
+            check()
+
+    async def check_budget_async(self) -> None:
+        """The same without holding up the event loop while costs are asked for."""
+        if current_budget.get() is not None:
+            await check_async()
+
+    # -- instruments -------------------------------------------------------------------------
+
+    def instrument(self, *names: str) -> list[str]:
+        """Record the calls of the installed libraries (all known, or those named); answers which."""
+        from llmlab.instruments import instrument
+
+        return instrument(self, *names)
+
+    def uninstrument(self, *names: str) -> None:
+        """Give the libraries their own functions back."""
+        from llmlab.instruments import uninstrument
+
+        uninstrument(*names)
+
+    # -- delivery ----------------------------------------------------------------------------
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Send what waits; true when the server acknowledged all of it in time."""
+        return self.delivery.flush(timeout)
+
+    async def aflush(self, timeout: float = 10.0) -> bool:
+        """`flush` without holding up the event loop."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(None, self.flush, timeout)
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """Flush, then stop for good; what could not be sent stays in the spool or is told as lost."""
+        done = self.delivery.shutdown(timeout)
+        if self in _clients:
+            _clients.remove(self)
+        return done
+
+    def stats(self) -> dict[str, int]:
+        """Counts since the start: recorded, sent, dropped, rejected, lost, …"""
+        return self.delivery.stats()
+
+    def __enter__(self) -> LLMLab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+
+def as_error(fault: Fault) -> dict[str, str]:
+    """`{"type", "message"}` of an exception, a mapping like it, or a sentence."""
+    try:
+        if isinstance(fault, BaseException):
+            return {"type": type(fault).__name__, "message": str(fault)[:10_000]}
+        if isinstance(fault, Mapping):
+            return {
+                "type": str(fault.get("type") or "error")[:200],
+                "message": str(fault.get("message") or "")[:10_000],
+            }
+        return {"type": "error", "message": str(fault)[:10_000]}
+    except Exception:
+        return {"type": type(fault).__name__, "message": "[unreadable]"}
+
+
+def current_client() -> LLMLab:
+    """The newest client, else one made from the environment."""
+    try:
+        return _clients[-1]
+    except IndexError:
+        with _making:
+            return _clients[-1] if _clients else LLMLab()
