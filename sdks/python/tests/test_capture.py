@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+
 from llmlab.capture import Call, step_of
 
 CALLS = sorted((Path(__file__).resolve().parents[2] / "contract" / "calls").glob("*.json"))

@@ -7,6 +7,6 @@ SDK and for those of the other languages.
 
 from .call import Call, Chunk
 from .endpoints import Endpoint, endpoint_of
-from .step import step_of
+from .step import request_facts, step_of
 
-__all__ = ["Call", "Chunk", "Endpoint", "endpoint_of", "step_of"]
+__all__ = ["Call", "Chunk", "Endpoint", "endpoint_of", "request_facts", "step_of"]

@@ -57,6 +57,13 @@ def step_of(call: Call) -> Optional[Json]:
     return {key: value for key, value in step.items() if value is not None}
 
 
+def request_facts(method: str, url: str, body: bytes) -> Json:
+    """What a request alone tells, while its answer is awaited; empty for one that is not recorded."""
+    endpoint = endpoint_of(method, url)
+    step = _request(endpoint, object_of(body)) if endpoint else {}
+    return {key: value for key, value in step.items() if value is not None}
+
+
 def _request(endpoint: Endpoint, body: Json) -> Json:
     attributes: Json = {"server.address": endpoint.host} if endpoint.host else {}
     if endpoint.shape == "batches":

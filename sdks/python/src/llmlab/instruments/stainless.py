@@ -1,0 +1,241 @@
+"""Recording for the clients that Stainless generates: openai and anthropic, of any major version.
+
+All their calls pass `SyncAPIClient.request` or `AsyncAPIClient.request` once per logical call, retries inside:
+`create`, `.parse`, `.stream`, `with_raw_response`, `with_streaming_response`, beta resources, Azure, Bedrock and Vertex.
+`_build_request` tells what is really sent, `_process_response` what came, before anyone reads it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from llmlab.capture import Endpoint, endpoint_of
+from llmlab.config import logger
+from llmlab.instruments.patches import Patches
+from llmlab.instruments.recording import (
+    Recording,
+    begin,
+    body_of,
+    current_recording,
+    is_budgeted,
+)
+from llmlab.instruments.tee import tee
+
+if TYPE_CHECKING:
+    from llmlab.client import LLMLab
+
+# Hosts that refused `stream_options`; they are not asked again.
+_refusing: set[str] = set()
+
+
+@lru_cache(maxsize=1024)
+def _endpoint(url: str) -> Endpoint | None:
+    return endpoint_of("POST", url)
+
+
+class Stainless:
+    """The patches of one library."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.client: LLMLab | None = None
+        self.patches = Patches()
+
+    def install(self, client: LLMLab) -> bool:
+        """Patch, or let the patches record into another client; false when there is nothing to patch."""
+        self.client = client
+        if self.patches:
+            return True
+        sync, asynchronous = self.module.SyncAPIClient, self.module.AsyncAPIClient
+        try:
+            self.patches.add(self.module.BaseClient, "_build_request", _build_request)
+            self.patches.add(sync, "_process_response", _process_response)
+            self.patches.add(asynchronous, "_process_response", _process_response_async)
+            self.patches.add(sync, "request", self._request)
+            self.patches.add(asynchronous, "request", self._request_async)
+        except AttributeError as error:
+            self.patches.undo()
+            logger.warning(
+                "LLMLab: %s of this version is not recorded: %s", self.module.__name__, error
+            )
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Give the library its own functions back."""
+        self.patches.undo()
+        self.client = None
+
+    def _begin(self, api: Any, options: Any) -> Recording | None:
+        """The recording of a call that is recorded. Raises BudgetExceeded, nothing else."""
+        client = self.client
+        if client is None or not client.is_on:
+            return None
+        try:
+            endpoint = _endpoint(options.url) if options.method.lower() == "post" else None
+            if endpoint is None:
+                return None
+        except Exception:
+            return None
+        if is_budgeted(endpoint):
+            client.check_budget()
+        return _started(client, endpoint, api, options)
+
+    async def _begin_async(self, api: Any, options: Any) -> Recording | None:
+        client = self.client
+        if client is None or not client.is_on:
+            return None
+        try:
+            endpoint = _endpoint(options.url) if options.method.lower() == "post" else None
+            if endpoint is None:
+                return None
+        except Exception:
+            return None
+        if is_budgeted(endpoint):
+            await client.check_budget_async()
+        return _started(client, endpoint, api, options)
+
+    def _request(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def request(api: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            asked = getattr(options, "json_data", None)
+            recording = self._begin(api, options)
+            if recording is None:
+                return original(api, cast_to, options, *args, **kwargs)
+            token = current_recording.set(recording)
+            try:
+                try:
+                    result = original(api, cast_to, options, *args, **kwargs)
+                except Exception as error:
+                    if not _may_resend(recording, error, api):
+                        raise
+                    options.json_data = asked
+                    result = original(api, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                recording.failed(error)
+                recording.finish()
+                raise
+            finally:
+                current_recording.reset(token)
+            if not recording.is_streaming:
+                recording.finish()
+            return result
+
+        return request
+
+    def _request_async(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def request(api: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            asked = getattr(options, "json_data", None)
+            recording = await self._begin_async(api, options)
+            if recording is None:
+                return await original(api, cast_to, options, *args, **kwargs)
+            token = current_recording.set(recording)
+            try:
+                try:
+                    result = await original(api, cast_to, options, *args, **kwargs)
+                except Exception as error:
+                    if not _may_resend(recording, error, api):
+                        raise
+                    options.json_data = asked
+                    result = await original(api, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                recording.failed(error)
+                recording.finish()
+                raise
+            finally:
+                current_recording.reset(token)
+            if not recording.is_streaming:
+                recording.finish()
+            return result
+
+        return request
+
+
+def _started(client: LLMLab, endpoint: Endpoint, api: Any, options: Any) -> Recording | None:
+    try:
+        recording = begin(client, endpoint)
+        if endpoint.shape in ("chat", "completions"):
+            _ask_for_usage(recording, api, options)
+        return recording
+    except Exception:
+        logger.debug("LLMLab: a call could not be recorded", exc_info=True)
+        return None
+
+
+def _ask_for_usage(recording: Recording, api: Any, options: Any) -> None:
+    """Have a stream tell its usage, unless the caller did so or the server cannot."""
+    body, extra = options.json_data, getattr(options, "extra_json", None) or {}
+    if not isinstance(body, dict) or extra.get("stream", body.get("stream")) is not True:
+        return
+    if "stream_options" in extra or not recording.client.settings.stream_usage:
+        return
+    asked = body.get("stream_options")
+    asked = asked if isinstance(asked, dict) else {}
+    if asked.get("include_usage") or api.base_url.host in _refusing:
+        return
+    # A body of our own: the caller's is theirs.
+    options.json_data = {**body, "stream_options": {**asked, "include_usage": True}}
+    recording.hides_usage = True
+
+
+def _may_resend(recording: Recording, error: Exception, api: Any) -> bool:
+    """Whether the server refused what only we had asked for. It is remembered for its host."""
+    response = getattr(error, "response", None)
+    if not recording.hides_usage or getattr(response, "status_code", None) != 400:
+        return False
+    if b"stream_options" not in (body_of(response) or b""):
+        return False
+    _refusing.add(api.base_url.host)
+    recording.hides_usage = False
+    recording.attempts = 0
+    return True
+
+
+def _build_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def build_request(*args: Any, **kwargs: Any) -> Any:
+        request = original(*args, **kwargs)
+        recording = current_recording.get()
+        if recording is not None:
+            recording.sent(request)
+        return request
+
+    return build_request
+
+
+def _note(response: Any, *, is_async: bool) -> None:
+    """Keep what came, or read along when it is still to come. Never raises."""
+    recording = current_recording.get()
+    if recording is None:
+        return
+    try:
+        is_read = bool(response.is_closed)
+        body = body_of(response) if is_read else None
+        recording.answered(response.status_code, response.headers, body)
+        if not is_read and response.status_code < 400:
+            tee(response, recording, is_async=is_async)
+            recording.is_streaming = True
+    except Exception:
+        logger.debug("LLMLab: an answer could not be recorded", exc_info=True)
+
+
+def _process_response(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def process_response(api: Any, *args: Any, **kwargs: Any) -> Any:
+        _note(kwargs.get("response"), is_async=False)
+        return original(api, *args, **kwargs)
+
+    return process_response
+
+
+def _process_response_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def process_response(api: Any, *args: Any, **kwargs: Any) -> Any:
+        _note(kwargs.get("response"), is_async=True)
+        return await original(api, *args, **kwargs)
+
+    return process_response
