@@ -5,7 +5,6 @@ the rules are saved. Matches of all rules are found in the original text and rep
 another's replacement and overlapping matches leave nothing behind. Domain free: knows text and JSON, no project.
 """
 
-import logging
 import re
 import time
 from collections import Counter
@@ -16,10 +15,10 @@ import msgspec
 import re2
 
 from core.errors import DomainError
-from core.masking_builtins import BUILTINS, BY_NAME, Check
-from core.masking_spelling import Ruler, fold
-
-logger = logging.getLogger(__name__)
+from core.masking_builtins import BUILTINS, BY_NAME
+from core.masking_matches import Rule, matches, matches_in_both, replaced
+from core.masking_matches import Rules as Rules  # named by those who hold compiled rules
+from core.masking_spelling import fold
 
 MAX_PATTERNS = 20
 MAX_PATTERN_LENGTH = 500
@@ -39,19 +38,6 @@ class MaskingError(DomainError):
     """A rule that cannot be used; `detail` names it and says what is wrong."""
 
     code = "invalid_masking"
-
-
-class Rule(NamedTuple):
-    """One compiled rule; group 1 is replaced."""
-
-    name: str
-    replacement: bytes
-    pattern: Any
-    check: Check | None = None
-    is_own: bool = False
-
-
-Rules = tuple[Rule, ...]
 
 
 def _options(*, is_bytes: bool) -> Any:
@@ -268,90 +254,20 @@ class Masker:
         started = time.perf_counter()
         folded = fold(value)
         if folded is value or folded == value:
-            found = self._matches(self.rules, data, started + self._left)
+            found = matches(self.rules, data, started + self._left)
         else:
-            found = self._matches_in_both(value, data, folded.encode(), started + self._left)
+            found = matches_in_both(self.rules, value, folded.encode(), started + self._left)
         self._left -= time.perf_counter() - started
         if found is None:
             return TOO_LONG
         if not found:
             return value
-        return _replaced(data, found, self.hits).decode("utf-8", "replace")
-
-    def _matches_in_both(
-        self, value: str, data: bytes, folded: bytes, deadline: float
-    ) -> list["Found"] | None:
-        """Own patterns see the text as it is, built-in rules as `core.masking_spelling` folds it."""
-        own = self._matches(tuple(rule for rule in self.rules if rule.is_own), data, deadline)
-        builtin = tuple(rule for rule in self.rules if not rule.is_own)
-        found = None if own is None else self._matches(builtin, folded, deadline)
-        if own is None or found is None:
-            return None
-        ruler = Ruler(value, folded)
-        ends = {at for match in found for at in (match.start, match.end)}
-        places = {at: ruler.place(at) for at in sorted(ends)}
-        return [Found(places[start], places[end], rule) for start, end, rule in found] + own
-
-    def _matches(self, rules: Rules, data: bytes, deadline: float) -> list["Found"] | None:
-        """All matches of these rules; None when the upload's time is used up."""
-        found: list[Found] = []
-        looks = 0
-        for rule in rules:
-            position = 0
-            while (match := rule.pattern.search(data, position)) is not None:
-                start, end = match.span(1)
-                stop = rule.check(data, start, end) if rule.check else end
-                if stop is None:
-                    position = start + 1
-                else:
-                    found.append(Found(*_whole(data, start, stop), rule))
-                    position = max(stop, start + 1)
-                looks += 1
-                # Matches that each look far ahead are dear: the clock is asked often where they are.
-                if (rule.is_own or looks % 64 == 0) and time.perf_counter() > deadline:
-                    logger.warning("core.masking.took_too_long: %s", rule.name)
-                    return None
-        return found
+        return replaced(data, found, self.hits).decode("utf-8", "replace")
 
 
 def _written_out(escape: "re.Match[str]") -> str:
     code = int(escape[1], 16)
     return escape[0] if code < 32 or 0xD800 <= code <= 0xDFFF else chr(code)
-
-
-def _whole(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Rules that count bytes may cut through a character: it goes as a whole."""
-    while start > 0 and data[start] & 0xC0 == 0x80:
-        start -= 1
-    while end < len(data) and data[end] & 0xC0 == 0x80:
-        end += 1
-    return start, end
-
-
-class Found(NamedTuple):
-    """A match: bytes from `start` to `end`."""
-
-    start: int
-    end: int
-    rule: Rule
-
-
-def _replaced(data: bytes, found: list[Found], hits: "Counter[str]") -> bytes:
-    """Each run of overlapping matches becomes one replacement: that of the first, of the longer."""
-    found.sort(key=lambda match: (match.start, -match.end))
-    parts: list[bytes] = []
-    position, reach = 0, -1
-    for start, end, rule in found:
-        if start < reach:
-            reach = max(reach, end)
-        else:
-            if reach >= 0:
-                position = reach
-            parts += (data[position:start], rule.replacement)
-            hits[rule.name] += 1
-            reach = end
-    parts.append(data[max(reach, 0) :])
-    return b"".join(parts)
 
 
 class Preview(NamedTuple):

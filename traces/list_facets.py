@@ -6,7 +6,7 @@ from typing import Any
 from core import formats
 from traces.filters import TraceFilters
 from traces.filters.state import PARAM_OF, key_of
-from traces.query_language import print_query
+from traces.query_printing import print_query
 from traces.query_terms import KEYS, Compare, Exact, Node, Not, Term, print_value
 from traces.selectors.facets import HAS, STEPS, Facet, FacetValue
 from traces.waterfall import dom_id

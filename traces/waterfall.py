@@ -252,21 +252,7 @@ def _rows(
     flags: dict[str, set[str]],
     now: datetime,
 ) -> list[Row]:
-    cost: dict[str, Decimal | None] = {}
-    below: dict[str, int] = {}
-    unpriced: dict[str, int] = {}
-    for step, _, parent in reversed(
-        order
-    ):  # children come after their parents, so this sums upwards
-        own = step.cost_usd if step.has_cost_record else None
-        total = _plus(cost.get(step.span_id), own)
-        cost[step.span_id] = total
-        missing = unpriced.get(step.span_id, 0) + (step.has_cost_record and step.cost_usd is None)
-        unpriced[step.span_id] = missing
-        if parent:
-            cost[parent] = _plus(cost.get(parent), total)
-            below[parent] = below.get(parent, 0) + below.get(step.span_id, 0) + 1
-            unpriced[parent] = unpriced.get(parent, 0) + missing
+    cost, below, unpriced = _sums(order)
     rows = []
     none: set[str] = set()
     for step, level, parent in order:
@@ -294,6 +280,27 @@ def _rows(
             )
         )
     return rows
+
+
+def _sums(
+    order: Sequence[tuple[StepFacts, int, str]],
+) -> tuple[dict[str, Decimal | None], dict[str, int], dict[str, int]]:
+    """Per step: the cost of its subtree, the steps below it, and the unpriced ones of its subtree."""
+    cost: dict[str, Decimal | None] = {}
+    below: dict[str, int] = {}
+    unpriced: dict[str, int] = {}
+    # Children come after their parents, so this sums upwards.
+    for step, _, parent in reversed(order):
+        own = step.cost_usd if step.has_cost_record else None
+        total = _plus(cost.get(step.span_id), own)
+        cost[step.span_id] = total
+        missing = unpriced.get(step.span_id, 0) + (step.has_cost_record and step.cost_usd is None)
+        unpriced[step.span_id] = missing
+        if parent:
+            cost[parent] = _plus(cost.get(parent), total)
+            below[parent] = below.get(parent, 0) + below.get(step.span_id, 0) + 1
+            unpriced[parent] = unpriced.get(parent, 0) + missing
+    return cost, below, unpriced
 
 
 def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -9,6 +9,7 @@ import environ
 
 from config import embedded
 from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_str
+from config.settings.work import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 LLMLAB_DATA_DIR = data_dir(BASE_DIR / "var")
@@ -137,60 +138,6 @@ CHANNEL_LAYERS = {
 
 # --- Celery: the broker is a doorbell, the work list is core.outbox (reliability-cases §4.1).
 CELERY_BROKER_URL = REDIS_URL
-CELERY_RESULT_BACKEND = None
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # LOGGING below holds in workers, too: it redacts
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_ACKS_ON_FAILURE = True
-CELERY_TASK_ACKS_ON_TIMEOUT = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 300
-CELERY_TASK_SOFT_TIME_LIMIT = 270
-CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
-CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
-CELERY_WORKER_ETA_TASK_LIMIT = 1000
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 600,
-    "unacked_restore_interval": 10,
-    "unacked_restore_throttle": 1,
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "queue_order_strategy": "priority",
-}
-CELERY_VISIBILITY_TIMEOUT = 600
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
-CELERY_TASK_DEFAULT_QUEUE = "analysis"
-CELERY_TASK_ROUTES = {"core.tasks.*": {"queue": "ingest"}}
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SYNC_EVERY = 1  # last runs reach the database at once, so that `doctor` sees beat live
-CELERY_BEAT_SCHEDULE = {
-    "sweep-outbox": {
-        "task": "core.tasks.sweep_outbox",
-        "schedule": 10.0,
-        "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
-    },
-    "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
-    "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
-    "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
-    "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
-    "forget-langfuse-items": {
-        "task": "traces.tasks.forget_langfuse_items",
-        "schedule": 3600.0,
-    },
-    "sweep-search": {
-        "task": "traces.tasks.sweep_search",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-}
 
 # --- Accounts: allauth by e-mail.
 AUTH_USER_MODEL = "accounts.User"

@@ -46,10 +46,20 @@ def line_chart(
         height=height,
         every=tick_every,
     )
-    write, long = UNITS[unit], titles or labels
-    head = series[0]
-    data = {
-        "titles": list(long),
+    long = titles or labels
+    table = as_table(
+        first_column, [one.label for one in series], _table_rows(series, long, hrefs, unit)
+    )
+    return figure(drawn, _tip_data(series, long, hrefs, unit), summary, table)
+
+
+def _tip_data(
+    series: Sequence[Series], titles: Sequence[str], hrefs: Sequence[str], unit: str
+) -> dict[str, object]:
+    """What the tooltip and the arrow keys say."""
+    write, head = UNITS[unit], series[0]
+    return {
+        "titles": list(titles),
         # The first line is what is said aloud; it also stands in the list.
         "totals": [
             f"{head.label} {write(value)}" if value is not None else formats.DASH
@@ -61,16 +71,21 @@ def line_chart(
         ],
         "hrefs": [str(href) for href in hrefs],
     }
-    body = [
-        format_html(
-            '<tr><th scope="row">{}</th>{}</tr>',
-            link_text(title, at(hrefs, place)),
-            join([cell(write(one.values[place]), "") for one in series]),
-        )
-        for place, title in enumerate(long)
-    ]
-    return figure(
-        drawn, data, summary, as_table(first_column, [s.label for s in series], join(body))
+
+
+def _table_rows(
+    series: Sequence[Series], titles: Sequence[str], hrefs: Sequence[str], unit: str
+) -> SafeString:
+    write = UNITS[unit]
+    return join(
+        [
+            format_html(
+                '<tr><th scope="row">{}</th>{}</tr>',
+                link_text(title, at(hrefs, place)),
+                join([cell(write(one.values[place]), "") for one in series]),
+            )
+            for place, title in enumerate(titles)
+        ]
     )
 
 

@@ -16,6 +16,7 @@
 // Mouse and touch: drag sideways over the chart, let go to zoom, Escape to think again (a vertical swipe still scrolls).
 // Keyboard, chart focused: arrows walk, Shift+arrows select, Enter zooms, Escape clears. Back undoes a zoom.
 import { announce } from "./announce.js";
+import { addressOf, edgesOf, stamp, visit } from "./zoom_range.js";
 
 const HINT = "Shift and arrow keys select a range, Enter zooms in.";
 const THRESHOLD = { mouse: 5, pen: 5, touch: 12 };
@@ -25,7 +26,7 @@ class DragZoom extends HTMLElement {
     this.svg = this.querySelector(".plot-svg");
     this.plot = this.svg?.closest(".plot");
     if (!this.plot || this.band) return;
-    this.edges = this.readEdges();
+    this.edges = edgesOf(this.dataset, this.columns.length);
     if (this.edges.length < 3) return; // one bin cannot be divided
     this.band = Object.assign(document.createElement("div"), { className: "zoom-band", hidden: true });
     this.band.setAttribute("aria-hidden", "true");
@@ -41,16 +42,6 @@ class DragZoom extends HTMLElement {
     this.addEventListener("keydown", (e) => this.keyBefore(e), true);
     this.addEventListener("keydown", (e) => this.keyAfter(e));
     this.addEventListener("focusout", () => { if (this.byKey) this.clear(); });
-  }
-
-  readEdges() {
-    const given = (this.dataset.edges || "").split(" ").filter(Boolean).map((text) => Date.parse(text));
-    if (given.length) return given;
-    const start = Date.parse(this.dataset.start);
-    const end = Date.parse(this.dataset.end);
-    if (!(end > start)) return [];
-    const parts = this.columns.length || Math.min(Math.round((end - start) / 60_000), 2000);
-    return Array.from({ length: parts + 1 }, (_, i) => start + ((end - start) * i) / parts);
   }
 
   get columns() {
@@ -140,35 +131,13 @@ class DragZoom extends HTMLElement {
     return first === last ? first : `${first} to ${last}`;
   }
 
-  get address() {
-    const [first, last] = this.chosen;
-    const range = `${stamp(this.edges[first])}..${stamp(this.edges[last + 1])}`;
-    if (this.dataset.url) return this.dataset.url.replace("{range}", encodeURIComponent(range));
-    const url = new URL(location.href);
-    for (const name of (this.dataset.drop ?? "start end cursor").split(" ")) url.searchParams.delete(name);
-    url.searchParams.set("range", range);
-    return url.pathname + url.search;
-  }
-
   zoom() {
-    const href = this.address;
+    const [first, last] = this.chosen;
+    const href = addressOf(this.dataset, this.edges[first], this.edges[last + 1]);
     announce(`Zooming to ${this.words}.`);
     this.clear();
     this.querySelector("chart-tip")?.hide?.();
-    if (!this.dataset.target || !window.htmx) {
-      location.assign(href);
-      return;
-    }
-    // A link, so that htmx does what it does for the range picker: request, swap, push, errors.
-    const link = Object.assign(document.createElement("a"), { href, hidden: true });
-    const { target, swap = "outerHTML" } = this.dataset;
-    const attributes = { "hx-get": href, "hx-target": target, "hx-swap": swap, "hx-push-url": "true" };
-    for (const [name, value] of Object.entries(attributes)) link.setAttribute(name, value);
-    this.link?.remove();
-    this.link = link;
-    this.append(link);
-    window.htmx.process(link);
-    link.click();
+    visit(this, href);
   }
 
   clear() {
@@ -177,12 +146,6 @@ class DragZoom extends HTMLElement {
     this.byKey = false;
     if (this.band) this.band.hidden = true;
   }
-}
-
-// Milliseconds to 2026-11-20T14:00Z; the second is kept when there is one.
-function stamp(at) {
-  const text = new Date(at).toISOString();
-  return text.endsWith(":00.000Z") ? `${text.slice(0, 16)}Z` : `${text.slice(0, 19)}Z`;
 }
 
 customElements.define("drag-zoom", DragZoom);

@@ -2,10 +2,10 @@
 // A frame goes from one sequence number to the next. It is applied only on top of the number it starts from; anything
 // else asks the server ({"seq": n}) for what is missing. Without a socket "live:poll" reads the same frames over HTTP.
 import { announce } from "./announce.js";
+import { placeRows, replacePiece } from "./trace_rows.js";
 
 const SAY_EVERY_MS = 5000;
 const RENEW_MS = 3000;
-const KEPT = ["aria-selected", "aria-expanded", "tabindex"];
 
 class TraceLive extends HTMLElement {
   connectedCallback() {
@@ -67,73 +67,14 @@ class TraceLive extends HTMLElement {
   apply({ box, mark }) {
     const rows = [...box.querySelectorAll(".wf-row")];
     for (const piece of [...box.children]) {
-      if (!piece.classList.contains("wf-row")) this.replace(piece);
+      if (!piece.classList.contains("wf-row")) replacePiece(piece);
     }
     const waterfall = this.querySelector("trace-waterfall");
     if (waterfall && mark.hasAttribute("data-reload") || (rows.length && waterfall?.isFiltered)) this.reload();
-    else if (rows.length || mark.hasAttribute("data-reload")) this.place(rows);
+    else if ((rows.length || mark.hasAttribute("data-reload")) && !placeRows(rows)) this.renew();
     this.querySelector("trace-waterfall")?.rescale();
     this.refreshPane(rows);
     this.say(rows);
-  }
-
-  replace(piece) {
-    const old = document.getElementById(piece.id);
-    if (!old) return;
-    const inner = piece.getAttribute("hx-swap-oob") === "innerHTML";
-    piece.removeAttribute("hx-swap-oob");
-    if (inner) old.replaceChildren(...piece.childNodes);
-    else old.replaceWith(piece);
-    window.htmx.process(inner ? old : piece);
-  }
-
-  // Rows come in tree order; each names its parent and the sibling before it, so one pass puts every row where it
-  // belongs. What belongs into a part that is closed or not loaded yet comes with that part.
-  place(rows) {
-    const steps = document.getElementById("steps");
-    if (!steps) return this.renew();
-    for (const row of rows) {
-      row.removeAttribute("hx-swap-oob");
-      const old = document.getElementById(row.id);
-      const focused = old?.contains(document.activeElement);
-      const spot = this.spot(row);
-      if (!spot) {
-        old?.remove();
-        continue;
-      }
-      if (old) this.keep(old, row);
-      else row.setAttribute("data-new", "");
-      old?.remove();
-      if (spot === steps) steps.prepend(row);
-      else spot.after(row);
-      window.htmx.process(row);
-      if (focused) row.focus({ preventScroll: true });
-    }
-  }
-
-  // The element a row follows, the tree itself for its first row, null when its place is not drawn.
-  spot(row) {
-    const { parent, previous } = row.dataset;
-    const above = parent ? document.getElementById(parent) : null;
-    if (parent && (!above || above.dataset.lazy)) return null;
-    if (!previous) return above || document.getElementById("steps");
-    let last = document.getElementById(previous);
-    if (!last) return null;
-    const level = Number(row.getAttribute("aria-level"));
-    const deeper = (one) => Number(one?.getAttribute("aria-level") || one?.dataset.level || 0) > level;
-    while (last.nextElementSibling !== null && last.nextElementSibling.id !== row.id && deeper(last.nextElementSibling)) last = last.nextElementSibling;
-    const next = last.nextElementSibling;
-    const isBeforeGap = next?.dataset.level === String(level) || next?.id === "steps-more";
-    return isBeforeGap && !document.getElementById(row.id) ? null : last;
-  }
-
-  keep(old, row) {
-    for (const name of KEPT) {
-      if (name !== "aria-expanded" || row.hasAttribute(name)) row.setAttribute(name, old.getAttribute(name) ?? row.getAttribute(name));
-    }
-    if (old.dataset.lazy) row.dataset.lazy = old.dataset.lazy;
-    if (old.classList.contains("hit")) row.classList.add("hit");
-    row.classList.remove("new");
   }
 
   // The other views are drawn again as a whole, not more than every few seconds.

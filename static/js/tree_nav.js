@@ -1,6 +1,8 @@
 // <tree-nav> around one role=tree of role=treeitem rows with aria-level: arrows, j/k, Home, End, Enter, left/right to fold.
 // Rows stay flat siblings; folding hides the deeper rows that follow, and what else carries a data-level among them.
 // A row with data-lazy fetches what is below it when it is first opened. Buttons: [data-tree-fold] folds or unfolds all.
+import { foldAll, hideFolded, levelOf, openAbove } from "./tree_levels.js";
+
 class TreeNav extends HTMLElement {
   connectedCallback() {
     if (this.watcher) return;
@@ -28,24 +30,11 @@ class TreeNav extends HTMLElement {
     return this.rows.filter((row) => !row.hidden);
   }
 
-  level(row) {
-    return Number(row.getAttribute("aria-level") || row.dataset.level) || 1;
-  }
-
   // Exactly one row is in the tab order; rows that arrive under a folded one start hidden.
   tidy() {
     const rows = this.rows;
     if (!rows.length) return;
-    let foldedAt = 0;
-    for (const row of this.querySelectorAll("[role=treeitem], [data-level]")) {
-      const level = this.level(row);
-      if (foldedAt && level > foldedAt) {
-        if (!row.hidden) row.hidden = true;
-        continue;
-      }
-      foldedAt = row.getAttribute("aria-expanded") === "false" ? level : 0;
-      if (row.hidden && !row.dataset.filtered) row.hidden = false;
-    }
+    hideFolded(this);
     const active = rows.filter((row) => row.tabIndex === 0);
     if (active.length !== 1 || active[0].hidden) {
       this.rove(rows.find((row) => row.getAttribute("aria-selected") === "true" && !row.hidden) || this.visible[0]);
@@ -74,7 +63,7 @@ class TreeNav extends HTMLElement {
     row.setAttribute("aria-busy", "true");
     await window.htmx.ajax("GET", url, { target: row, swap: "afterend" });
     row.removeAttribute("aria-busy");
-    if (this.level(row.nextElementSibling || row) <= this.level(row)) return; // refused or offline: closed, can be tried again
+    if (levelOf(row.nextElementSibling || row) <= levelOf(row)) return; // refused or offline: closed, can be tried again
     delete row.dataset.lazy;
     row.querySelector("[data-below]")?.remove();
     row.setAttribute("aria-expanded", "true");
@@ -83,13 +72,7 @@ class TreeNav extends HTMLElement {
 
   // Open everything above a row that is there but folded away.
   reveal(row) {
-    const rows = this.rows;
-    let level = this.level(row);
-    for (let at = rows.indexOf(row) - 1; at >= 0 && level > 1; at -= 1) {
-      if (this.level(rows[at]) >= level) continue;
-      level = this.level(rows[at]);
-      if (!rows[at].dataset.lazy) rows[at].setAttribute("aria-expanded", "true");
-    }
+    openAbove(this.rows, row);
     this.tidy();
   }
 
@@ -106,8 +89,8 @@ class TreeNav extends HTMLElement {
     if (!row) return;
     const rows = this.visible;
     const index = rows.indexOf(row);
-    const parent = () => rows.slice(0, index).reverse().find((other) => this.level(other) < this.level(row));
-    const child = () => (rows[index + 1] && this.level(rows[index + 1]) > this.level(row) ? rows[index + 1] : null);
+    const parent = () => rows.slice(0, index).reverse().find((other) => levelOf(other) < levelOf(row));
+    const child = () => (rows[index + 1] && levelOf(rows[index + 1]) > levelOf(row) ? rows[index + 1] : null);
     const moves = {
       ArrowDown: () => this.go(rows[index + 1]),
       ArrowUp: () => this.go(rows[index - 1]),
@@ -133,10 +116,7 @@ class TreeNav extends HTMLElement {
   click(event) {
     const all = event.target.closest("[data-tree-fold]");
     if (all) {
-      const folded = this.rows.some((row) => row.getAttribute("aria-expanded") === "true" && this.level(row) > 1);
-      for (const row of this.rows) {
-        if (row.hasAttribute("aria-expanded") && this.level(row) > 1 && !row.dataset.lazy) row.setAttribute("aria-expanded", String(!folded));
-      }
+      foldAll(this.rows);
       this.tidy();
       return;
     }

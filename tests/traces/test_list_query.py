@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traces import query_terms as terms
-from traces.query_language import normal, parse_query, print_query
+from traces.query_language import parse_query
+from traces.query_printing import normal, print_query
 from traces.query_terms import KEYS, And, Between, Compare, Exact, Glob, Not, Or, Term, Text, When
 
 EXAMPLE = 'status:error cost:>0.05 model:claude-* -env:dev duration:>2s "refund policy"'

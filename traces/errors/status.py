@@ -30,13 +30,7 @@ def set_error_status(
             f"status is {status[:40]!r}; it must be one of {', '.join(ErrorStatus.values)}.",
             fields=["status"],
         )
-    group = (
-        ErrorGroup.objects.select_for_update(of=("self",))
-        .filter(project=project.pk, fingerprint=fingerprint)
-        .first()
-    )
-    if group is None:
-        raise NotFoundError("There is no such error in this project.")
+    group = _locked(project, fingerprint)
     if in_next_release and not group.last_release:
         raise DomainError(
             "in_next_release needs steps that say their release; the last one did not. Resolve it without.",
@@ -64,4 +58,15 @@ def set_error_status(
         target=str(group)[:200],
         data={"project": project.slug, "fingerprint": fingerprint},
     )
+    return group
+
+
+def _locked(project: Project, fingerprint: str) -> ErrorGroup:
+    group = (
+        ErrorGroup.objects.select_for_update(of=("self",))
+        .filter(project=project.pk, fingerprint=fingerprint)
+        .first()
+    )
+    if group is None:
+        raise NotFoundError("There is no such error in this project.")
     return group

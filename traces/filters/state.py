@@ -20,7 +20,8 @@ from core.ranges import TimeRange, make_range, parse_instant, parse_range
 from costs.filters import NONE
 from traces.filters.conditions import condition
 from traces.models import SpanStatus
-from traces.query_language import MAX_QUERY, Problem, normal, parse_query, print_query
+from traces.query_language import MAX_QUERY, Problem, parse_query
+from traces.query_printing import normal, print_query
 from traces.query_terms import And, Compare, Exact, Node, Not, Term, Text
 
 DEFAULT_RANGE = "24h"

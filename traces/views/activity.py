@@ -2,12 +2,13 @@
 
 import csv
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -26,6 +27,7 @@ from traces.filters import unknown_params
 from traces.search import status as search_status
 from traces.views.export import _Echo, _inert
 
+View = Callable[[HttpRequest, str], HttpResponseBase]
 CSV_CAP = 10_000
 _TITLES = {"sessions": "Sessions", "users": "Users", "errors": "Errors"}
 _URLS = {"sessions": "session", "users": "user", "errors": "error"}
@@ -178,52 +180,22 @@ def _text(value: Any) -> Any:
     return "" if value is None else value
 
 
-@login_required
-@never_cache
-@require_GET
-def session_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """`P/sessions/`."""
-    return _list(request, slug, SESSIONS)
+def _page(answer: Callable[[HttpRequest, str, Spec], HttpResponseBase], spec: Spec) -> View:
+    """The view of one of the three lists."""
+
+    @login_required
+    @never_cache
+    @require_GET
+    def view(request: HttpRequest, slug: str) -> HttpResponseBase:
+        return answer(request, slug, spec)
+
+    return view
 
 
-@login_required
-@never_cache
-@require_GET
-def user_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """`P/users/`."""
-    return _list(request, slug, USERS)
-
-
-@login_required
-@never_cache
-@require_GET
-def error_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """`P/errors/`."""
-    return _list(request, slug, ERRORS)
-
-
-@login_required
-@never_cache
-@require_GET
-def session_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
-    """The filtered sessions as CSV, at most 10,000."""
-    return _csv(request, slug, SESSIONS)
-
-
-@login_required
-@never_cache
-@require_GET
-def user_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
-    """The filtered users as CSV, at most 10,000."""
-    return _csv(request, slug, USERS)
-
-
-@login_required
-@never_cache
-@require_GET
-def error_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
-    """The filtered errors as CSV, at most 10,000."""
-    return _csv(request, slug, ERRORS)
+# `P/sessions/`, `P/users/`, `P/errors/`
+session_list, user_list, error_list = (_page(_list, spec) for spec in (SESSIONS, USERS, ERRORS))
+# What is filtered there as CSV, at most 10,000 rows
+session_csv, user_csv, error_csv = (_page(_csv, spec) for spec in (SESSIONS, USERS, ERRORS))
 
 
 def traces_url(project: Project, **params: str) -> str:

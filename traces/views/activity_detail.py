@@ -1,6 +1,7 @@
 """One session, one user, one kind of failure."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -163,11 +164,21 @@ def _spend_chart(figures: detail.UserFigures, period: TimeRange) -> dict[str, An
     bins = period.bins()
     values = [figures.total.trend[at].cost_usd if at in figures.total.trend else 0 for at in bins]
     total = figures.total.current
+    return _chart(
+        period, "Spend", values, f"Spend per {period.bin}, {formats.money(total.cost_usd)} in all"
+    )
+
+
+def _chart(
+    period: TimeRange, label: str, values: Sequence[Any], what: str, slot: str = "c1"
+) -> dict[str, Any]:
+    """One series over the range."""
+    bins = period.bins()
     return {
         "labels": [f"{at:%H:%M}" if period.bin == "hour" else f"{at:%b} {at.day}" for at in bins],
         "titles": [bin_label(at, period.bin) for at in bins],
-        "series": [Series("Spend", values)],
-        "summary": f"Spend per {period.bin}, {formats.money(total.cost_usd)} in all, {period.label}",
+        "series": [Series(label, values, slot=slot)],
+        "summary": f"{what}, {period.label}",
     }
 
 
@@ -192,15 +203,7 @@ def error_detail(request: HttpRequest, slug: str, fingerprint: str) -> HttpRespo
         "row": row,
         "notes": [note] if note else [],
         "range": _range(period),
-        "chart": {
-            "labels": [
-                f"{at:%H:%M}" if period.bin == "hour" else f"{at:%b} {at.day}"
-                for at in period.bins()
-            ],
-            "titles": [bin_label(at, period.bin) for at in period.bins()],
-            "series": [Series("Failures", trend, slot="c4")],
-            "summary": f"{formats.count(sum(trend))} failures, {period.label}",
-        },
+        "chart": _chart(period, "Failures", trend, f"{formats.count(sum(trend))} failures", "c4"),
         "samples": [
             _sample(project, trace) for trace in detail.error_samples(project, fingerprint)
         ],
