@@ -113,6 +113,38 @@ def test_scores_are_made_read_and_deleted(client: Client, project: Project, read
         assert (status, set(answer)) == (400, {"message", "error", "code"})
 
 
+@pytest.mark.parametrize(
+    ("mode", "reason", "metadata"),
+    [
+        ("off", "", {"n": 1}),
+        ("masked", "asked [email]", {"from": "it was [email]", "n": 1}),
+        ("plain", "asked jane@example.com", {"from": "it was jane@example.com", "n": 1}),
+    ],
+)
+def test_a_score_keeps_what_the_project_allows(
+    client: Client, project: Project, reader: str, mode: str, reason: str, metadata: dict[str, Any]
+) -> None:
+    Project.objects.filter(pk=project.pk).update(content_capture=mode)
+    given = {"from": "it was jane@example.com", "n": 1}
+    body = {"traceId": "t1", "name": "tone", "value": 1, "metadata": given}
+    status, made = ask(client, reader, "scores", "POST", comment="asked jane@example.com", **body)
+    assert status == 200
+    stored = Score.objects.get(project=project, score_id=made["id"])
+    assert (stored.reason, stored.metadata) == (reason, metadata)
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_archived_project_keeps_its_scores_as_they_are(
+    client: Client, project: Project, reader: str
+) -> None:
+    Project.objects.filter(pk=project.pk).update(status=Project.Status.ARCHIVED)
+    before = everything(), Score.objects.count()
+    assert ask(client, reader, "scores", "POST", traceId="t1", name="n", value=1)[0] == 403
+    assert ask(client, reader, "scores/sc", "DELETE")[0] == 403
+    assert ask(client, reader, "scores/sc")[0] == 200
+    assert (everything(), Score.objects.count()) == before
+
+
 def test_sessions(client: Client, project: Project, reader: str) -> None:
     now = timezone.now()
     SessionRow.objects.create(
