@@ -18,6 +18,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,8 +105,8 @@ class Reader:
 class Measurement:
     """Rounds over all pages at one size."""
 
-    def __init__(self, stack: Stack, database: Any, rounds: int) -> None:
-        self.stack, self.database, self.rounds = stack, database, rounds
+    def __init__(self, stack: Stack, database: Any, rounds: int, *, only: str = "") -> None:
+        self.stack, self.database, self.rounds, self.only = stack, database, rounds, only
         self.reader = Reader(stack)
         self.lines: dict[str, Line] = {}
         self.chance = random.Random(3)
@@ -153,6 +154,8 @@ class Measurement:
     def _many(
         self, name: str, paths: list[str], size: int, *, page: str = "", api: bool = False
     ) -> None:
+        if self.only not in name:
+            return
         line = self.lines.setdefault(name, Line(name))
         # Plans and templates are warm on a running site.
         self.reader.get(paths[0], page=page, api=api)
@@ -294,6 +297,52 @@ def report(lines: list[Line], sizes: list[int], rounds: int) -> tuple[str, bool]
     return "\n".join(text), is_met
 
 
+def fill(stack: Stack, database: Any, *, size: int, seed: int, wait: float) -> None:
+    """Bring the project to `size` spans and say how long it took."""
+    database.execute("UPDATE projects_project SET content_capture = 'plain'")
+    seconds = load(stack, spans=size - _spans(database), seed=seed)
+    settled = settle(stack, database, seconds=wait)
+    when = dt.datetime.now(dt.UTC).strftime("%H:%M")
+    print(f"{when} {_spans(database):,} spans, {seconds:.0f} s to write the new ones", flush=True)
+    print(settled, flush=True)
+
+
+def _spans(database: Any) -> int:
+    found = database.execute("SELECT count(*) FROM traces_span").fetchone()
+    return int(found[0]) if found else 0
+
+
+def read_kept(options: argparse.Namespace) -> tuple[list[Line], list[int]]:
+    """Measure data that earlier runs kept, each in its own stack; they are left as they were."""
+    lines: dict[str, Line] = {}
+    sizes = []
+    for directory in options.use:
+        with Stack(worker=True, keep=directory) as stack, stack.connect() as database:
+            size = _spans(database)
+            print(f"{machine()}: {directory}, {size:,} spans", flush=True)
+            measurement = Measurement(stack, database, options.rounds, only=options.only)
+            measurement.lines = lines
+            measurement.run(size)
+            sizes.append(size)
+    return list(lines.values()), sizes
+
+
+def read_new(options: argparse.Namespace) -> tuple[list[Line], list[int], bool]:
+    """Load and measure size after size in one stack; also whether the export asked for stayed flat."""
+    is_flat = True
+    print(machine(), flush=True)
+    with Stack(worker=True, keep=options.keep) as stack, stack.connect() as database:
+        measurement = Measurement(stack, database, options.rounds, only=options.only)
+        for seed, size in enumerate(options.sizes, start=1):
+            fill(stack, database, size=size, seed=seed, wait=options.wait)
+            if not options.load_only:
+                measurement.run(size)
+        if options.export:
+            text, is_flat = export.measure(stack)
+            print(text)
+    return list(measurement.lines.values()), options.sizes, is_flat
+
+
 def main() -> int:
     """`python -m benchmarks.read [--sizes 100000 1000000]`; exit code 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description="Time every list, panel and detail page.")
@@ -301,28 +350,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--wait", type=float, default=1800, help="seconds for follow-up work")
     parser.add_argument("--export", action="store_true", help="then benchmarks.export as well")
+    parser.add_argument("--keep", type=Path, help="directory for the data, left for --use")
+    parser.add_argument("--load-only", action="store_true", help="with --keep: measure nothing")
+    parser.add_argument("--use", type=Path, nargs="+", help="directories kept before, small first")
+    parser.add_argument("--only", default="", help="measure what has this in its name")
     options = parser.parse_args()
-    print(machine(), flush=True)
-    with Stack(worker=True) as stack, stack.connect() as database:
-        database.execute("UPDATE projects_project SET content_capture = 'plain'")
-        measurement = Measurement(stack, database, options.rounds)
-        loaded = 0
-        for seed, size in enumerate(options.sizes, start=1):
-            seconds = load(stack, spans=size - loaded, seed=seed)
-            settled = settle(stack, database, seconds=options.wait)
-            found = database.execute("SELECT count(*) FROM traces_span").fetchone()
-            loaded = int(found[0]) if found else 0
-            when = dt.datetime.now(dt.UTC).strftime("%H:%M")
-            print(f"{when} {loaded:,} spans, {seconds:.0f} s to write the new ones", flush=True)
-            print(settled, flush=True)
-            measurement.run(size)
-        text, is_met = report(list(measurement.lines.values()), options.sizes, options.rounds)
-        print(text, flush=True)
-        if options.export:
-            text, is_flat = export.measure(stack)
-            print(text)
-            is_met = is_met and is_flat
-    return 0 if is_met else 1
+    if options.use:
+        lines, sizes = read_kept(options)
+        is_flat = True
+    else:
+        lines, sizes, is_flat = read_new(options)
+    if options.load_only:
+        return 0
+    text, is_met = report(lines, sizes, options.rounds)
+    print(text, flush=True)
+    return 0 if is_met and is_flat else 1
 
 
 if __name__ == "__main__":

@@ -58,8 +58,12 @@ class Stack:
         worker: bool = False,
         sessions: int = 1,
         environ: dict[str, str] | None = None,
+        keep: Path | None = None,
     ) -> None:
-        self.data_dir = Path(tempfile.mkdtemp(prefix="llmlab-bench-"))
+        """`keep`: the directory of the data, which then stays; one that was kept is opened again as it is."""
+        self.keep = keep.absolute() if keep else None
+        self.data_dir = self.keep or Path(tempfile.mkdtemp(prefix="llmlab-bench-"))
+        self.data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.chmod(0o755)
         self.with_worker, self.sessions_wanted = worker, sessions
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -87,7 +91,7 @@ class Stack:
             self.start_postgres()
             self.start_redis()
             self._run("manage.py", "migrate", "--verbosity", "0")
-            seeded = json.loads(self._run("-m", "benchmarks.seed", str(self.sessions_wanted)))
+            seeded = self._seeded()
             self.project_id, self.slug, self.key = (
                 seeded["project_id"],
                 seeded["slug"],
@@ -105,6 +109,18 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _seeded(self) -> dict[str, Any]:
+        """The owner's sessions, project and key: new ones, or those of the kept directory."""
+        notes = self.data_dir / "benchmark.json"
+        if self.keep and notes.exists():
+            return read_json(notes)
+        seeded: dict[str, Any] = json.loads(
+            self._run("-m", "benchmarks.seed", str(self.sessions_wanted))
+        )
+        if self.keep:
+            notes.write_text(json.dumps(seeded))
+        return seeded
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -112,7 +128,7 @@ class Stack:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         if done.returncode:
@@ -204,7 +220,7 @@ class Stack:
         return resident_bytes(self.processes["web"].pid)
 
     def stop(self) -> None:
-        """End everything in order and remove the data."""
+        """End everything in order and remove the data, unless they are to be kept."""
         for name in ("worker", "web", "redis", "postgres"):
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
@@ -215,7 +231,8 @@ class Stack:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(self.data_dir, ignore_errors=True)
+        if self.keep is None:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
 def _children_of(pid: int) -> list[int]:

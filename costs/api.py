@@ -147,7 +147,9 @@ class CostListView(APIView):
                 "total": serializers.SpendTotalSerializer(
                     facts(total.current) | asdict(total.latency)
                 ).data,
-                "results": [_line(line, query) for line in shown],
+                "results": serializers.SpendLineSerializer(
+                    [_line(line, query) for line in shown], many=True
+                ).data,
                 "next": _next(request, shown[-1].cursor) if len(lines) > query.limit else None,
             }
         )
@@ -155,15 +157,15 @@ class CostListView(APIView):
 
 def facts(sums: Sums) -> dict[str, Any]:
     """What SumsSerializer reads."""
-    return {**asdict(sums), "known_cost_usd": sums.known_cost_usd}
+    return {**vars(sums), "known_cost_usd": sums.known_cost_usd}
 
 
 def _line(line: pages.SpendLine, query: forms.SpendQuery) -> dict[str, Any]:
+    """What SpendLineSerializer reads."""
     start, end = query.period.start, query.period.end
     if line.at is not None and query.size:
         start, end = max(line.at, start), min(line.at + BIN_STEP[query.size], end)
-    row = {"start": start, "end": end, "group": line.value, **facts(line.sums)}
-    return dict(serializers.SpendLineSerializer(row).data)
+    return {"start": start, "end": end, "group": line.value, **facts(line.sums)}
 
 
 def _range(period: TimeRange) -> dict[str, Any]:

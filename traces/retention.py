@@ -142,7 +142,7 @@ _PER_SPAN = (
 
 def stored(project_id: UUID, *, since: dt.datetime) -> Stored:
     """Bytes and steps by day: payloads as they lie on disk, steps at their table's average. Three queries over the
-    project's rows; for workers and a page asked for by hand."""
+    project's rows, so for workers only; pages show traces.storage.held."""
     with connection.cursor() as cursor:
         cursor.execute(_PER_SPAN)
         total, rows = cursor.fetchone()

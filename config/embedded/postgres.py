@@ -150,7 +150,8 @@ class Postgres:
             "listen_addresses": HOST,
             "unix_socket_directories": "",
             "max_connections": 80,
-            "shared_buffers": "80MB",
+            # The traces and indexes that lists of a million steps read; only what is used takes memory.
+            "shared_buffers": "256MB" if self.durable else "80MB",
             "work_mem": "8MB",
             "maintenance_work_mem": "64MB",
             "effective_cache_size": "1GB",

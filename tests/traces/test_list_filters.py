@@ -17,7 +17,7 @@ from tests.factories.projects import ProjectFactory
 from tests.factories.traces import SpanFactory, TraceFactory
 from traces.filters import parse_filters
 from traces.models import Comment, Score
-from traces.selectors import facets, listing
+from traces.selectors import covered, facets, listing
 
 pytestmark = pytest.mark.django_db
 
@@ -263,3 +263,35 @@ def test_suggestions_and_facets_stay_in_their_query_budget(
         viewer.get("/projects/shop/traces/panels/facets/?q=-env:dev refund")
     with django_assert_max_num_queries(6):
         viewer.get("/projects/shop/traces/panels/suggestions/?q=user:")
+
+
+@pytest.mark.parametrize("few", [0, 1, 500])
+def test_naming_few_traces_first_changes_no_answer(project, three, monkeypatch, few):
+    monkeypatch.setattr(covered, "FEW", few)
+    for q in (
+        "status:error model:claude-haiku",
+        "-status:error model:gpt*",
+        "(status:error or env:none) tag:gold",
+        "status:ok status:error model:x",
+        "has:error user:u1",
+        "cost:>0 model:*",
+        "refund status:error",
+    ):
+        filters = parsed(q)
+        expected = set(listing.matching(project, filters).values_list("trace_id", flat=True))
+        page = listing.trace_page(project, filters)
+        assert {row.trace_id for row in page.rows} == expected, q
+        assert page.snapshot
+        assert listing.trace_totals(project, filters).count == len(expected), q
+        assert listing.trace_volume(project, filters).total == len(expected), q
+
+
+def test_what_an_index_answers_is_asked_first(project, three, django_assert_num_queries):
+    assert not covered.is_mixed(parsed("status:error env:prod has:error"))
+    assert not covered.is_mixed(parsed("model:a"))
+    assert covered.is_mixed(parsed("status:error model:a"))
+    assert covered.is_mixed(parsed("has:score has:error"))
+    with django_assert_num_queries(1):
+        assert listing.trace_page(project, parsed("cost:>90000 model:a")).rows == []
+    with django_assert_num_queries(0):
+        assert covered.few(project, parsed("model:a")) is None

@@ -28,6 +28,7 @@ from traces.filters import SORTS, TraceFilters
 from traces.models import SpanStatus, Trace
 from traces.payloads import open_text, payload_context
 from traces.query_terms import has_text
+from traces.selectors.covered import Few, few
 from traces.selectors.words import is_broad, text_condition
 
 PAGE_SIZE = 50
@@ -92,6 +93,10 @@ def matching(project: Project, filters: TraceFilters) -> QuerySet[Trace]:
     return Trace.objects.filter(project=project).filter(filters.where(text=text))
 
 
+def _named(found: QuerySet[Trace], those: Few | None) -> QuerySet[Trace]:
+    return found.filter(trace_id__in=those.ids) if those else found
+
+
 def trace_page(
     project: Project,
     filters: TraceFilters,
@@ -101,14 +106,16 @@ def trace_page(
     limit: int = PAGE_SIZE,
     with_metadata: bool = False,
 ) -> TracePage:
-    """A page after or before a cursor, or the first one. One query (three when nothing matches).
+    """A page after or before a cursor, or the first one. One query (three when nothing matches), one more where
+    covered.few may help.
 
-    The snapshot is the one the rows were read in, so "new since then" misses and repeats nothing. Raises
-    InvalidCursorError.
+    The snapshot is the one the rows were read in (or their ids, where few), so "new since then" misses and repeats
+    nothing. Raises InvalidCursorError.
     """
     backwards = bool(before and not after)
     token = before if backwards else after
-    found = _sorted(matching(project, filters), filters, flip=backwards)
+    those = few(project, filters)
+    found = _sorted(_named(matching(project, filters), those), filters, flip=backwards)
     if token:
         found = found.filter(_beyond(decode_cursor(token, filters), filters, flip=backwards))
     if filters.is_narrowed and filters.sort_key == "started":
@@ -121,8 +128,9 @@ def trace_page(
     if not with_metadata:
         found = found.defer("metadata")
     rows = list(found[: limit + 1])
-    snapshot = rows[0].read_in if rows else current_snapshot()
-    if not rows and not token:
+    read_in = those.snapshot if those else rows[0].read_in if rows else ""
+    snapshot = read_in or current_snapshot()
+    if not rows and not token and not those:
         rows = list(found[: limit + 1])  # one may have been committed in between
     has_more, rows = len(rows) > limit, rows[:limit]
     if backwards:
@@ -191,9 +199,11 @@ def count_cap(filters: TraceFilters) -> int:
 
 
 def trace_totals(project: Project, filters: TraceFilters) -> Totals:
-    """How many match and what they cost, the newest 10,000 at most, 2,000 with text. One query."""
+    """How many match and what they cost, the newest 10,000 at most, 2,000 with text. One query, two where
+    covered.few may help."""
     cap = count_cap(filters)
-    newest = matching(project, filters).order_by("-started_at")[: cap + 1]
+    found = _named(matching(project, filters), few(project, filters))
+    newest = found.order_by("-started_at")[: cap + 1]
     sums = newest.aggregate(
         n=Count("trace_id"), cost=Sum("cost_usd"), unpriced=Sum("unpriced_calls")
     )
@@ -221,12 +231,13 @@ def bucket_of(length: dt.timedelta, *, at_most: int = 60) -> dt.timedelta:
 
 
 def trace_volume(project: Project, filters: TraceFilters) -> Volume:
-    """Traces per interval of the range, of the newest 200,000 traces in it, or 5,000 for a common word. Two queries."""
+    """Traces per interval of the range, of the newest 200,000 traces in it, or 5,000 for a common word. Two queries,
+    three where covered.few may help."""
     is_text = is_broad(project, filters.nodes, limit=TEXT_SAMPLE)
     sample = TEXT_SAMPLE if is_text else VOLUME_SAMPLE
     first = sample_start(project, filters, sample)
     step = bucket_of(filters.range.duration)
-    found = matching(project, filters)
+    found = _named(matching(project, filters), few(project, filters))
     if first is not None:
         found = found.filter(started_at__gt=first)
     counted = (

@@ -17,7 +17,7 @@ from accounts.selectors import organization_for, person
 from core.errors import DomainError
 from projects.access import project_for
 from projects.data_forms import ErasureForm
-from traces import erasure, retention, rotation
+from traces import erasure, retention, rotation, storage
 from traces.models import Trace
 
 
@@ -29,7 +29,7 @@ def storage_panel(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug)
     now = timezone.now()
     days = retention.kept_days(project)
-    held = retention.stored(project.pk, since=now - dt.timedelta(days=days))
+    held = storage.held(project.pk, since=now - dt.timedelta(days=days))
     oldest = (
         Trace.objects.filter(project=project)
         .order_by("started_at")
