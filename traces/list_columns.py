@@ -19,11 +19,11 @@ class Column:
 COLUMNS: dict[str, Column] = {
     "started": Column("Started", sort="started", css=""),
     "name": Column("Trace"),
-    "input": Column("Input"),
+    "input": Column("Input", css="c-input hide-sm"),
     "cost": Column("Cost", sort="cost", css="r"),
     "duration": Column("Duration", sort="duration", css="r"),
     "tokens": Column("Tokens", sort="tokens", css="r"),
-    "steps": Column("Steps", sort="steps"),
+    "steps": Column("Steps", sort="steps", css="c-steps hide-sm"),
     "status": Column("Status"),
     "models": Column("Models"),
     "providers": Column("Providers"),

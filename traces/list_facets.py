@@ -1,5 +1,6 @@
 """How facets, chips and unreadable parts of the trace list read on the page, with the links that change the state."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -70,6 +71,12 @@ def _value_words(key: str, value: Any) -> str:
             else value.text or "none"
         )
     return print_value(KEYS[key], value)
+
+
+def being_typed(filters: TraceFilters, caret: int) -> TraceFilters:
+    """The state without the problem of the part the caret stands in or right behind: it is not finished."""
+    kept = tuple(one for one in filters.problems if not one.start < caret <= one.end)
+    return replace(filters, problems=kept)
 
 
 def problem_parts(filters: TraceFilters) -> list[dict[str, Any]]:
@@ -185,4 +192,12 @@ def _option(
     }
 
 
-__all__ = ["chips", "facet_groups", "facet_option", "key_of", "placeholder_facets", "problem_parts"]
+__all__ = [
+    "being_typed",
+    "chips",
+    "facet_groups",
+    "facet_option",
+    "key_of",
+    "placeholder_facets",
+    "problem_parts",
+]

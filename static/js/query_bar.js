@@ -12,7 +12,8 @@ class QueryBar extends HTMLElement {
     this.input.addEventListener("focus", () => this.soon());
     this.input.addEventListener("click", () => this.soon());
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
+    this.input.addEventListener("blur", () => this.left());
+    this.input.form?.addEventListener("htmx:configRequest", (event) => this.sayWhere(event));
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
       const offer = event.target.closest("[role=option]");
@@ -65,6 +66,20 @@ class QueryBar extends HTMLElement {
   close() {
     clearTimeout(this.timer);
     this.show(false);
+  }
+
+  // The server warns of no part that is still being written; leaving the field ends it.
+  sayWhere(event) {
+    const { headers, triggeringEvent } = event.detail;
+    if (triggeringEvent?.type !== "input" || document.activeElement !== this.input) return;
+    const { value, selectionStart } = this.input;
+    const margin = value.length - value.trimStart().length;
+    headers["X-Typing-At"] = String(Math.max((selectionStart ?? value.length) - margin, 0));
+  }
+
+  left() {
+    setTimeout(() => this.close(), 150);
+    if (document.querySelector("#query-state[data-unfinished]")) this.input.form?.requestSubmit();
   }
 
   choose(offer) {

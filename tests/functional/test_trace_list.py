@@ -7,6 +7,7 @@ import pytest
 
 from accounts.models import Role, User
 from tests.factories.accounts import MembershipFactory, OrganizationFactory
+from tests.factories.feedback import ScoreFactory
 from tests.factories.projects import ProjectFactory
 from tests.factories.traces import TraceFactory
 from tests.functional.browser import PageFor, audit, expect
@@ -59,7 +60,11 @@ def test_finding_looking_and_changing(
     expect(rows).to_have_count(1)
     page.wait_for_url("**status=error**")
     page.keyboard.press("Escape")
-    page.keyboard.type("cost:>abc ")
+    # What is still being written is no mistake yet; what is left behind is.
+    page.keyboard.type("cost:")
+    expect(page.locator("#query-state[data-unfinished]")).to_have_count(1)
+    expect(page.locator("#query-problems")).to_be_empty()
+    page.keyboard.type(">abc ")
     expect(page.locator("#query-problems u")).to_have_text("cost:>abc")
     page.keyboard.press("Escape")
     assert audit(page) == []
@@ -103,3 +108,65 @@ def test_finding_looking_and_changing(
     page.goto(f"{LIST}?view={view.pk}")
     expect(rows).to_have_count(1)
     assert audit(page) == []
+
+
+def test_a_half_typed_part_warns_once_the_field_is_left(page_for: PageFor, mina: User) -> None:
+    page = page_for(mina)
+    page.goto(f"{LIST}?range=7d")
+    page.locator("#trace-q").focus()
+    page.keyboard.type("run status:err")
+    expect(page.locator("#query-state[data-unfinished]")).to_have_count(1)
+    expect(page.locator("#query-problems")).to_be_empty()
+    page.keyboard.press("Tab")
+    expect(page.locator("#query-problems u")).to_have_text("status:err")
+    expect(page.locator("#trace-q")).to_have_value("run status:err")
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_the_peek_leaves_every_column_its_room(page_for: PageFor, mina: User, width: int) -> None:
+    Trace.objects.update(duration_ms=123_456.0, input_tokens=123_456_789)
+    page = page_for(mina, "light", width)
+    page.goto(f"{LIST}?range=7d&peek=t1")
+    expect(page.locator("#peek h2")).to_be_visible()
+    assert (
+        page.eval_on_selector(
+            ".scroll-x:has(> .trace-table)", "box => box.scrollWidth - box.clientWidth"
+        )
+        == 0
+    )
+    expect(page.locator("#trace-rows .c-status").first).to_be_in_viewport(ratio=1)
+
+
+def test_the_boxes_of_rows_are_large_enough_to_hit(page_for: PageFor, mina: User) -> None:
+    page = page_for(mina)
+    page.goto(f"{LIST}?range=7d")
+    size = page.eval_on_selector(".c-pick label", "el => [el.offsetWidth, el.offsetHeight]")
+    assert min(size) >= 24
+    # Its corner, outside the box itself, ticks it too.
+    page.locator(".c-pick label").first.click(position={"x": 2, "y": 2})
+    expect(page.locator("input[name=ids]").first).to_be_checked()
+
+
+def test_scores_are_filtered_at_once(page_for: PageFor, mina: User) -> None:
+    project = Trace.objects.get(trace_id="t0").project
+    for value, name in ((0.2, "grounded"), (0.9, "grounded"), (1, "thumbs")):
+        ScoreFactory(project=project, trace_id="t0", name=name, value=value)
+    page = page_for(mina)
+    page.goto("/projects/shop/scores/?range=7d")
+    rows = page.locator("#score-results tbody tr")
+    expect(rows).to_have_count(3)
+    expect(page.get_by_role("button", name="Filter", exact=True)).to_have_count(0)
+    page.locator("select[name=name]").select_option("grounded")
+    page.wait_for_url("**/scores/?range=7d&name=grounded")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#score-summary h2").first).to_have_text("How grounded spreads")
+    page.get_by_label("Lowest value").fill("0.5")
+    page.wait_for_url("**&min=0.5")
+    expect(rows).to_have_count(1)
+    assert (page.get_attribute("#score-csv", "href") or "").endswith(
+        "range=7d&name=grounded&min=0.5"
+    )
+    assert audit(page) == []
+    page.go_back()
+    expect(rows).to_have_count(2)
+    expect(page.locator("select[name=name]")).to_have_value("grounded")

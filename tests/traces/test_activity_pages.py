@@ -310,6 +310,21 @@ def test_empty_lists_say_what_to_do(project: Project, reader: Client, name: str)
     assert 'class="empty"' in page
 
 
+def test_the_session_page_leads_admins_to_the_deletion_of_its_data(
+    project: Project, acme: Any, client_of: Any
+) -> None:
+    store(project, llm("a", trace_id="t1", session_id="chat & 1"))
+    read(project)
+    page = url("session_detail", project, session_id="chat & 1")
+    where = (
+        f"/projects/{project.slug}/settings/data/?subject=session&amp;value=chat%20%26%201#erasure"
+    )
+    assert where in client_of(acme.admin).get(page).content.decode()
+    assert "settings/data/?subject" not in client_of(acme.member).get(page).content.decode()
+    form = client_of(acme.admin).get(where.replace("&amp;", "&")).context["erasure"]
+    assert (form["subject"].value(), form["value"].value()) == ("session", "chat & 1")
+
+
 def test_the_user_page_leads_admins_to_the_deletion_of_this_person(
     project: Project, acme: Any, client_of: Any
 ) -> None:

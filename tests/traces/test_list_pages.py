@@ -13,6 +13,7 @@ from projects.models import Project
 from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ProjectFactory
 from tests.factories.traces import SpanFactory, TraceFactory, payload_for
+from traces.query_language import parse_query
 
 pytestmark = pytest.mark.django_db
 LIST = "/projects/shop/traces/"
@@ -202,3 +203,27 @@ def test_query_budgets(viewer, pair, django_assert_max_num_queries):
         viewer.get(f"{LIST}compare/?a=a&b=b")
     with django_assert_max_num_queries(12):
         viewer.get(f"{LIST}?peek=a")
+
+
+@pytest.mark.parametrize(
+    ("text", "caret", "shown"),
+    [
+        ("status:", "7", 0),
+        ("status:err", "10", 0),
+        ("status:err", "0", 1),
+        ("status:err run", "14", 1),
+        ("status:err cost:>", "17", 1),
+        ('run "refund po', "14", 0),
+        ("status:err", "", 1),
+        ("status:err", "-1", 1),
+        ("status:err", "²", 1),
+    ],
+)
+def test_the_part_being_written_is_not_warned_about(viewer, project, text, caret, shown):
+    headers = {"HX-Request": "true", "X-Typing-At": caret.encode().decode("latin-1")}
+    answer = viewer.get(f"/projects/{project.slug}/traces/", {"q": text}, headers=headers)
+    reasons = [part for part in answer.context["problems"] if part["reason"]]
+    assert len(reasons) == shown
+    assert ("data-unfinished" in answer.content.decode()) == (
+        shown < len(parse_query(text).problems)
+    )

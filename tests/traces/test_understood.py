@@ -60,6 +60,26 @@ def test_raw_beside_understood(client: Client, project: Project, key: str) -> No
     )
 
 
+def test_long_values_are_folded_to_their_beginning(
+    client: Client, project: Project, key: str
+) -> None:
+    call = call_span(1)
+    call.attributes.append(attribute("my.long", "word " * 100))
+    call.attributes.append(attribute("my.lines", "a\n" * 5))
+    call.attributes.append(attribute("my.short", "w" * 240))
+    send_otlp(client, key, otlp(call))
+    login_as(client, project)
+    page = client.get(f"/projects/{project.slug}/ingestion/understood/")
+    [line] = page.context["lines"]
+    found = {one["key"]: (one["brief"], one["length"]) for one in line["attributes"]}
+    assert found["my.long"] == (("word " * 24), 500)
+    assert found["my.lines"] == ("a\n" * 5, 10)
+    assert found["my.short"] == ("", 240)
+    text = page.content.decode()
+    assert '<details class="long-value"><summary><span>word word' in text
+    assert "500 characters" in text
+
+
 def test_json_and_langfuse(client: Client, project: Project, key: str) -> None:
     send_json(client, key, project, {"traces": [trace("t9", step("s1", colour="red"))]})
     [one], _ = sample_page(project, SampleFilters())

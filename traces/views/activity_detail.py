@@ -50,6 +50,7 @@ def session_detail(request: HttpRequest, slug: str, session_id: str) -> HttpResp
     context = {
         "project": project,
         "row": row,
+        "may_erase": _may_erase(project),
         "line": rows.session_line(project, row),
         "users": [(user, rows.user_url(project, user)) for user in row.user_ids],
         "turns": [_turn(project, turn, failures) for turn in turns],
@@ -65,6 +66,10 @@ def session_detail(request: HttpRequest, slug: str, session_id: str) -> HttpResp
         part="traces/_session_turns.html",
         context=context,
     )
+
+
+def _may_erase(project: Project) -> bool:
+    return ROLE_RANK[project.role] >= ROLE_RANK[Role.ADMIN]
 
 
 def _turn(
@@ -105,7 +110,7 @@ def user_detail(request: HttpRequest, slug: str, user_id: str) -> HttpResponse:
     context = {
         "project": project,
         "row": row,
-        "may_erase": ROLE_RANK[project.role] >= ROLE_RANK[Role.ADMIN],
+        "may_erase": _may_erase(project),
         "period": period,
         "range": _range(period),
         "notes": [note] if note else [],

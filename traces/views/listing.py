@@ -120,6 +120,7 @@ def _list_context(
     peek = request.GET.get("peek", "")[:128]
     is_tail = request.GET.get("tail") == "1" and filters.range.is_preset
     role: Role = getattr(project, "role", Role.VIEWER)
+    settled = _settled(request, filters)
     counts = counts_context(project, filters, base, kept) if request.GET.get("counts") else None
     return {
         "project": project,
@@ -139,7 +140,8 @@ def _list_context(
         "layout": layout,
         "heads": _heads(filters, layout, base, kept),
         "chips": list_facets.chips(filters, base, **kept),
-        "problems": list_facets.problem_parts(filters),
+        "problems": list_facets.problem_parts(settled),
+        "is_unfinished": settled.problems != filters.problems,
         "query": filters.query(),
         "match_links": match_links(project, filters),
         "view_id": view.pk if view else "",
@@ -164,6 +166,13 @@ def _list_context(
         "csv_cap": CSV_CAP,
         **(counts or {}),
     }
+
+
+def _settled(request: HttpRequest, filters: TraceFilters) -> TraceFilters:
+    """While somebody types, query_bar.js says where: the part being written is not warned about yet."""
+    caret = request.headers.get("X-Typing-At", "")
+    is_place = caret.isascii() and caret.isdigit() and len(caret) <= 5
+    return list_facets.being_typed(filters, int(caret)) if is_place else filters
 
 
 def page_layout(request: HttpRequest, project: Project) -> Layout:

@@ -76,12 +76,14 @@ def score_list(request: HttpRequest, slug: str) -> HttpResponse:
         "csv_cap": CSV_CAP,
         "now": timezone.now(),
     }  # fmt: skip
-    return render_page_or_part(
-        request,
-        page="traces/score_list.html",
-        part="traces/_score_list_results.html",
-        context=context,
+    response = render_page_or_part(
+        request, page="traces/score_list.html", part="traces/_score_swap.html", context=context
     )
+    if wants_part(request):
+        # The form sends its empty fields too; the address names only what is chosen.
+        response["HX-Push-Url"] = f"{base}?{filters.query()}"
+        response["HX-Trigger-After-Settle"] = "scores-filtered"
+    return response
 
 
 def _range_context(filters: ScoreFilters) -> dict[str, Any]:

@@ -17,6 +17,11 @@ from projects.models import Project
 from traces.intake_words import door_name
 from traces.selectors.samples import SampleFilters, Understood, sample_choices, sample_page
 
+# A value longer than this, or of more lines, is folded to its beginning.
+LONG = 240
+LINES = 5
+BRIEF = 120
+
 
 @login_required
 @never_cache
@@ -81,13 +86,20 @@ def _clean(text: str) -> str:
     return text.replace("\x00", "")[:200]
 
 
+def _value(value: Any) -> dict[str, Any]:
+    """A value to show; of a long one its beginning and length, so that it can stay folded."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    is_long = len(text) > LONG or text.count("\n") >= LINES
+    return {"value": value, "brief": text[:BRIEF] if is_long else "", "length": len(text)}
+
+
 def _line(project: Project, one: Understood) -> dict[str, Any]:
     row, data = one.row, one.data
     why = dict(data.get("ignored") or [])
     consumed = set(data.get("consumed") or [])
     raw = {**data["raw"], **{f"resource.{key}": value for key, value in data["resource"].items()}}
     attributes = [
-        {"key": key, "value": value, "why": why.get(key, ""), "is_read": key in consumed}
+        {"key": key, **_value(value), "why": why.get(key, ""), "is_read": key in consumed}
         for key, value in raw.items()
     ]
     shown = {
@@ -105,7 +117,8 @@ def _line(project: Project, one: Understood) -> dict[str, Any]:
         "attributes": attributes,
         "read": sum(one["is_read"] for one in attributes),
         "ignored": len(why),
-        "fields": sorted(data["fields"].items()),
+        "fields": [{"key": key, **_value(value)} for key, value in sorted(data["fields"].items())],
+        "events": _value(data.get("events") or []),
         "json": json.dumps(shown, indent=2, ensure_ascii=False, default=str),
         "href": reverse(
             "traces:trace_detail", kwargs={"slug": project.ref, "trace_id": data["trace_id"]}
