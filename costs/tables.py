@@ -1,6 +1,6 @@
 """Rows of the dashboard's tables: models, agents and users, and what needs attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -48,13 +48,17 @@ class AttentionRow:
     href: str
 
 
+def _known(sums: Sums) -> Decimal | None:
+    return None if sums.is_unpriced else sums.cost_usd
+
+
 _SORTS: dict[str, Callable[[Group], Any]] = {
-    "spend": lambda group: group.current.cost_usd,
-    "share": lambda group: group.current.cost_usd,
+    "spend": lambda group: _known(group.current),
+    "share": lambda group: _known(group.current),
     "change": lambda group: group.current.cost_usd - group.previous.cost_usd,
     "calls": lambda group: group.current.calls,
-    "per_call": lambda group: group.current.cost_per_call or ZERO,
-    "p95": lambda group: group.latency.p95_ms or 0.0,
+    "per_call": lambda group: group.current.cost_per_call,
+    "p95": lambda group: group.latency.p95_ms,
     "model": lambda group: (group.key[1], group.key[0]),
 }
 
@@ -65,7 +69,7 @@ def models(question: Question) -> dict[str, Any]:
     top = question.top("provider", "model", limit=MAX_MODELS, latency=True)
     total = question.total().current
     sort = state.choices["sort"]
-    ordered = sorted(top.groups, key=_SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
+    ordered = _sorted(top.groups, sort)
     shown = ordered if state.choices["models"] == "all" else ordered[:TOP_MODELS]
     bins, trends = state.period.bins(state.bin), question.trends([group.key for group in shown])
     names = [group.key[1] for group in top.groups]
@@ -166,6 +170,14 @@ def _heads(question: Question, sort: str) -> list[Head]:
         icon = {"descending": "arrow-down", "ascending": "arrow-up"}.get(state, "")
         heads.append(Head(label, choice if key else "", url, state, icon, css))
     return heads
+
+
+def _sorted(groups: Sequence[Group], sort: str) -> list[Group]:
+    """What is unknown stands last, however the rest is sorted: it is neither cheap nor quick."""
+    read = _SORTS[sort.removeprefix("-")]
+    known = [group for group in groups if read(group) is not None]
+    unknown = [group for group in groups if read(group) is None]
+    return [*sorted(known, key=read, reverse=sort.startswith("-")), *unknown]
 
 
 def who(question: Question) -> dict[str, Any]:

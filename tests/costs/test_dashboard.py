@@ -113,6 +113,19 @@ def test_models_can_be_sorted_and_unfolded(viewer: Client, project: Project) -> 
     assert every.index("model-0") < every.index("model-9")
 
 
+@pytest.mark.parametrize("sort", ["spend", "-spend", "per_call", "-per_call", "share"])
+def test_a_model_of_unknown_cost_is_never_the_cheapest(
+    viewer: Client, project: Project, sort: str
+) -> None:
+    add_hour(project.pk, NOW, provider="vllm", model="llama", calls=3, unpriced_calls=3, cost_usd=0)
+    for name, cost in (("cheap", 1), ("dear", 5)):
+        add_hour(project.pk, NOW, model=name, calls=2, cost_usd=Decimal(cost))
+    address = f"/projects/copilot/dashboard/panels/models/?range=24h&sort={sort}"
+    words = text_of(viewer.get(address, headers=HTMX))
+    order = ["dear", "cheap"] if sort.startswith("-") else ["cheap", "dear"]
+    assert sorted(("llama", "cheap", "dear"), key=words.index) == [*order, "llama"]
+
+
 def test_unpriced_model_says_so_and_needs_attention(viewer: Client, project: Project) -> None:
     add_hour(project.pk, NOW, provider="vllm", model="llama", calls=3, unpriced_calls=3, cost_usd=0)
     add_hour(project.pk, NOW, calls=100, errors=5, cost_usd=Decimal(1), agent="refunds")

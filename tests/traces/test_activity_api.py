@@ -66,6 +66,20 @@ def test_a_session_with_its_turns(project: Project) -> None:
     get(project, "sessions/none", 404)
 
 
+def test_what_a_session_cost_so_far_is_unknown_until_something_has_a_price(
+    project: Project,
+) -> None:
+    path = f"sessions/{ref_of('s2')}"
+    [turn] = get(project, path)["turns"]
+    assert (turn["cost_usd"], turn["running_cost_usd"]) == (None, None)
+    store(
+        project, llm("e", trace_id="t5", session_id="s2", started_at=START + dt.timedelta(hours=1))
+    )
+    read(project)
+    turns = get(project, path)["turns"]
+    assert [turn["running_cost_usd"] for turn in turns] == [None, "0.000450000000"]
+
+
 def test_users(project: Project) -> None:
     [row] = get(project, "users")["results"]
     assert (row["user"], row["trace_count"], row["session_count"], row["error_count"]) == (

@@ -27,13 +27,14 @@ OUTPUT_LENGTH = 240
 
 @dataclass(frozen=True)
 class Turn:
-    """One trace of a session: what was asked, what was answered, and what the session has cost with it."""
+    """One trace of a session: what was asked, what was answered, and what the session has cost with it (None while
+    nothing of it has a price)."""
 
     trace: Trace
     number: int
     asked: str
     answered: str
-    running_cost: Decimal
+    running_cost: Decimal | None
 
 
 def session_turns(
@@ -44,20 +45,23 @@ def session_turns(
     Four queries: the place, what came before it, the turns, the answers.
     """
     found = Trace.objects.filter(project=project.pk, session_id=session_id)
-    number, cost = 0, Decimal(0)
+    number, cost, unpriced = 0, Decimal(0), 0
     place = found.filter(trace_id=after).values_list("started_at", "trace_id").first()
     if place is not None:
         past = Q(started_at__lt=place[0]) | Q(started_at=place[0], trace_id__lte=place[1])
-        sums = found.filter(past).aggregate(n=Count("trace_id"), cost=Sum("cost_usd"))
-        number, cost = sums["n"], sums["cost"] or Decimal(0)
+        sums = found.filter(past).aggregate(
+            n=Count("trace_id"), cost=Sum("cost_usd"), unpriced=Sum("unpriced_calls")
+        )
+        number, cost, unpriced = sums["n"], sums["cost"] or Decimal(0), sums["unpriced"] or 0
         found = found.exclude(past)
     rows = list(found.order_by("started_at", "trace_id").defer("metadata")[: limit + 1])
     has_more, rows = len(rows) > limit, rows[:limit]
     asked, answered = previews(project, rows), answers(project, rows)
     turns = []
     for row in rows:
-        number, cost = number + 1, cost + row.cost_usd
-        turns.append(Turn(row, number, asked[row.trace_id], answered.get(row.trace_id, ""), cost))
+        number, cost, unpriced = number + 1, cost + row.cost_usd, unpriced + row.unpriced_calls
+        known = None if unpriced and not cost else cost
+        turns.append(Turn(row, number, asked[row.trace_id], answered.get(row.trace_id, ""), known))
     return turns, rows[-1].trace_id if has_more else ""
 
 

@@ -46,7 +46,7 @@ def turn_data(turn: Turn) -> dict[str, Any]:
         "input": turn.asked,
         "output": turn.answered,
         "cost_usd": None if cost is None else f"{cost:f}",
-        "running_cost_usd": f"{turn.running_cost:f}",
+        "running_cost_usd": None if turn.running_cost is None else f"{turn.running_cost:f}",
     }
 
 

@@ -41,7 +41,9 @@ class SessionTurnSerializer(serializers.Serializer[Any]):
     input = serializers.CharField(help_text="The first words.")
     output = serializers.CharField(help_text="The first words.")
     cost_usd = serializers.CharField(allow_null=True)
-    running_cost_usd = serializers.CharField(help_text="What the session cost up to this turn.")
+    running_cost_usd = serializers.CharField(
+        allow_null=True, help_text="What the session cost up to this turn; null: unknown."
+    )
 
 
 class SessionDetailSerializer(SessionSerializer):
