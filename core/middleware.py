@@ -1,11 +1,12 @@
 """Small translations at the edge of every page."""
 
+import datetime as dt
 import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render, resolve_url
@@ -13,7 +14,9 @@ from django.template.loader import render_to_string
 from django.views import defaults
 from django_htmx.http import HttpResponseClientRedirect
 
+from core import person_formats
 from core.errors import DomainError, NotFoundError, ServerError, StorageAwayError
+from core.ranges import utc_text
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,27 @@ class LoginRedirectMiddleware:
         if urlsplit(response["Location"]).path != resolve_url("account_login"):
             return response
         return HttpResponseClientRedirect(resolve_url("account_login"))
+
+
+class RangeFormMiddleware:
+    """The range picker's own form: its two local times become `range` in UTC, an address that means the same to all.
+
+    A page that is asked with `start` and `end` alone reads them as UTC, and so do programs.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.GET if request.method == "GET" else {}
+        if not all(given.get(name) for name in ("zone", "start", "end")):
+            return self.get_response(request)
+        zone = person_formats.reader("", str(given["zone"])[:64]).zone or dt.UTC
+        params = request.GET.copy()
+        params["range"] = "..".join(utc_text(str(given[name]), zone) for name in ("start", "end"))
+        for name in ("zone", "start", "end"):
+            del params[name]
+        return HttpResponseRedirect(f"{request.path}?{params.urlencode()}")
 
 
 class DomainErrorMiddleware:

@@ -1,4 +1,5 @@
-"""Time ranges of pages and APIs: `?range=24h`, `mtd`, `2026-11-01T00:00Z..2026-11-20T14:30Z` (pure; UTC throughout).
+"""Time ranges of pages and APIs: `?range=24h`, `mtd`, `2026-11-01T00:00Z..2026-11-20T14:30Z` (pure; UTC throughout,
+but for the words of a span, which are in the reader's zone).
 
 A range is half open: `start <= t < end`. Hourly sums cannot be cut inside an hour, so pages built on them ask for
 `whole_hours()`: the same range on hour borders, the current hour included.
@@ -8,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from core import person_formats
 from core.errors import DomainError
 
 Bin = Literal["hour", "day", "week", "month"]
@@ -62,7 +64,7 @@ class TimeRange:
     @property
     def span_label(self) -> str:
         """The two ends in words: `Nov 1 – 20, 2026`, or with hours when an end is not midnight of a long range."""
-        return span_label(self.start, self.end)
+        return span_label(self.start, self.end, person_formats.zone())
 
     @property
     def explicit(self) -> str:
@@ -190,6 +192,15 @@ def parse_instant(text: str, field: str, *, is_end: bool = False) -> dt.datetime
     return found
 
 
+def utc_text(text: str, zone: dt.tzinfo) -> str:
+    """A form's local date-time as an address has it; what is none stays as it is, for `parse_range` to name."""
+    try:
+        at = dt.datetime.fromisoformat(text.strip()[:40])
+        return instant(at if at.tzinfo else at.replace(tzinfo=zone))
+    except (ValueError, OverflowError):
+        return text
+
+
 def next_bin(at: dt.datetime, size: Bin) -> dt.datetime:
     """Where the bin that begins at `at` ends."""
     if size == "month":
@@ -214,14 +225,20 @@ def ceil_hour(at: dt.datetime) -> dt.datetime:
     return down if down == at else down + HOUR
 
 
-def span_label(start: dt.datetime, end: dt.datetime) -> str:
-    """`Nov 1 – 20, 2026`; with times for ranges up to two days that do not begin and end at midnight."""
-    last = end - dt.timedelta(microseconds=1)
+def span_label(start: dt.datetime, end: dt.datetime, zone: dt.tzinfo = dt.UTC) -> str:
+    """`Nov 1 – 20, 2026`; with times for ranges up to two days that do not begin and end at midnight.
+
+    Days of UTC, as the charts have them, stay such days whatever the zone.
+    """
     is_whole_days = start == floor(start, "day") and end == floor(end, "day")
+    if not is_whole_days:
+        start, end = start.astimezone(zone), end.astimezone(zone)
+        is_whole_days = all(at.time() == dt.time() for at in (start, end))
+    last = end - dt.timedelta(microseconds=1)
     if end - start <= 2 * DAY and not is_whole_days:
         if start.date() == last.date():
-            return f"{start:%b} {start.day}, {start:%H:%M} – {end:%H:%M} UTC"
-        return f"{start:%b} {start.day}, {start:%H:%M} – {end:%b} {end.day}, {end:%H:%M} UTC"
+            return f"{start:%b} {start.day}, {start:%H:%M} – {end:%H:%M} {end:%Z}"
+        return f"{start:%b} {start.day}, {start:%H:%M} – {end:%b} {end.day}, {end:%H:%M} {end:%Z}"
     if start.date() == last.date():
         return f"{start:%b} {start.day}, {start.year}"
     if start.year != last.year:

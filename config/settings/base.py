@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "core.middleware.LoginRedirectMiddleware",
+    "core.middleware.RangeFormMiddleware",
     "core.middleware.DomainErrorMiddleware",
 ]
 

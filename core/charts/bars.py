@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 
+from core import person_formats
 from core.charts.base import (
     AXIS,
     EMPTY,
@@ -261,10 +262,13 @@ def _table(
 def as_table(first: str, head: Sequence[str], body: SafeString) -> SafeString:
     """The chart's numbers behind "View as table"; a real table, there without JavaScript."""
     heads = format_html_join("", '<th scope="col" class="r">{}</th>', ((h,) for h in head))
+    # Bars are hours and days of UTC; rows beside them are in the zone of the reader or their browser.
+    zone = "" if str(person_formats.current().zone) == "UTC" else " · times in UTC"
     return format_html(
-        '<details class="as-table"><summary>View as table</summary>'
+        '<details class="as-table"><summary>View as table<span class="muted">{}</span></summary>'
         '<div class="scroll-x" tabindex="0" role="region" aria-label="Chart as table"><table class="tbl"><thead><tr>'
         '<th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table></div></details>',
+        zone,
         first,
         heads,
         body,

@@ -229,3 +229,15 @@ def reader_attributes() -> SafeString | str:
     decimal = "" if reader.decimal == "." else format_html(' data-decimal="{}"', reader.decimal)
     zone = format_html(' data-time-zone="{}"', str(reader.zone)) if reader.zone else ""
     return format_html("{}{}", decimal, zone)
+
+
+@register.filter
+def local_input(at: datetime) -> str:
+    """An instant as a datetime-local field has it, in the reader's zone."""
+    return f"{at.astimezone(person_formats.zone()):%Y-%m-%dT%H:%M}"
+
+
+@register.simple_tag
+def reader_zone() -> str:
+    """The name of the zone `local_input` writes."""
+    return str(person_formats.zone())
