@@ -94,19 +94,20 @@ class DomainErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "\x00" in request.path_info:
-            return _refusal(request, NotFoundError("There is nothing at this address."))
+            return refusal(request, NotFoundError("There is nothing at this address."))
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError | InterfaceError):
             logger.warning("core.pages.storage_away: %s", type(exception).__name__)
-            response = _refusal(request, StorageAwayError("The database cannot be reached."))
+            response = refusal(request, StorageAwayError("The database cannot be reached."))
             response["Retry-After"] = str(StorageAwayError.RETRY_SECONDS)
             return response
-        return _refusal(request, exception) if isinstance(exception, DomainError) else None
+        return refusal(request, exception) if isinstance(exception, DomainError) else None
 
 
-def _refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """What somebody is told who asked for what cannot be done: a page, or JSON where JSON is spoken."""
     # htmx shows no page for a refusal: the panel or a toast says its words.
     if speaks_json(request) or request.headers.get("HX-Request"):
         body = {"detail": error.detail, "code": error.code, "fields": list(error.fields)}
@@ -127,12 +128,12 @@ def speaks_json(request: HttpRequest) -> bool:
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404: the API's error shape under the API, the page elsewhere."""
     if speaks_json(request):
-        return _refusal(request, NotFoundError("There is nothing at this address."))
+        return refusal(request, NotFoundError("There is nothing at this address."))
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500, likewise."""
     if speaks_json(request):
-        return _refusal(request, ServerError("Something broke on our side; it was recorded."))
+        return refusal(request, ServerError("Something broke on our side; it was recorded."))
     return defaults.server_error(request)

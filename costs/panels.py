@@ -219,7 +219,8 @@ def _call_cards(question: Question, total: Group, trend: list[Sums]) -> list[dic
             state.traces_url(),
             f"vs {formats.money(before.cost_per_call)}" if state.previous else "",
             change=_change(question, before, now.cost_per_call, before.cost_per_call),
-            spark=[sums.cost_per_call or ZERO for sums in trend],
+            # Where nothing has a price there is no cost per call; it is not 0.
+            spark=[one for sums in trend if (one := sums.cost_per_call) is not None],
             slot="c3",
         ),
     ]

@@ -19,7 +19,7 @@ from costs import board, charts, views
 from costs.dashboard import read_state
 from costs.filters import EXTRA_FIELDS, SpendFilters
 from costs.models import CostAggregate, CostDailyAggregate, CostRecord
-from costs.panels import Question
+from costs.panels import Question, figures
 from costs.selectors import source, spend
 from costs.selectors.sums import Sums
 from costs.selectors.usage import usage_mark
@@ -91,6 +91,15 @@ def question(project: Project, query: str) -> Question:
 
     state = read_state(QueryDict(query), ref=project.slug, now=NOW)
     return Question(project.pk, usage_mark(project.pk), state)
+
+
+def test_the_trend_of_cost_per_call_leaves_out_what_is_unknown(project: Project) -> None:
+    for hours, calls, unpriced, cost in ((1, 2, 0, 6), (2, 3, 3, 0), (3, 4, 2, 1)):
+        at = NOW.replace(minute=0, second=0) - dt.timedelta(hours=hours)
+        add_hour(project.pk, at, calls=calls, unpriced_calls=unpriced, cost_usd=Decimal(cost))
+    cards = {card["label"]: card for card in figures(question(project, "range=24h"))["cards"]}
+    assert cards["Cost per call"]["spark"] == [Decimal("0.5"), Decimal(3)]
+    assert sum(cards["Calls"]["spark"]) == 9
 
 
 def totals(chart: charts.Chart) -> dict[str, Decimal]:

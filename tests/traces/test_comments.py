@@ -10,6 +10,7 @@ from django.utils import timezone
 from core import outbox
 from core.models import OutboxItem
 from projects.models import Project
+from tests.factories.accounts import MembershipFactory, UserFactory
 from tests.factories.feedback import CommentFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory, raw_key
 from tests.factories.traces import SpanFactory, TraceFactory
@@ -202,3 +203,16 @@ def test_parts_take_a_fixed_number_of_queries(shop, acme, client_of, django_asse
     client = client_of(acme.viewer)
     with django_assert_max_num_queries(8):
         assert client.get(url("comments_part"), headers=HTMX).status_code == 200
+
+
+def test_at_most_two_hundred_members_are_offered_but_all_can_be_named(shop, acme, client_of):
+    MembershipFactory.create_batch(205, organization=acme.organization)
+    last = MembershipFactory(
+        organization=acme.organization, user=UserFactory(email="zz-last@acme.example")
+    )
+    answer = client_of(acme.member).post(url("comment_create"), {"text": "see @zz-last"})
+    assert answer.status_code == 302
+    page = client_of(acme.member).get(url("trace_feedback")).content.decode()
+    assert page.count("data-handle=") == 200
+    assert '<b class="mention">@zz-last</b>' in page
+    assert CommentMention.objects.get().user == last.user

@@ -85,6 +85,11 @@ def test_nothing_of_it_is_kept_or_indexed(shop):
         assert answer["Cache-Control"] == "no-store, private"
         assert answer["Referrer-Policy"] == "no-referrer"
         assert "noindex" in answer["X-Robots-Tag"]
+    ShareLinkFactory(project=shop, token="y" * 43, with_payloads=True)
+    refused = Client().get(f"/share/{'y' * 43}/steps/root/payload/?side=x")
+    assert refused.status_code == 400
+    assert refused["Cache-Control"] == "no-store, private"
+    assert refused["Referrer-Policy"] == "no-referrer"
 
 
 def test_views_of_the_page_are_counted(shop):

@@ -11,7 +11,7 @@ from traces.comment_text import handles_of
 from traces.models import Collection, CollectionItem, Comment, ScoreDefinition, ShareLink, Trace
 from traces.selectors import detail
 
-MAX_HANDLES = 200
+MAX_HANDLES = 200  # offered below a comment; every member can be mentioned
 
 
 def existing_trace(project: Project, trace_id: str) -> Trace:

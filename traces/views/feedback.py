@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.contrib import messages
@@ -28,6 +29,7 @@ from traces.lines import with_query
 from traces.models import Score
 from traces.selectors import detail
 from traces.selectors.feedback import (
+    MAX_HANDLES,
     comments_of,
     existing_trace,
     mention_handles,
@@ -104,7 +106,7 @@ def comments_context(project: Project, user: User, subject: Subject) -> dict[str
         "scope": "step" if subject.span_id else "trace",
         "comments": rows,
         "open_count": sum(row["comment"].resolved_at is None for row in rows),
-        "handles": handles,
+        "handles": dict(islice(handles.items(), MAX_HANDLES)),
         "may_comment": is_member,
         "max_length": comments.MAX_TEXT,
         "now": timezone.now(),

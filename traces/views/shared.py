@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import Role
-from core.errors import NotFoundError
+from core.errors import DomainError, NotFoundError
+from core.middleware import refusal
 from traces.feedback.shares import count_view, find_share_link
 from traces.models import ShareLink
 from traces.viewer import Viewer
@@ -47,6 +48,8 @@ def _public(
             response = view(request, _viewer(link, token), *args, **kwargs)
         except NotFoundError:
             response = render(request, "traces/share_gone.html", status=HTTPStatus.NOT_FOUND)
+        except DomainError as error:  # here, so that it has the headers below
+            response = refusal(request, error)
         for name, value in _HEADERS.items():
             response[name] = value
         return response
