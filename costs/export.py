@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from decimal import Decimal
 
+from core.csv_cells import inert
 from core.ranges import Bin, TimeRange
 from costs.frames import Chart, rows_of
 from costs.selectors.spend import Cell
@@ -16,9 +17,7 @@ def chart_csv(chart: Chart) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     for place, line in enumerate(rows_of(chart)):
-        writer.writerow(
-            [safe_text(str(text)) for text in line] if place == 0 else map(_plain, line)
-        )
+        writer.writerow([inert(str(text)) for text in line] if place == 0 else map(_plain, line))
     return out.getvalue()
 
 
@@ -38,7 +37,7 @@ def spend_csv(cells: Sequence[Cell], *, period: TimeRange, size: Bin, group: str
             for name in FIELDS
         ]
         writer.writerow(
-            [span.start.isoformat(), span.end.isoformat(), safe_text(cell.value or ""), *sums]
+            [span.start.isoformat(), span.end.isoformat(), inert(cell.value or ""), *sums]
         )
     return out.getvalue()
 
@@ -46,8 +45,3 @@ def spend_csv(cells: Sequence[Cell], *, period: TimeRange, size: Bin, group: str
 def _amount(cost: Decimal | None) -> str:
     """Every digit; an empty cell is an unknown cost."""
     return "" if cost is None else f"{cost:f}"
-
-
-def safe_text(text: str) -> str:
-    """A name a spreadsheet will not run as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

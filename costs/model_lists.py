@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
+from core.csv_cells import inert
 from core.errors import DomainError
 from core.formats import plain_decimal
 from core.ranges import PRESETS, TimeRange, make_range, parse_instant, parse_range
-from costs.export import safe_text
 from costs.labels import label_of, provider_slot
 from costs.prices import ClassPrice, ListPrice
 from costs.selectors.models import ModelRow
@@ -251,7 +251,7 @@ def models_csv(rows: Sequence[ModelRow]) -> str:
         by_class = {one.token_class: plain_decimal(one.price_usd) for one in price.classes}
         writer.writerow(
             [
-                safe_text(row.provider), safe_text(row.model), sums.calls, sums.input_tokens, sums.output_tokens,
+                inert(row.provider), inert(row.model), sums.calls, sums.input_tokens, sums.output_tokens,
                 sums.cache_read_input_tokens, sums.cache_write_input_tokens, sums.reasoning_output_tokens,
                 "" if cost is None else plain_decimal(cost), sums.unpriced_calls, price.status, price.source,
                 period.first or "", period.last or "", price.reason,

@@ -17,11 +17,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Membership, Role
 from accounts.selectors import organization_for, person
+from core.csv_cells import inert
 from core.errors import DomainError, NotFoundError
 from core.formats import plain_decimal
 from core.htmx import render_page_or_part
 from core.models import Job
-from costs.export import safe_text
 from costs.models import PriceRule, RuleKind
 from costs.price_forms import PriceRuleForm, initial_of_price, initial_of_rule
 from costs.prices import list_price
@@ -114,9 +114,9 @@ def price_export(request: HttpRequest, slug: str) -> HttpResponse:
     for rule in _listed(request, membership, MAX_EXPORT):
         prices = " ".join(f"{line['class']}={line['price_usd']}" for line in rule.prices)
         writer.writerow(
-            [rule.number, rule.kind, safe_text(rule.provider), safe_text(rule.pattern), rule.service_tier, prices,
+            [rule.number, rule.kind, inert(rule.provider), inert(rule.pattern), rule.service_tier, prices,
              "" if rule.factor is None else plain_decimal(rule.factor), rule.valid_from or "", rule.valid_to or "",
-             safe_text(rule.note), rule.author.email if rule.author else "", rule.created_at.isoformat(),
+             inert(rule.note), inert(rule.author.email) if rule.author else "", rule.created_at.isoformat(),
              rule.removed_at.isoformat() if rule.removed_at else ""]
         )  # fmt: skip
     name = f"{membership.organization.slug}-prices.csv"

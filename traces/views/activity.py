@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core import formats
+from core.csv_cells import Echo, inert
 from core.cursors import InvalidCursorError
 from core.htmx import render_page_or_part
 from core.ranges import PRESETS
@@ -25,7 +26,6 @@ from traces.activity.lists import Spec, State
 from traces.activity.specs import ERRORS, SESSIONS, USERS
 from traces.filters import unknown_params
 from traces.search import status as search_status
-from traces.views.export import _Echo, _inert
 
 View = Callable[[HttpRequest, str], HttpResponseBase]
 CSV_CAP = 10_000
@@ -157,14 +157,14 @@ def _csv(request: HttpRequest, slug: str, spec: Spec) -> StreamingHttpResponse:
 
 
 def _csv_lines(project: Project, state: State) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
+    write = csv.writer(Echo()).writerow
     columns = rows.CSV[state.spec.name]
     yield write(list(columns))
     after, left = "", CSV_CAP
     while left > 0:
         page = lists.page_of(project, state, after=after, limit=min(500, left))
         for row in page.rows:
-            yield write([_inert(_text(read(row))) for read in columns.values()])
+            yield write([inert(_text(read(row))) for read in columns.values()])
         left -= len(page.rows)
         after = page.after
         if not after:

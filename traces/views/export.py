@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from core.csv_cells import Echo, inert
 from projects.access import project_for
 from projects.models import Project
 from traces.filters import TraceFilters, parse_filters
@@ -44,15 +45,8 @@ def trace_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     return response
 
 
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
 def _csv_lines(project: Project, filters: TraceFilters) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
+    write = csv.writer(Echo()).writerow
     yield write(CSV_COLUMNS)
     after, left = "", CSV_CAP
     while left > 0:
@@ -74,11 +68,4 @@ def _csv_row(row: Trace) -> list[Any]:
         " ".join(row.model_names), " ".join(row.providers), row.environment, row.agent, row.user_id, row.session_id,
         " ".join(row.tags),
     ]  # fmt: skip
-    return [_inert(value) for value in values]
-
-
-def _inert(value: Any) -> Any:
-    """Text a spreadsheet would run as a formula gets an apostrophe in front."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@", "|", "%", "\t", "\r"):
-        return f"'{value}"
-    return value
+    return [inert(value) for value in values]

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 
 from core import formats
 from core.charts import Series
+from core.csv_cells import Echo, inert
 from core.htmx import render_page_or_part
 from core.ranges import (
     DAY,
@@ -32,7 +33,6 @@ from projects.models import Project
 from traces.ingest import tally
 from traces.intake_words import ADVICE, DOORS, OUTCOMES, door_name, limits
 from traces.selectors.intake import Health, ingestion_health
-from traces.views.export import _Echo, _inert
 
 DEFAULT = "24h"
 
@@ -133,12 +133,12 @@ def ingestion_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     project, health, _ = _health(request, slug)
 
     def rows() -> Iterator[Any]:
-        writer = csv.writer(_Echo())
+        writer = csv.writer(Echo())
         yield writer.writerow(
             ["start", "door", "dialect", "outcome", "reason", "items", "requests"]
         )
         for line in health.lines:
-            said = [line.door, _inert(line.dialect), line.outcome, line.reason]
+            said = [line.door, inert(line.dialect), line.outcome, line.reason]
             yield writer.writerow([line.start.isoformat(), *said, line.items, line.batches])
 
     response = StreamingHttpResponse(rows(), content_type="text/csv; charset=utf-8")

@@ -9,6 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from core.csv_cells import Echo, inert
 from core.errors import NotFoundError
 from projects.access import project_for
 from traces.models import Span, Trace
@@ -19,7 +20,6 @@ COLUMNS = (
     "started_at", "step", "id", "parent", "type", "status", "duration_ms", "provider", "model", "input_tokens",
     "output_tokens", "cost_usd", "price_status", "error_type",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "|", "%", "\t", "\r")
 
 
 @login_required
@@ -37,16 +37,11 @@ def log_csv(request: HttpRequest, slug: str, trace_id: str) -> StreamingHttpResp
     return response
 
 
-class _Echo:
-    def write(self, text: str) -> str:
-        return text
-
-
 def _lines(trace: Trace, filters: LogFilters) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
+    write = csv.writer(Echo()).writerow
     yield write(COLUMNS)
     for span in log_rows(trace, filters, sees_payloads=True):
-        yield write([_inert(value) for value in _values(span)])
+        yield write([inert(value) for value in _values(span)])
 
 
 def _values(span: Span) -> list[Any]:
@@ -55,8 +50,3 @@ def _values(span: Span) -> list[Any]:
         span.duration_ms, span.provider, span.response_model or span.request_model, span.input_tokens,
         span.output_tokens, "" if span.cost_usd is None else f"{span.cost_usd:f}", span.price_status, span.error_type,
     ]  # fmt: skip
-
-
-def _inert(value: Any) -> Any:
-    """Text a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _FORMULA else value

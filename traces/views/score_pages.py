@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.charts import Series
+from core.csv_cells import Echo, inert
 from core.cursors import InvalidCursorError
 from core.errors import DomainError
 from core.formats import percent
@@ -31,7 +32,6 @@ from traces.selectors.score_list import (
     score_page,
 )
 from traces.selectors.scores import score_names
-from traces.views.export import _Echo, _inert
 
 CSV_CAP = 100_000
 SLOTS = ("c1", "c2", "c3", "c4", "c5", "c6")
@@ -191,7 +191,7 @@ def score_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
 
 
 def _csv_lines(project: Project, filters: ScoreFilters) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
+    write = csv.writer(Echo()).writerow
     yield write(CSV_COLUMNS)
     after, left = "", CSV_CAP
     while left > 0:
@@ -212,7 +212,7 @@ def _csv_row(score: Score) -> list[Any]:
         score.score_id, score.name, score.data_type, value, score.trace_id, score.span_id, score.session_id,
         score.source, author, score.reason, score.environment, score.scored_at.isoformat(),
     ]  # fmt: skip
-    return [_inert(cell) for cell in values]
+    return [inert(cell) for cell in values]
 
 
 @login_required
