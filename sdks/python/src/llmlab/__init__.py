@@ -14,6 +14,16 @@ from llmlab.client import LLMLab, current_client
 from llmlab.context import current_step, current_trace_id, propagate
 from llmlab.propagation import extract, inject
 from llmlab.step import Step
+from llmlab.tracing import (
+    budget,
+    generation,
+    retrieval,
+    score,
+    span,
+    tool,
+    trace,
+    update_current,
+)
 from llmlab.version import __version__
 
 __all__ = [
@@ -21,10 +31,18 @@ __all__ = [
     "LLMLab",
     "Step",
     "__version__",
+    "budget",
     "current_client",
     "current_step",
     "current_trace_id",
     "extract",
+    "generation",
     "inject",
     "propagate",
+    "retrieval",
+    "score",
+    "span",
+    "tool",
+    "trace",
+    "update_current",
 ]

@@ -6,7 +6,6 @@ those still on their way are sent first, so that the sum is exact whenever the s
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from llmlab.config import logger
@@ -14,6 +13,7 @@ from llmlab.context import current_budget
 
 if TYPE_CHECKING:
     import contextvars
+    from decimal import Decimal
 
     from llmlab.client import LLMLab
 
@@ -38,7 +38,7 @@ class Budget:
             raise ValueError(f'on_unknown is {on_unknown!r}; it must be "allow" or "block".')
         self.on_unknown = on_unknown
         self.timeout = timeout
-        self.spent_usd = Decimal(0)
+        self.spent_usd = _dollars(0)
         # Calls whose cost never became known: no price, refused, or lost on the way.
         self.unknown_calls = 0
         # Ended calls the server has not acknowledged; each is removed by exactly one `settle`.
@@ -69,7 +69,7 @@ class Budget:
     @property
     def remaining_usd(self) -> Decimal:
         """What may still be spent, never below zero."""
-        return max(self.limit_usd - self.spent_usd, Decimal(0))
+        return max(self.limit_usd - self.spent_usd, self.limit_usd * 0)
 
     def add(self, step_id: str) -> None:
         """A call under this budget ended; its cost is asked for."""
@@ -124,6 +124,9 @@ class Budget:
 
 
 def _dollars(usd: Any) -> Decimal:
+    # Here, not above: decimal would be a third of the package's import time.
+    from decimal import Decimal, InvalidOperation
+
     try:
         amount = Decimal(str(usd))
     except (InvalidOperation, ValueError):
@@ -136,6 +139,8 @@ def _dollars(usd: Any) -> Decimal:
 def _amount(cost: str | None) -> Decimal | None:
     if cost is None:
         return None
+    from decimal import Decimal, InvalidOperation
+
     try:
         amount = Decimal(str(cost))
     except (InvalidOperation, ValueError):

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union
 
+from llmlab import endings
 from llmlab.budgets import Budget, check, check_async
 from llmlab.config import Settings, logger
 from llmlab.context import current, current_budget
@@ -40,9 +41,9 @@ Parent = Union[Step, Remote, None]
 Fault = Union[BaseException, Mapping[str, Any], str, None]
 # "whatever is current here", as opposed to None: no parent, a new trace.
 HERE = Remote("", "", True)
-_CALLS = frozenset(("llm", "embedding"))
+CALLS = frozenset(("llm", "embedding"))
 # The newest last; module-level functions use it.
-_clients: list[LLMLab] = []
+clients: list[LLMLab] = []
 _making = threading.RLock()
 
 
@@ -59,7 +60,18 @@ class LLMLab:
     ) -> None:
         self.settings = Settings(api_key=api_key, project=project, **settings)
         self.delivery = Delivery(self.settings, exporter)
-        _clients.append(self)
+        clients.append(self)
+        self._say_why_off(exporter)
+        endings.watch(_shut_down_all, _flush_all)
+
+    def _say_why_off(self, exporter: Exporter | None) -> None:
+        settings = self.settings
+        if exporter is not None or not settings.enabled:
+            return
+        missing = [name for name in ("api_key", "project") if not getattr(settings, name)]
+        if missing:
+            names = " and ".join(f"LLMLAB_{name.upper()}" for name in missing)
+            logger.warning("LLMLab: %s missing: nothing is recorded.", names)
 
     @property
     def is_on(self) -> bool:
@@ -97,12 +109,12 @@ class LLMLab:
         )
         step.capture = capture
         step.early = early
-        step.budget = current_budget.get() if type in _CALLS else None
+        step.budget = current_budget.get() if type in CALLS else None
         if is_root:
             trace.root = step
             trace.name = name
         if fields:
-            self._fill(step, fields)
+            self.fill(step, fields)
         self.delivery.opened(step)
         return step
 
@@ -124,15 +136,13 @@ class LLMLab:
             step.started_ns + time.perf_counter_ns() - step.clock if step.clock else time.time_ns()
         )
         if fields:
-            self._fill(step, fields)
+            self.fill(step, fields)
         if error is not None:
             step.error = as_error(error)
         step.status = status or ("error" if step.error else "ok")
         if late is not None:
             step.late = late
             step.size += late_size
-        if step.trace.root is step:
-            step.trace.version += 1
         self.delivery.add(step)
 
     def _open_trace(self, above: Remote | None) -> tuple[TraceState, str]:
@@ -142,7 +152,8 @@ class LLMLab:
         trace_id = new_trace_id()
         return TraceState(trace_id, sampled=is_sampled(trace_id, self.settings.sample_rate)), ""
 
-    def _fill(self, step: Step, fields: Mapping[str, Any]) -> None:
+    def fill(self, step: Step, fields: Mapping[str, Any]) -> None:
+        """Set fields of an open step by their wire names; values are copied now. Never raises."""
         try:
             step.update(**fields)
         except Exception:
@@ -273,8 +284,8 @@ class LLMLab:
     def shutdown(self, timeout: float = 5.0) -> bool:
         """Flush, then stop for good; what could not be sent stays in the spool or is told as lost."""
         done = self.delivery.shutdown(timeout)
-        if self in _clients:
-            _clients.remove(self)
+        if self in clients:
+            clients.remove(self)
         return done
 
     def stats(self) -> dict[str, int]:
@@ -306,7 +317,25 @@ def as_error(fault: Fault) -> dict[str, str]:
 def current_client() -> LLMLab:
     """The newest client, else one made from the environment."""
     try:
-        return _clients[-1]
+        return clients[-1]
     except IndexError:
         with _making:
-            return _clients[-1] if _clients else LLMLab()
+            return clients[-1] if clients else LLMLab()
+
+
+def _shut_down_all(timeout: float) -> None:
+    """At exit."""
+    _each(lambda client: client.shutdown(timeout))
+
+
+def _flush_all(timeout: float) -> None:
+    """On a signal."""
+    _each(lambda client: client.flush(timeout))
+
+
+def _each(act: Callable[[LLMLab], object]) -> None:
+    for client in list(clients):
+        try:
+            act(client)
+        except Exception:
+            logger.debug("LLMLab: not everything could be sent at the end", exc_info=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import deque
 from collections.abc import Mapping, Set
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
 from typing import Any
 
 _MAX_REPR = 1_000
@@ -46,7 +46,7 @@ def _known_form(value: Any) -> Any:
         return f"[bytes: {value.nbytes if isinstance(value, memoryview) else len(value)}]"
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, (Decimal, PurePath, dt.timedelta)):
+    if isinstance(value, (Decimal, os.PathLike, dt.timedelta)):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)

@@ -28,6 +28,7 @@ class TraceState:
         "name",
         "parent_id",
         "root",
+        "root_encoded",
         "sampled",
         "session",
         "tags",
@@ -50,7 +51,10 @@ class TraceState:
         # Raised with every change, so that the encoded head of the item is made again.
         self.version = 0
         self.head = b""
-        self.head_version = -1
+        self.head_version = (-1, False)
+        # Until the root's own step is on its way the item says "running": an ended root never
+        # changes on the server, so it must not end before its contents come.
+        self.root_encoded = False
 
 
 class Step:

@@ -1,21 +1,32 @@
-"""Delivery in the background."""
+"""Delivery: callers append to a queue, two daemon threads do the rest.
+
+`Collector` encodes, `Sender` talks to the server. Callers take no lock: a signal handler or a
+generator finaliser may call in here at any point of the program, also in the middle of our own code.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import itertools
+import os
+import sys
+import threading
+import weakref
+from queue import Empty
+from typing import Any
 
-from llmlab.config import Settings
+from llmlab.config import Settings, logger
+from llmlab.delivery.collector import Collector
+from llmlab.delivery.counts import Counts
+from llmlab.delivery.exporter import Exporter
+from llmlab.delivery.outbox import Outbox
+from llmlab.delivery.sender import Flush, Sender, Stop
+from llmlab.delivery.spool import Spool
+from llmlab.delivery.telling import Teller
 from llmlab.step import Step
 
+__all__ = ["Delivery", "Exporter"]
 
-class Exporter(Protocol):
-    """Takes finished steps instead of the network: see `llmlab.testing`."""
-
-    def export(self, item: dict[str, Any]) -> None:
-        """One item of the wire with its steps."""
-
-    def export_score(self, score: dict[str, Any]) -> None:
-        """One score."""
+_deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 
 class Delivery:
@@ -23,23 +34,195 @@ class Delivery:
 
     def __init__(self, settings: Settings, exporter: Exporter | None = None) -> None:
         self.settings = settings
-        self.exporter = exporter
-        self.is_on = settings.enabled
+        self.is_configured = bool(settings.enabled and settings.api_key and settings.project)
+        self.is_stopped = False
+        self._build(exporter)
+        _deliveries.add(self)
+        if self.is_on and settings.spool_dir:
+            self._start()  # what an earlier process left is sent without waiting for a first step
+
+    def _build(self, exporter: Exporter | None) -> None:
+        """Everything that belongs to one process; made anew in a forked child."""
+        settings = self.settings
+        self.counts = Counts()
+        self.teller = Teller()
+        self.outbox = Outbox(settings.max_queue_bytes)
+        self.spool = Spool.open(settings, self.teller) if self.is_configured else None
+        self.collector = Collector(settings, self.outbox, self.counts, self.teller, self.spool)
+        self.collector.exporter = exporter
+        self.sender = Sender(settings, self.outbox, self.counts, self.teller, self.spool)
+        self.collector.sender = self.sender if self.is_configured else None
+        self.is_on = (self.is_configured or exporter is not None) and not self.is_stopped
+        self._threads: list[threading.Thread] = []
+        self._starts = itertools.count()
+        self._is_started = False
+        # Shortcuts: every call passes here.
+        self._waiting = self.collector.waiting
+        self._open = self.collector.open
+        self._flush_at = settings.flush_at
+        self._half = settings.max_queue_bytes // 2
+
+    # -- from callers ------------------------------------------------------------------------
 
     def opened(self, step: Step) -> None:
         """A step started; it is announced when it runs for long."""
+        if not self.is_on:
+            return
+        self._open[step.id] = step
+        if self.collector.is_asleep or not self._is_started:
+            self._wake()
 
     def add(self, step: Step) -> None:
         """A step ended."""
+        if not self.is_on:
+            return
+        if step.budget is not None:
+            step.budget.add(step.id)
+        self._append(step, step.size)
 
     def add_score(self, score: dict[str, Any], size: int) -> None:
         """A score was given."""
+        if self.is_on:
+            self._append(score, size)
 
-    def flush(self, timeout: float) -> bool:
-        return True
+    def _append(self, one: Step | dict[str, Any], size: int) -> None:
+        collector = self.collector
+        self._waiting.append(one)
+        collector.waiting_bytes += size
+        if collector.waiting_bytes > self._half:
+            self._make_room()
+        if collector.is_asleep or len(self._waiting) == self._flush_at or not self._is_started:
+            self._wake()
+
+    def _make_room(self) -> None:
+        """Callers are faster than the encoder: the oldest gives way, as in the outbox."""
+        collector = self.collector
+        while collector.waiting_bytes > self._half:
+            try:
+                oldest = self._waiting.popleft()
+            except IndexError:
+                collector.waiting_bytes = 0
+                break
+            collector.waiting_bytes -= oldest.size if isinstance(oldest, Step) else 1_000
+            self.counts.overrun += 1
+            if isinstance(oldest, Step):
+                self._open.pop(oldest.id, None)
+                if oldest.budget is not None:
+                    oldest.budget.settle([oldest.id], None)
+        collector.tell_dropped()
+        self._wake()
+
+    def _wake(self) -> None:
+        self.collector.is_asleep = False
+        if not self._is_started:
+            self._start()
+        self.collector.wake.put(None)
+
+    # -- threads -----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if next(self._starts):  # atomic: one caller alone gets the 0
+            return
+        self._is_started = True
+        try:
+            if self.spool is not None and self.spool.adopt():
+                self.sender.commands.put(None)
+            self._run("llmlab-encoder", self.collector)
+            if self.is_configured:
+                self._run("llmlab-sender", self.sender)
+            _at_process_end(self)
+        except RuntimeError:
+            logger.debug("LLMLab: no thread can be started any more: the program is ending")
+
+    def _run(self, name: str, worker: Collector | Sender) -> None:
+        thread = threading.Thread(target=worker.run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def flush(self, timeout: float, *, stays_here: bool = False) -> bool:
+        """Send what waits; true when all of it was acknowledged in time. Safe in a signal handler."""
+        if not self._is_started:
+            return not self._waiting
+        if threading.current_thread() in self._threads:
+            return False  # a mask or a log handler of the program called from our own thread
+        flush = Flush(timeout, stays_here=stays_here)
+        self.collector.wake.put(flush)
+        try:
+            return flush.answer.get(timeout=timeout)
+        except Empty:
+            return False
+
+    def divert(self, exporter: Exporter | None) -> None:
+        """From here on everything goes to the exporter; None: to the server again."""
+        self.is_on = exporter is not None or (self.is_configured and not self.is_stopped)
+        if self._is_started:
+            self.flush(10, stays_here=True)
+        self.collector.exporter = exporter
 
     def shutdown(self, timeout: float) -> bool:
-        return True
+        """Flush and stop; what remains stays in the spool or is counted as lost, and told."""
+        if self.is_stopped:
+            return True
+        # The server has been away for a while: one more try, but no waiting for a miracle.
+        patience = min(timeout, 1.0) if self.sender.failures >= 3 else timeout
+        done = self.flush(patience)
+        self.is_stopped = True
+        self.is_on = False
+        self.collector.wake.put(Stop())
+        self.sender.commands.put(Stop())
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(0.5)
+        remaining = self.outbox.ended() + len(self._waiting)
+        if self.spool is not None:
+            self.spool.close()
+        if remaining and self.spool is None:
+            self.counts.lost = remaining
+            logger.warning(
+                "LLMLab: %d steps could not be sent before the program ended and are lost."
+                " LLMLAB_SPOOL_DIR keeps them for the next start.",
+                remaining,
+            )
+        return done
 
     def stats(self) -> dict[str, int]:
-        return {}
+        """Counts since the start of this process."""
+        counts = self.counts
+        return {
+            "recorded": counts.recorded + counts.overrun + len(self._waiting),
+            "sent": counts.sent,
+            "waiting": len(self._waiting) + len(self.outbox),
+            "waiting_bytes": self.collector.waiting_bytes + self.outbox.bytes,
+            "dropped": counts.dropped + counts.overrun,
+            "rejected": counts.rejected,
+            "lost": counts.lost,
+            "not_sampled": counts.forgotten,
+            "announced": counts.announced,
+            "retries": counts.retries,
+            "spooled_bytes": self.spool.size if self.spool is not None else 0,
+        }
+
+    # -- fork --------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """In the child: new queue, new locks, no threads yet. What waits is the parent's to send."""
+        if self.spool is not None:
+            self.spool.abandon()
+        self._build(self.collector.exporter)
+
+
+def _after_fork() -> None:
+    for delivery in list(_deliveries):
+        delivery.after_fork()
+
+
+def _at_process_end(delivery: Delivery) -> None:
+    """multiprocessing ends its children without atexit; it has a list of its own."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(delivery, delivery.shutdown, args=(5.0,), exitpriority=10)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
