@@ -29,7 +29,17 @@ __all__ = ["IngestContext", "Written", "write_spans"]
 
 logger = logging.getLogger(__name__)
 TABLES = ("traces_span", "traces_spanpayload", ledger.TABLE)
+# How often a batch may fail for one reason. Each has its own count: rules that change, traces that are deleted and
+# deadlocks meet in one batch when a project is busy, and none of them says that the others would not pass.
 MAX_TRIES = 3
+
+
+class _Failures(Counter[str]):
+    """How often a batch failed, by reason."""
+
+    def is_last(self, reason: str) -> bool:
+        self[reason] += 1
+        return self[reason] >= MAX_TRIES
 
 
 def write_spans(
@@ -109,8 +119,8 @@ def _write_with_retry(
         is_shared=context.shares_rows,
     )
     days = {span.started_at.astimezone(dt.UTC).date() for span in batch.values()}
-    is_paid = False
-    for attempt in range(1, MAX_TRIES + 1):
+    is_paid, failures = False, _Failures()
+    while True:
         ledger.ensure_partitions(days, tables=TABLES)
         try:
             # COPY raises psycopg's own errors; inside this they are Django's, which the handlers below name.
@@ -123,23 +133,22 @@ def _write_with_retry(
                 _tally(cursor, context, written, batch, Counts(counts), now)
                 return written
         except rule_cache.StaleRulesError:
-            if attempt == MAX_TRIES:
+            if failures.is_last("rules"):
                 raise OperationalError("The price rules keep changing.") from None
             rule_cache.load_rules(context.project_id)
         except TraceVanishedError:
-            if attempt == MAX_TRIES:
+            if failures.is_last("deleted"):
                 raise OperationalError("The traces of this batch keep being deleted.") from None
         except IntegrityError:
             # A partition this process remembered was dropped by retention meanwhile: look again. Or a deleted trace
             # comes once more, and the ledger, which outlives traces, has its calls.
             ledger.forget_partitions()
             is_paid = True
-            if attempt == MAX_TRIES:
+            if failures.is_last("constraint"):
                 raise
         except OperationalError as error:
-            if attempt == MAX_TRIES or not _is_passing(error):
+            if not _is_passing(error) or failures.is_last("deadlock"):
                 raise
-    raise AssertionError("unreachable")
 
 
 def _tally(
