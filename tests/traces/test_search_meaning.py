@@ -1,11 +1,14 @@
 """Meaning search: offline, by an endpoint, combined with words; what it costs; when it is away."""
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,6 +21,7 @@ from tests.fakes.embeddings import EmbeddingsServer
 from tests.traces.spans import START, llm
 from tests.traces.test_search_index import asked, read, set_capture, store
 from traces import search
+from traces.activity.counting import take_turns
 from traces.models import SearchDocument, SearchState, Trace, TraceEmbedding
 from traces.search import embedding, lexical, schedule
 
@@ -231,3 +235,34 @@ def test_the_page_searches_only_where_the_lists_filters_hold(
     embed(project)
     assert set(found(**asked_for)) == {"france", "refund", "late"}
     assert found(**asked_for, within="name=quiz") == ["france"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_vectors_wait_for_a_reader_that_writes_documents_in_another_order(acme: Any) -> None:
+    """The reader writes chunk after chunk in one transaction: later traces first, then earlier ones."""
+    project: Project = ProjectFactory(organization=acme.organization, content_capture="plain")
+    for trace in ("a", "b"):
+        store(project, llm("call", trace_id=trace, input="late delivery", output="refund"))
+    read(project)
+    TraceEmbedding.objects.filter(project=project).delete()
+    documents = SearchDocument.objects.filter(project=project)
+    documents.update(embedded_with="")
+    done: list[int] = []
+
+    def work() -> None:
+        try:
+            done.append(embedding.embed_batch(project, now=timezone.now()))
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        take_turns(project.pk)
+        documents.filter(trace_id="b").update(seq=F("seq"))
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        documents.filter(trace_id="a").update(seq=F("seq"))  # a deadlock, if vectors held it
+    thread.join()
+    assert done == [2]
+    assert TraceEmbedding.objects.filter(project=project).count() == 2

@@ -24,6 +24,7 @@ from core import jobs
 from core.errors import DomainError
 from core.models import Job
 from projects.models import Project
+from traces.activity.counting import take_turns
 from traces.models import SearchDocument, SearchState
 from traces.search import endpoint, lexical
 
@@ -162,7 +163,9 @@ def _store(
     ids, gists = [list(column) for column in zip(*rows, strict=True)]
     texts = [vector_text(vector) for vector in vectors]
     with transaction.atomic(), connection.cursor() as cursor:
-        # In the order the reader of news locks them, or the two wait for each other.
+        # The reader of news writes chunk after chunk in one transaction, each in the order of ids but all of them in
+        # none: only turns keep the two from waiting for each other.
+        take_turns(project_id)
         cursor.execute(_LOCK, [project_id, ids])
         cursor.execute(_MARK, [key, ids, gists, project_id])
         cursor.execute(_STORE, [project_id, key, len(vectors[0]), ids, gists, texts, project_id])
@@ -248,6 +251,8 @@ def run(job: Job, *, now: dt.datetime) -> jobs.Step:
         done += count
         if not count:
             return jobs.Step(done, None, message="Every trace can be found by meaning.")
+        if not current_model().is_lexical:
+            break  # nobody's turn waits while an endpoint is asked
     return jobs.Step(done, {"embedded": job.done + done}, message="Embedding, newest traces first")
 
 

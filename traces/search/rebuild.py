@@ -65,6 +65,7 @@ def run(job: Job, *, now: dt.datetime) -> jobs.Step:
     )
     if project is None or project.content_capture != job.params.get("capture"):
         return jobs.Step(0, None, message="Replaced by a newer setting of the project.")
+    take_turns(project.pk)
     if "at" not in job.cursor:
         if not may_read_content(project) and _erased(project.pk):
             return jobs.Step(0, {"erasing": True}, message="Deleting indexed content")
@@ -85,7 +86,6 @@ def _erased(project_id: UUID) -> bool:
 def _read(project: Project, cursor: dict[str, Any], *, now: dt.datetime) -> jobs.Step:
     limit = CONTENT_CHUNK if may_read_content(project) else CHUNK
     at = dt.datetime.fromisoformat(cursor["at"])
-    take_turns(project.pk)
     news = traces_before(project.pk, at=at, trace_id=cursor["trace_id"], limit=limit)
     _, has_gists = index(project, news, now=now)
     if has_gists:
