@@ -20,6 +20,7 @@ from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
 from core.models import Job
 from core.ranges import PRESETS
+from core.streaming import ChunkedResponse
 from projects.access import project_for
 from projects.exports import job as exports
 from projects.exports.registry import Request, sources
@@ -130,13 +131,14 @@ def file_response(job: Job, *, packed: bool = False) -> StreamingHttpResponse:
     name = job.result.get("file", "")
     if job.state != Job.State.DONE or not name or not default_storage.exists(name):
         raise NotFoundError(
-            "This export has no file: it is not finished, it failed, or the file was removed after a week."
+            "This export has no file: it is not finished, it failed, or the file was removed after a week or because a"
+            " person's data was deleted."
         )
     kind = str(job.params["format"])
     is_packed = name.endswith(".gz")
     stamp = job.created_at.strftime("%Y%m%d-%H%M%S")
     shown = f"{job.params['kind']}-{stamp}.{kind}{'.gz' if is_packed and packed else ''}"
-    response = StreamingHttpResponse(
+    response = ChunkedResponse(
         _chunks(name, unpack=is_packed and not packed),
         content_type="application/gzip" if is_packed and packed else TYPES[kind],
     )

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from core.api.pagination import CursorPages
 from core.errors import DomainError, NotFoundError
+from core.streaming import ChunkedResponse
 from projects.access import project_from_api
 from projects.models import Project
 from traces.feedback import collections as services
@@ -180,6 +181,6 @@ class CollectionExportView(base.ReadOrWrite):
         """Input, output and what was expected of each item, as JSON lines, streamed."""
         found = project_from_api(request, project, "read")
         one = _collection(found, collection)
-        return StreamingHttpResponse(
+        return ChunkedResponse(
             example_lines(found, one), content_type="application/x-ndjson; charset=utf-8"
         )

@@ -18,6 +18,7 @@ from accounts.forms import add_domain_error
 from accounts.models import ROLE_RANK, Role
 from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
+from core.streaming import ChunkedResponse
 from projects.access import parse_uuid, project_for
 from projects.models import Project
 from traces.feedback import collections as services
@@ -267,7 +268,7 @@ def collection_export(
     """Input, output and what was expected of each item, one JSON document per line, streamed."""
     project = project_for(request, slug)
     collection = _collection(project, collection_id)
-    response = StreamingHttpResponse(
+    response = ChunkedResponse(
         example_lines(project, collection), content_type="application/x-ndjson; charset=utf-8"
     )
     name = slugify(collection.name) or "collection"

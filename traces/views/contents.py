@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.errors import DomainError, NotFoundError
+from core.streaming import ChunkedResponse
 from projects.access import project_for
 from traces import media
 from traces.models import Span
@@ -57,7 +58,7 @@ def show_payload(request: HttpRequest, viewer: Viewer, span_id: str) -> Streamin
         raise NotFoundError(_NOT_HERE)
     value = content[side]
     is_text = isinstance(value, str)
-    response = StreamingHttpResponse(_pieces(value), content_type="text/plain; charset=utf-8")
+    response = ChunkedResponse(_pieces(value), content_type="text/plain; charset=utf-8")
     ending = "txt" if is_text else "json"
     way = "attachment" if request.GET.get("download") else "inline"
     response["Content-Disposition"] = f'{way}; filename="{_file_name(span_id)}-{side}.{ending}"'

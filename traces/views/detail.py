@@ -18,6 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefre
 
 from accounts.models import Role
 from accounts.services import record_audit_event
+from core.streaming import ChunkedResponse
 from projects.access import project_for
 from projects.models import Project
 from traces import documents, lines
@@ -122,7 +123,7 @@ def trace_json(request: HttpRequest, slug: str, trace_id: str) -> StreamingHttpR
     """The trace with its steps and what was said in them, as one JSON document, streamed."""
     viewer = _viewer(request, slug, trace_id)
     project, trace = viewer.project, shown.trace_or_404(viewer)
-    response = StreamingHttpResponse(_json_parts(project, trace), content_type="application/json")
+    response = ChunkedResponse(_json_parts(project, trace), content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="trace-{_file_name(trace_id)}.json"'
     return response
 

@@ -1,0 +1,32 @@
+"""Responses that are written while they are made."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
+
+from asgiref.sync import sync_to_async
+from django.http import StreamingHttpResponse
+
+CHUNK = 64 * 1024
+
+
+class ChunkedResponse(StreamingHttpResponse):
+    """A response made by an ordinary iterator, chunk after chunk also under ASGI.
+
+    There Django makes one list of all that such an iterator yields: a whole file in the memory of a web process.
+    """
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """About a chunk at a time, in the request's own thread; the next one once the client took this one."""
+        parts = cast(Iterator[bytes], self.streaming_content)
+        while chunk := await sync_to_async(_next_chunk)(parts):
+            yield chunk
+
+
+def _next_chunk(parts: Iterator[bytes]) -> bytes:
+    taken, size = [], 0
+    for part in parts:
+        taken.append(part)
+        size += len(part)
+        if size >= CHUNK:
+            break
+    return b"".join(taken)
