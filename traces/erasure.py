@@ -1,11 +1,13 @@
 """Everything of one user or session of the project's product, deleted (a person's right to be forgotten).
 
 Traces, steps, payloads, scores, comments, search and error entries go; their cost records stay in the ledger without
-the user and the session, and the sums per user without the user. What arrives later under the same id is new data.
+the user and the session, and the sums per user without the user. Exports made before lose their files, at once and
+again at the end. What arrives later under the same id is new data.
 """
 
 import datetime as dt
 from typing import Any, Literal
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -15,6 +17,7 @@ from core import jobs
 from core.errors import DomainError
 from core.models import Job
 from costs.services.forget import forget_person
+from projects.exports.withdrawal import withdraw_exports
 from projects.models import Project
 from traces.models import Score, Trace
 from traces.removal import remove_traces
@@ -65,11 +68,18 @@ def start_erasure(
 
 
 def run_step(job: Job, *, now: dt.datetime) -> jobs.Step:
-    """The next traces; when none is left, the ledger's labels; then the job forgets the id, too."""
+    """Exports made before; the next traces; when none is left, the ledger's labels; then exports that were made
+    meanwhile, and the job forgets the id, too."""
     subject, value = str(job.params["subject"]), str(job.params["value"])
-    column = COLUMNS[subject]
     if job.project_id is None:
         return jobs.Step(0, None, "The project is gone.")
+    part = job.cursor.get("part")
+    if part is None:
+        _, result = _withdraw(job, job.project_id, before=now, now=now)
+        return jobs.Step(0, {"part": "traces"}, "Removing exports made before", result=result)
+    if part == "exports":
+        return _finish(job, job.project_id, subject, now=now)
+    column = COLUMNS[subject]
     found = Trace.objects.filter(**{"project": job.project_id, column: value})
     ids = list(found.order_by("trace_id").values_list("trace_id", flat=True)[:AT_ONCE])
     if ids:
@@ -88,6 +98,33 @@ def run_step(job: Job, *, now: dt.datetime) -> jobs.Step:
         return jobs.Step(0, {"part": "ledger"}, "Taking the id out of the ledger")
     params: dict[str, Any] = {"subject": subject, "value": ""}
     Job.objects.filter(pk=job.pk).update(params=params)
-    return jobs.Step(
-        0, None, f"{job.done:,} traces are deleted; the ledger no longer names the {subject}."
-    )
+    # In a step of its own: an export asked for before this one is committed may have read what it deletes.
+    return jobs.Step(0, {"part": "exports"}, "Removing exports made meanwhile")
+
+
+def _finish(job: Job, project_id: UUID, subject: str, *, now: dt.datetime) -> jobs.Step:
+    """Exports that read while traces were deleted; an export's step that runs right now is waited for."""
+    before = dt.datetime.fromisoformat(job.cursor.get("before", now.isoformat()))
+    is_waiting, result = _withdraw(job, project_id, before=before, now=now)
+    if is_waiting:
+        cursor = {"part": "exports", "before": before.isoformat()}
+        return jobs.Step(
+            0, cursor, "Waiting for exports under way to stop", result=result, wait_s=1
+        )
+    text = f"{job.done:,} traces are deleted; the ledger no longer names the {subject}."
+    if count := result["exports_removed"]:
+        text += f" Files of exports made before that were removed: {count:,}."
+    if count := result["exports_cancelled"]:
+        text += f" Exports under way that were cancelled: {count:,}."
+    return jobs.Step(0, None, text, result=result)
+
+
+def _withdraw(
+    job: Job, project_id: UUID, *, before: dt.datetime, now: dt.datetime
+) -> tuple[bool, dict[str, int]]:
+    """Whether exports are still under way, and the job's counts so far."""
+    found = withdraw_exports(project_id=project_id, before=before, now=now)
+    return found.waiting > 0, {
+        "exports_removed": job.result.get("exports_removed", 0) + found.removed,
+        "exports_cancelled": job.result.get("exports_cancelled", 0) + found.cancelled,
+    }

@@ -21,11 +21,13 @@ from core.errors import DomainError
 from core.models import Job, OutboxItem
 from projects import purge
 from projects.exports import job as exports
+from projects.exports import withdrawal
 from projects.exports.registry import Request
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import context_for, llm, span
 from tests.traces.test_search_index import read
+from traces import erasure
 from traces.feedback.scores import ScoreItem, record_scores
 from traces.ingest.write import write_spans
 
@@ -418,3 +420,79 @@ def test_lists_are_exported_as_they_are_filtered(project: Project) -> None:
     for kind in ("sessions", "scores"):
         with pytest.raises(DomainError, match="colour is not a filter of this list"):
             start(project, kind, query="colour=blue")
+
+
+def erase(project: Project) -> Job:
+    return erasure.start_erasure(
+        project=project, subject="user", value="user-a", actor=None, now=timezone.now()
+    )
+
+
+def test_an_erasure_removes_the_files_of_every_export_made_before(
+    project: Project, acme: SimpleNamespace, client_of: Any
+) -> None:
+    other: Project = ProjectFactory(organization=acme.organization, slug="other")
+    kept = finished(start(other, kind="traces"))
+    before = [
+        finished(start(project, query="user=user-a&range=30d")),
+        finished(start(project, format_name="csv", ids=("trace1",))),
+    ]
+    files = [job.result["file"] for job in before]
+    job = finished(erase(project))
+    assert job.result == {"exports_removed": 2, "exports_cancelled": 0}
+    assert "exports made before that were removed: 2." in job.message
+    assert not any(default_storage.exists(name) for name in files)
+    assert default_storage.exists(kept.result["file"])
+    for one in before:
+        one.refresh_from_db()
+        assert (one.state, one.message) == ("done", withdrawal.MESSAGE)
+        assert "user-a" not in str(one.params)
+        path = f"/projects/checkout/exports/{one.pk}/file/"
+        answer = client_of(acme.viewer).get(path)
+        assert answer.status_code == 404
+    listed = client_of(acme.viewer).get("/projects/checkout/exports/").content.decode()
+    assert listed.count("data of a person in this project was deleted") == 2
+    after = finished(start(project))
+    assert default_storage.exists(after.result["file"])
+
+
+def run_next_step(job: Job) -> None:
+    item = OutboxItem.objects.get(payload__job_id=str(job.pk), done_at=None)
+    assert outbox.run(item.pk, now=timezone.now())
+    job.refresh_from_db()
+
+
+def test_an_erasure_cancels_an_export_under_way(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE", 2)
+    monkeypatch.setattr(exports, "STEP_BYTES", 1)
+    running = start(project, query="range=30d", ids=("trace1", "trace2", "trace3"))
+    run_next_step(running)
+    assert (running.state, running.cursor["parts"]) == ("running", 1)
+    job = finished(erase(project))
+    running.refresh_from_db()
+    assert running.state == "cancelled"
+    assert not default_storage.exists(exports.folder(running))
+    assert running.params["ids"] == []
+    assert job.result == {"exports_removed": 0, "exports_cancelled": 1}
+    assert "Exports under way that were cancelled: 1." in job.message
+
+
+def test_an_erasure_waits_for_the_step_an_export_is_in(project: Project) -> None:
+    """It was asked to stop while its last step ran: the file comes, and goes."""
+    late = start(project)
+    run_next_step(late)
+    job = erase(project)
+    for _ in range(4):
+        step = erasure.run_step(job, now=timezone.now())
+        job.cursor, job.result = step.cursor, {**job.result, **step.result}
+    assert step.message == "Waiting for exports under way to stop"
+    assert (step.wait_s, job.result["exports_cancelled"]) == (1, 1)
+    Job.objects.filter(pk=late.pk).update(cancel_requested_at=None)  # as its last step saw it
+    run_next_step(late)
+    assert default_storage.exists(late.result["file"])
+    step = erasure.run_step(job, now=timezone.now())
+    assert step.cursor is None
+    assert step.result == {"exports_removed": 1, "exports_cancelled": 1}
+    assert not default_storage.exists(exports.folder(late))
