@@ -1,6 +1,7 @@
 """What an export of every step costs: time, and how much larger worker and web get while it is written and fetched.
 
-By itself it loads its own history; `python -m benchmarks.read --export` measures on the data that is there already.
+By itself it loads its own history (`--times 5` multiplies it in the database, see benchmarks.copies);
+`python -m benchmarks.read --export` measures on the data that is there already.
 Memory is resident (pages a process shares with its parent are counted for each), looked at every 0.2 s, against what
 the processes held before. Parquet is written by DuckDB in a process of its own: that one is shown apart.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.copies import multiply
 from benchmarks.stack import Stack, machine
 
 BAR_MIB = 64
@@ -178,10 +180,14 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=1_000_000)
-    spans = parser.parse_args().spans
+    parser.add_argument("--times", type=int, default=1, help="so often the loaded steps, by SQL")
+    options = parser.parse_args()
     print(machine(), flush=True)
     with Stack(worker=True) as stack:
-        load(stack, spans=spans, seed=1)
+        load(stack, spans=options.spans, seed=1)
+        if options.times > 1:
+            with stack.connect() as database:
+                multiply(database, times=options.times)
         text, is_met = measure(stack)
     print(text)
     return 0 if is_met else 1

@@ -1,12 +1,14 @@
 """How long pricing a month of calls again takes while ingestion goes on.
 
 `python -m benchmarks.reprice --calls 200000` writes thirty days of history, adds a discount on every model, starts the
-job and sends spans all the while. Prints the time, what ingestion managed meanwhile, the worker's memory, and whether
+job and sends spans all the while (`--calls 40000 --times 25`: a million, most of them copied in the database, see
+benchmarks.copies). Prints the time, what ingestion managed meanwhile, the worker's memory, and whether
 every sum still equals its raw rows. Bar: 1,000,000 calls in 300 s (a smaller run is scaled and says so).
 """
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -15,6 +17,7 @@ import urllib.request
 from typing import Any
 
 from benchmarks import traffic
+from benchmarks.copies import multiply
 from benchmarks.exactness import discrepancies
 from benchmarks.read import load, settle
 from benchmarks.stack import Stack, machine, resident_bytes
@@ -89,18 +92,25 @@ def wait(stack: Stack, database: Any, job_id: str) -> tuple[float, int, Any]:
         time.sleep(0.25)
 
 
-def measure(calls: int, pause: float) -> bool:
+def measure(calls: int, times: int, pause: float) -> bool:
     with Stack(worker=True) as stack, stack.connect() as database:
         took = load(stack, spans=round(calls * SPANS_PER_CALL), seed=1)
         settle(stack, database, seconds=900)
-        print(f"{machine()}\nLoaded in {took:.0f} s.")
+        if times > 1:
+            multiply(database, times=times)
+            if wrong := discrepancies(database, stack.project_id):
+                raise RuntimeError(f"The copies are not exact: {wrong}")
+        print(f"{machine()}\nLoaded in {took:.0f} s, times {times}.", flush=True)
         sender = Sender(stack, pause=pause)
         sender.start()
         time.sleep(5)
         alone, before = sender.stored / 5, sender.stored
         sender.slowest, memory = 0.0, resident_bytes(stack.processes["worker"].pid)
+        cpu = stack.cpu()
         started = json.loads(stack._run("-m", "benchmarks.reprice", "--start"))
         seconds, peak, (state, _, message, result, steps) = wait(stack, database, started["job"])
+        spent = stack.cpu() - cpu
+        load_after = os.getloadavg()[0]
         sender.done.set()
         sender.join()
         rate = (sender.stored - before) / seconds
@@ -112,6 +122,8 @@ def measure(calls: int, pause: float) -> bool:
             f"{result['changed']:,} calls re-priced in {seconds:.1f} s and {steps} steps:"
             f" {result['changed'] / seconds:,.0f} calls/s, 1,000,000 in {scaled:.0f} s"
             f" ({'measured' if result['changed'] >= BAR_CALLS * 0.95 else 'scaled'}; bar {BAR_SECONDS} s).\n"
+            f"CPU while it ran: worker {spent.worker:.1f} s, PostgreSQL {spent.postgres:.1f} s (both with ingestion's"
+            f" part), web {spent.web:.1f} s; load after {load_after:.1f}.\n"
             f"Ingestion meanwhile {rate:,.0f} spans/s (before {alone:,.0f}), {sender.refused} refused, slowest request"
             f" {sender.slowest * 1000:.0f} ms.\n"
             f"Worker memory +{growth:.0f} MiB (bar {BAR_MIB} MiB). Sums against raw rows: {wrong or 'equal'}."
@@ -128,12 +140,13 @@ def measure(calls: int, pause: float) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Price a month of calls again.")
     parser.add_argument("--calls", type=int, default=BAR_CALLS)
+    parser.add_argument("--times", type=int, default=1, help="so often the loaded calls, by SQL")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds between batches of 100")
     parser.add_argument("--start", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.start:
         return start_job()
-    return 0 if measure(options.calls, options.pause) else 1
+    return 0 if measure(options.calls, options.times, options.pause) else 1
 
 
 if __name__ == "__main__":
