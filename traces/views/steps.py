@@ -86,15 +86,7 @@ def step_context(
         "icon": icon,
         "words": words,
         "tab": tab,
-        "tabs": [
-            {
-                "key": key,
-                "label": label,
-                "panel": viewer.step_url(span_id, tab=key),
-                "href": viewer.url(step=span_id, tab=key),
-            }
-            for key, label in tabs.items()
-        ],
+        "tabs": _tab_links(viewer, span_id, tabs),
         "page_url": viewer.base_url,
         "viewer": viewer,
         "link": viewer.url(step=span_id),
@@ -115,6 +107,18 @@ def step_context(
         "is_masked": viewer.project.content_capture == MASKED,
         **_tab_context(tab, span, content, is_full),
     }
+
+
+def _tab_links(viewer: Viewer, span_id: str, tabs: dict[str, str]) -> list[dict[str, str]]:
+    return [
+        {
+            "key": key,
+            "label": label,
+            "panel": viewer.step_url(span_id, tab=key),
+            "href": viewer.url(step=span_id, tab=key),
+        }
+        for key, label in tabs.items()
+    ]
 
 
 def _seen(viewer: Viewer, span: Span) -> dict[str, Any] | None:
