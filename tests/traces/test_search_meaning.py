@@ -266,3 +266,52 @@ def test_vectors_wait_for_a_reader_that_writes_documents_in_another_order(acme: 
     thread.join()
     assert done == [2]
     assert TraceEmbedding.objects.filter(project=project).count() == 2
+
+
+def test_pages_hold_every_hit_once_in_order_of_rank(
+    project: Project, acme: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(
+        project, *(llm(f"m{n}", trace_id=f"more{n}", input=asked(f"refund {n}")) for n in range(5))
+    )
+    read(project)
+    embed(project)
+    monkeypatch.setattr("traces.views.search.LIMIT", 3)
+    client = client_of(acme.viewer)
+
+    def walk(href: str) -> list[list[str]]:
+        pages = []
+        while href:
+            page = client.get(href).context
+            pages.append([line["trace"].trace_id for line in page["lines"]])
+            assert page["last_place"] - page["first_place"] + 1 == len(pages[-1])
+            href = page["next_href"]
+        return pages
+
+    within = Trace.objects.filter(project=project.pk)
+    for mode, sizes in (("words", [3, 3]), ("meaning", [3, 3, 2]), ("both", [3, 3, 2])):
+        pages = walk(f"/projects/{project.slug}/search/?q=refund&match={mode}&range=90d")
+        assert [len(page) for page in pages] == sizes
+        best = [hit.trace_id for hit in search.ranked(project, "refund", within=within, mode=mode)]  # type: ignore[arg-type]
+        assert [one for page in pages for one in page] == best
+    like = walk(f"/projects/{project.slug}/search/?like=refund&range=90d")
+    assert [len(page) for page in like] == [3, 3, 1]
+    assert len({one for page in like for one in page}) == 7
+
+
+def test_a_later_page_is_not_moved_by_what_arrives(
+    project: Project, acme: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("traces.views.search.LIMIT", 1)
+    client = client_of(acme.viewer)
+    first = client.get(f"/projects/{project.slug}/search/?q=support&range=90d").context
+    assert "range=90d" not in first["next_href"]
+    assert "range=" in first["next_href"]
+    page = client.get(
+        f"/projects/{project.slug}/search/?q=support&range=90d&skip=7"
+    ).content.decode()
+    assert "No more traces" in page
+    for wrong in ("-1", "400", "x", "²"):
+        page = client.get(f"/projects/{project.slug}/search/?q=support&range=90d&skip={wrong}")
+        assert page.context["first_place"] == 1
+        assert "it must be a number below 400" in page.content.decode()

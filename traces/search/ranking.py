@@ -42,9 +42,16 @@ class Hit:
 
 
 def ranked(
-    project: Project, text: str, *, within: QuerySet[Trace], mode: Mode = "words", limit: int = 50
+    project: Project,
+    text: str,
+    *,
+    within: QuerySet[Trace],
+    mode: Mode = "words",
+    limit: int = 50,
+    skip: int = 0,
 ) -> list[Hit]:
-    """The best of `within` (traces.selectors.listing.matching without the text) for `text`, best first.
+    """The best of `within` (traces.selectors.listing.matching without the text) for `text`, best first, from place
+    `skip` on; CANDIDATES by words and as many by meaning are ranked at all.
 
     Up to four queries. Raises MeaningUnavailableError when an embeddings endpoint is configured and does not answer;
     a project whose content is sealed has no meanings, so it finds by words only.
@@ -57,21 +64,21 @@ def ranked(
         lists["meaning"] = nearest(
             project, embedding.embed_question(project, text), within=within, limit=CANDIDATES
         )
-    return _hits(project, query, lists, limit)
+    return _hits(project, query, lists, limit, skip)
 
 
 def similar(
-    project: Project, trace_id: str, *, within: QuerySet[Trace], limit: int = 20
+    project: Project, trace_id: str, *, within: QuerySet[Trace], limit: int = 20, skip: int = 0
 ) -> list[Hit]:
-    """Traces whose meaning is nearest to this one's; empty when it has no vector. Four queries."""
+    """Traces whose meaning is nearest to this one's, from place `skip` on; empty without its vector. Four queries."""
     own = TraceEmbedding.objects.filter(
         project=project.pk, trace_id=trace_id, model=embedding.current_model().key
     ).first()
     if own is None or project.content_capture not in SEARCHABLE:
         return []
     others = within.exclude(trace_id=trace_id)
-    found = nearest(project, list(own.vector), within=others, limit=limit)
-    return _hits(project, Query(), {"meaning": found}, limit)
+    found = nearest(project, list(own.vector), within=others, limit=min(skip + limit, CANDIDATES))
+    return _hits(project, Query(), {"meaning": found}, limit, skip)
 
 
 def _by_words(
@@ -130,11 +137,16 @@ def nearest(
         # The index gives neighbours of all projects; it goes on until enough of this one are found.
         cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
         cursor.execute(f"SET LOCAL hnsw.max_scan_tuples = {MAX_SCANNED}")
-        return [(trace_id, 1 - far) for trace_id, far in found]
+        # Of equals the first by id, so that pages do not share or lose one.
+        return [(one, 1 - far) for one, far in sorted(found, key=lambda pair: (pair[1], pair[0]))]
 
 
 def _hits(
-    project: Project, query: Query, lists: dict[str, list[tuple[str, float]]], limit: int
+    project: Project,
+    query: Query,
+    lists: dict[str, list[tuple[str, float]]],
+    limit: int,
+    skip: int,
 ) -> list[Hit]:
     scores: dict[str, float] = {}
     reasons: dict[str, list[str]] = {}
@@ -143,7 +155,7 @@ def _hits(
         for place, (trace_id, _) in enumerate(found, 1):
             scores[trace_id] = scores.get(trace_id, 0) + 1 / (FUSION + place)
             reasons.setdefault(trace_id, []).append(reason)
-    best = sorted(scores, key=lambda trace_id: -scores[trace_id])[:limit]
+    best = sorted(scores, key=lambda trace_id: -scores[trace_id])[skip : skip + limit]
     shown = snippets(project, best, query)
     return [
         Hit(

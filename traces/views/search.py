@@ -18,13 +18,16 @@ from core.ranges import PRESETS, TimeRange, make_range, parse_instant, parse_ran
 from projects.access import project_for
 from projects.models import Project
 from traces import lines, search
-from traces.filters import parse_filters
+from traces.filters import TraceFilters, parse_filters
+from traces.search.ranking import CANDIDATES
 from traces.selectors.listing import matching
 
 DEFAULT_RANGE = "30d"
 MAX_TEXT = 200
 MAX_WITHIN = 4_000
 LIMIT = 50
+# No more are ranked (search.ranking): as many by words as by meaning.
+LAST_PLACE = 2 * CANDIDATES
 MODE_LABELS = {"words": "Words", "meaning": "Meaning", "both": "Both"}
 
 
@@ -49,24 +52,41 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
     filters = parse_filters(QueryDict(request.GET.get("within", "")[:MAX_WITHIN]), now=now)
     notes += filters.notes
     within = matching(project, replace(filters, range=period))
+    skip = _skip(request, notes)
     hits: list[search.Hit] = []
     try:
         if like:
-            hits = search.similar(project, like, within=within, limit=LIMIT)
+            hits = search.similar(project, like, within=within, limit=LIMIT + 1, skip=skip)
         elif text:
-            hits = search.ranked(project, text, within=within, mode=match, limit=LIMIT)  # type: ignore[arg-type]
+            hits = search.ranked(
+                project,
+                text,
+                within=within,
+                mode=match,  # type: ignore[arg-type]
+                limit=LIMIT + 1,
+                skip=skip,
+            )
     except search.MeaningUnavailableError as error:
         notes.append(f"Meaning search is not available: {error.detail}")
-        hits = search.ranked(project, text, within=within, mode="words", limit=LIMIT)
+        hits = search.ranked(project, text, within=within, limit=LIMIT + 1, skip=skip)
+    # The range as it stands now: what arrives meanwhile moves no place.
+    here = {"q": text, "like": like, "match": match, "within": _within(filters)}
+    following = {**here, "range": period.explicit}
     context = _context(request, project, period, now) | {
         "q": text,
         "like": like,
         "match": match,
         "notes": notes,
-        "lines": _lines(project, hits, within),
+        "lines": _lines(project, hits[:LIMIT], within),
+        "first_place": skip + 1,
+        "last_place": skip + len(hits[:LIMIT]),
+        "next_href": lines.with_query(request.path, **following, skip=skip + LIMIT)
+        if len(hits) > LIMIT
+        else "",
+        "first_href": lines.with_query(request.path, **here, range=period.key) if skip else "",
         "is_asked": bool(text or like),
         "limit": LIMIT,
-        "within": filters.query(range=None, sort=None) if filters.is_narrowed else "",
+        "within": _within(filters),
         "within_text": filters.text,
         "unfiltered_href": lines.with_query(
             request.path, q=text, like=like, match=match, range=period.key
@@ -76,6 +96,19 @@ def search_page(request: HttpRequest, slug: str) -> HttpResponse:
     return render_page_or_part(
         request, page="traces/search.html", part="traces/_search_results.html", context=context
     )
+
+
+def _within(filters: TraceFilters) -> str:
+    return filters.query(range=None, sort=None) if filters.is_narrowed else ""
+
+
+def _skip(request: HttpRequest, notes: list[str]) -> int:
+    """How many better ones the pages before have shown."""
+    text = request.GET.get("skip", "") or "0"
+    if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) < LAST_PLACE:
+        return int(text)
+    notes.append(f"skip is {text[:40]!r}; it must be a number below {LAST_PLACE}.")
+    return 0
 
 
 def _context(
