@@ -2,14 +2,13 @@
 
 By itself it loads its own history (`--times 5` multiplies it in the database, see benchmarks.copies);
 `python -m benchmarks.read --export` measures on the data that is there already.
-Memory is resident (pages a process shares with its parent are counted for each), looked at every 0.2 s, against what
-the processes held before. Parquet is written by DuckDB in a process of its own: that one is shown apart.
+Memory is PSS (a page that processes share counts once among them: what they inherited is no growth), looked at every
+0.2 s, against what they held before. Parquet is written by DuckDB in a process of its own: that one is shown apart.
 """
 
 import argparse
 import http.client
 import json
-import os
 import sys
 import threading
 import time
@@ -47,11 +46,11 @@ def memory(stack: Stack) -> Peak:
     found = Peak()
     for pid in _family(stack.processes["worker"].pid):
         if b"projects.exports.parquet" in _command(pid):
-            found.converter += _resident(pid)
+            found.converter += _held(pid)
         else:
-            found.worker += _resident(pid)
+            found.worker += _held(pid)
     for pid in _family(stack.processes["web"].pid):
-        found.web += _resident(pid)
+        found.web += _held(pid)
     return found
 
 
@@ -68,9 +67,12 @@ def _command(pid: int) -> bytes:
     return b""
 
 
-def _resident(pid: int) -> int:
+def _held(pid: int) -> int:
+    """Its own pages and its share of those that it has in common with others (PSS)."""
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
     return 0
 
 
