@@ -26,8 +26,9 @@ export function observeResponse(response: any, live: LiveCall, options: Observat
   };
   if (response.body === null) over();
   else if (isFinal) forgetUnread(live, options.recorder);
-  observeWhole(response, live, over, options);
-  if (isFinal) observeBody(response, live, over, options);
+  const drain = new Drain(live, over, options);
+  observeWhole(response, live, over, options, drain);
+  if (isFinal) observeBody(response, drain);
   return response;
 }
 
@@ -38,13 +39,13 @@ function forgetUnread(live: LiveCall, recorder: Recorder): void {
 }
 
 /** The methods that read all of it. */
-function observeWhole(response: any, live: LiveCall, over: (error?: unknown) => void, options: Observation): void {
+function observeWhole(response: any, live: LiveCall, over: (error?: unknown) => void, options: Observation, drain: Drain): void {
   const text: () => Promise<string> = response.text.bind(response);
   const readText = async (): Promise<string> => {
     live.isRead = true;
     try {
       let said = await text();
-      live.receive(said);
+      if (!drain.isUsed) live.receive(said);
       if (options.hidesUsage) said = filtered(said);
       over();
       return said;
@@ -63,7 +64,7 @@ function observeWhole(response: any, live: LiveCall, over: (error?: unknown) => 
       try {
         const data = await read();
         const bytes = await (typeof data.arrayBuffer === "function" ? data.arrayBuffer() : data);
-        live.receive(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes);
+        if (!drain.isUsed) live.receive(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes);
         over();
         return data;
       } catch (error) {
@@ -83,10 +84,9 @@ function filtered(said: string): string {
 }
 
 /** The stream of bytes: a web stream from fetch, a Node stream from node-fetch. */
-function observeBody(response: any, live: LiveCall, over: (error?: unknown) => void, options: Observation): void {
+function observeBody(response: any, drain: Drain): void {
   const body = response.body;
   if (!body) return;
-  const drain = new Drain(live, over, options);
   let observed: unknown;
   const isWeb = typeof body.getReader === "function";
   if (!isWeb && typeof body[Symbol.asyncIterator] !== "function") return;
@@ -95,6 +95,8 @@ function observeBody(response: any, live: LiveCall, over: (error?: unknown) => v
 
 /** One reading of the bytes, for the caller as long as they read, then for us. */
 class Drain {
+  /** The bytes pass here; node-fetch reads them so for its `text` and `json` too. */
+  isUsed = false;
   private readonly filter: UsageFilter | undefined;
 
   constructor(
@@ -106,12 +108,17 @@ class Drain {
   }
 
   started(): void {
+    this.isUsed = true;
     this.live.isRead = true;
   }
 
   /** An abort that follows only says that the reader left. */
   leaving(): void {
     if (!this.live.isEnded && this.options.recorder.settings.drainSeconds) this.live.isDraining = true;
+  }
+
+  get hasLeft(): boolean {
+    return this.live.isDraining && !this.live.isEnded;
   }
 
   /** Notes bytes; returns what the caller gets of them. */
@@ -213,8 +220,9 @@ function nodeStream(body: any, drain: Drain): unknown {
       const rest = drain.finish();
       if (rest) yield rest;
     } catch (error) {
-      isOver = true;
-      drain.broken(error);
+      // A reader that leaves ends the stream with an AbortError thrown in here.
+      isOver = !drain.hasLeft;
+      if (isOver) drain.broken(error);
       throw error;
     } finally {
       if (!isOver) void drain.readOn(next, stop);
@@ -226,7 +234,7 @@ function nodeStream(body: any, drain: Drain): unknown {
   const destroy = readable.destroy.bind(readable);
   // Said at once: the client's abort follows before the generator learns that nobody reads any more.
   readable.destroy = (error?: unknown): unknown => {
-    if (!error) drain.leaving();
+    if (!error || (error as Error).name === "AbortError") drain.leaving();
     return destroy(error);
   };
   return readable;
