@@ -7,13 +7,14 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
 # First: it sets Django up, which the imports below need.
-_http = get_asgi_application()
+_http: Any = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
+from config.doors import with_doors  # noqa: E402
 from config.routing import key_urlpatterns, websocket_urlpatterns  # noqa: E402
 
 # Every view is imported now, once, before the launcher forks; a broken one stops the start.
@@ -29,4 +30,4 @@ async def _websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await chosen(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": _http, "websocket": _websocket})
+application = ProtocolTypeRouter({"http": with_doors(_http), "websocket": _websocket})

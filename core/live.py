@@ -48,9 +48,13 @@ class _Sender:
 
     def put(self, group: str, message: dict[str, Any]) -> None:
         with self.lock:
+            is_first = not self.pending
             if len(self.pending) < MAX_PENDING or group in self.pending:
                 self.pending[group] = message
-        self.loop.call_soon_threadsafe(self.wake.set)
+        if (
+            is_first
+        ):  # the sender takes all that is pending: one call is enough for what came after it
+            self.loop.call_soon_threadsafe(self.wake.set)
 
     def _run(self) -> None:
         # No executor: a thread waiting in one would keep the process from ever ending.

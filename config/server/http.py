@@ -1,5 +1,6 @@
 """HTTP/1.1 with limits on top of daphne: body size while it arrives, deadlines per phase, lingering refusals."""
 
+import io
 import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from config.server.refusals import error_body, raw_response
 
 if TYPE_CHECKING:
     from config.server.child import BoundedServer
+
+IN_MEMORY = 1024 * 1024  # bytes of a body; it is read whole before Django sees it anyway
 
 
 class Phase(Enum):
@@ -27,6 +30,7 @@ class BoundedRequest(WebRequest):
     """A request that is refused while it arrives instead of being spooled first."""
 
     channel: "BoundedChannel"
+    content: Any
     received = 0
 
     def gotLength(self, length: int | None) -> None:
@@ -37,6 +41,9 @@ class BoundedRequest(WebRequest):
             self.channel.refuse_body()
             return
         super().gotLength(length)
+        if length and length <= IN_MEMORY:
+            self.content.close()
+            self.content = io.BytesIO()  # Twisted makes a file of everything above 100 kB
         self.channel.enter(Phase.BODY)
 
     def handleContentChunk(self, data: bytes) -> None:

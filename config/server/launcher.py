@@ -75,6 +75,8 @@ class Launcher:
             logger.warning("server.fork.threads alive while forking: %s", ", ".join(threads))
         gc.collect()
         gc.freeze()  # the children share these pages as long as nobody writes to them
+        # An upload makes tens of thousands of objects and no circles: looking for them each 700 found nothing.
+        gc.set_threshold(20_000, 20, 20)
         host, port = self.listening.getsockname()[:2]
         logger.info("server.ready http://%s:%s in %d processes", host, port, self.count)
         while not self.stopping:

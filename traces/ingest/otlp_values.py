@@ -7,6 +7,19 @@ from traces.ingest.otlp_raw import Budget
 from traces.ingest.protobuf_fields import fields, text, varint
 
 _DOUBLE = struct.Struct("<d")
+# Attribute names as they were written, so that each is decoded once. Senders choose them: only so many are kept.
+_NAMES: dict[bytes, str] = {}
+_MAX_NAMES = 4096
+
+
+def _name(raw: bytes) -> str:
+    """The attribute's name, remembered when it is a short one."""
+    name = str(raw, "utf-8", "replace")
+    if len(raw) <= 64:
+        if len(_NAMES) >= _MAX_NAMES:
+            _NAMES.clear()
+        _NAMES[raw] = name
+    return name
 
 
 def attributes_of(buf: bytes, pos: int, end: int, field: int, budget: Budget) -> dict[str, Any]:
@@ -32,9 +45,14 @@ def read_attribute(buf: bytes, pos: int, end: int, into: dict[str, Any], budget:
             if size >= 0x80:
                 size, inner = varint(buf, start + 1, end)
             if inner + size == end and size:
-                value = _scalar(buf, inner, end)
+                # A short text, most of all: decided in place.
+                if size > 1 and buf[inner] == 0x0A and buf[inner + 1] == size - 2 < 0x80:
+                    value: Any = str(buf[inner + 2 : end], "utf-8", "replace")
+                else:
+                    value = _scalar(buf, inner, end)
                 if value is not None:
-                    into[str(buf[pos + 2 : start], "utf-8", "replace")] = value
+                    raw = buf[pos + 2 : start]
+                    into[_NAMES.get(raw) or _name(raw)] = value
                     return
     key, value = "", None
     for number, wire, start, stop in fields(buf, pos, end):

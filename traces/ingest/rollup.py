@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from core import prepared
 from costs.services.rows import CostRow
 from traces.ingest.rows import SpanRow
 from traces.ingest.span import NormalSpan
@@ -246,8 +247,7 @@ def insert_new(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) -> tupl
     """Insert traces that do not exist yet, sorted by id; returns the ids that were inserted (and are now ours), and
     whether the project never had a trace."""
     ordered = sorted(traces, key=lambda trace: trace.trace_id)
-    cursor.execute(_INSERT, [project_id, _as_json(ordered), project_id])
-    inserted = cursor.fetchall()
+    inserted = prepared.execute(_INSERT, [project_id, _as_json(ordered), project_id]).fetchall()
     return {trace_id for trace_id, _ in inserted}, any(is_first for _, is_first in inserted)
 
 
@@ -284,7 +284,7 @@ def update_existing(cursor: Any, *, project_id: UUID, traces: list[TraceRow]) ->
     """Write the rolled-up rows back in one statement."""
     if not traces:
         return
-    cursor.execute(_UPDATE, [_as_json(traces), project_id])
+    prepared.execute(_UPDATE, [_as_json(traces), project_id])
 
 
 def _as_json(traces: list[TraceRow]) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
 
+from core import prepared
 from projects.models import Project
 from traces.ingest.span import Rejection
 from traces.models import Outcome
@@ -74,7 +75,7 @@ def write(cursor: Any, *, project_id: UUID, door: str, counts: Counts, now: dt.d
     if not door or not counts:
         return
     rows = sorted(_bounded(counts).items())
-    cursor.execute(
+    prepared.execute(
         _UPSERT,
         [
             project_id,
