@@ -20,7 +20,8 @@ FROM costs_costaggregate WHERE project_id = %s AND dimension = 'all'
 _WITH_TRACE = """
 SELECT count(*), count(*) FILTER (WHERE cost_usd IS NULL), coalesce(sum(cost_usd), 0),
   coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0)
-FROM costs_costrecord WHERE project_id = %s AND record_id = trace_id || '/' || span_id
+FROM costs_costrecord WHERE project_id = %s
+  AND coalesce(record_id, trace_id || '/' || span_id) = trace_id || '/' || span_id
 """
 _TRACES = """
 SELECT coalesce(sum(call_count), 0), coalesce(sum(unpriced_calls), 0), coalesce(sum(cost_usd), 0),
@@ -87,7 +88,7 @@ _TWICE = """
 SELECT (SELECT count(*) FROM (SELECT 1 FROM traces_span WHERE project_id = %(project)s
           GROUP BY trace_id, span_id HAVING count(*) > 1) a),
        (SELECT count(*) FROM (SELECT 1 FROM costs_costrecord WHERE project_id = %(project)s
-          GROUP BY record_id HAVING count(*) > 1) b),
+          GROUP BY coalesce(record_id, trace_id || '/' || span_id) HAVING count(*) > 1) b),
        (SELECT count(*) FROM (SELECT 1 FROM traces_spanpayload WHERE project_id = %(project)s
           GROUP BY trace_id, span_id HAVING count(*) > 1) c)
 """

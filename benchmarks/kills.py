@@ -244,7 +244,8 @@ def run(
         stored = {
             row[0]
             for row in database.execute(
-                "SELECT record_id FROM costs_costrecord WHERE project_id = %s", [stack.project_id]
+                "SELECT coalesce(record_id, trace_id || '/' || span_id) FROM costs_costrecord WHERE project_id = %s",
+                [stack.project_id],
             )
         }
         found = exactness.discrepancies(database, stack.project_id)

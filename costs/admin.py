@@ -135,9 +135,9 @@ class CostRecordAdmin(ReadOnlyAdmin):
         term = search_term.strip().replace("\x00", "")
         if not term:
             return queryset, False
-        return queryset.filter(
-            Q(trace_id=term) | Q(record_id=term) | Q(model__startswith=term)
-        ), False
+        trace, _, step = term.rpartition("/")  # the id of a step's record, which stores none
+        found = Q(trace_id=term) | Q(record_id=term) | Q(model__startswith=term)
+        return queryset.filter(found | Q(trace_id=trace, span_id=step, record_id=None)), False
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

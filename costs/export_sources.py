@@ -67,4 +67,6 @@ def read_records(
     if len(rows) == limit:
         following = {"at": rows[-1].occurred_at.isoformat(), "id": str(rows[-1].pk)}
     names = [column.name for column in COLUMNS]
+    for row in rows:
+        row.record_id = row.key
     return [[getattr(row, name) for name in names] for row in rows], following

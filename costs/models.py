@@ -52,14 +52,26 @@ class RecordHash(models.Func):
     output_field = models.BigIntegerField()
 
 
+class RecordKey(models.Func):
+    """The id of a record: of a step's record, which stores none, `<trace_id>/<span_id>`."""
+
+    arity = 3
+    output_field = models.TextField()
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        own, trace, span = (compiler.compile(one)[0] for one in self.source_expressions)
+        return f"coalesce({own}, {trace} || '/' || {span})", []
+
+
 class CostRecord(TenantModel):
-    """One call's cost. Partitioned by day of `occurred_at`; real key (project_id, record_id, occurred_at).
+    """One call's cost. Partitioned by day of `occurred_at`; real key (project_id, RecordKey, occurred_at).
 
     The key is enforced, and a record found, by the hash of project and id: a third of the size of their texts.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    record_id = models.CharField(max_length=300)
+    # NULL: a step's, whose id is `<trace_id>/<span_id>` (RecordKey). Rows from before hold that text.
+    record_id = models.CharField(max_length=300, null=True)  # noqa: DJ001
     occurred_at = models.DateTimeField()
     trace_id = models.CharField(max_length=128, blank=True)
     span_id = models.CharField(max_length=128, blank=True)
@@ -104,7 +116,9 @@ class CostRecord(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                RecordHash(F("project"), F("record_id")), F("occurred_at"), name="costs_record_key"
+                RecordHash(F("project"), RecordKey(F("record_id"), F("trace_id"), F("span_id"))),
+                F("occurred_at"),
+                name="costs_record_key",
             )
         ]
         indexes = [
@@ -119,7 +133,12 @@ class CostRecord(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return self.record_id
+        return self.key
+
+    @property
+    def key(self) -> str:
+        """`RecordKey` of a row that was read."""
+        return self.record_id or f"{self.trace_id}/{self.span_id}"
 
 
 class Dimension(models.TextChoices):

@@ -7,8 +7,8 @@ from django.db import connection
 from costs.models import CostAggregate, CostDailyAggregate, CostRecord, ProjectUsage
 
 _DELETE_RECORDS = """
-DELETE FROM costs_costrecord WHERE (project_id, record_id, occurred_at) IN (
-  SELECT project_id, record_id, occurred_at FROM costs_costrecord WHERE project_id = %s LIMIT %s)
+DELETE FROM costs_costrecord WHERE (project_id, id, occurred_at) IN (
+  SELECT project_id, id, occurred_at FROM costs_costrecord WHERE project_id = %s LIMIT %s)
 """
 _DELETE_AGGREGATES = """
 DELETE FROM costs_costaggregate WHERE ctid = ANY(ARRAY(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from core import prepared
 from costs.histogram import BUCKETS, bucket_of, to_text
 from costs.models import BY_FIELDS
 from costs.services.rows import CostRow
@@ -178,7 +179,7 @@ def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
         [to_text(sums.latency_counts) for _, sums in items],
         [to_text(sums.first_token_counts) for _, sums in items],
     ]
-    cursor.execute(_UPSERT, [*keys, *written, *vectors, project_id, project_id])
+    prepared.execute(_UPSERT, [*keys, *written, *vectors, project_id, project_id])
 
 
 # What sums need of records that have new prices: this transaction's own table.

@@ -14,8 +14,8 @@ SUM_TABLES = ("costs_costaggregate", "costs_costdailyaggregate")
 
 _RECORDS = {
     column: (
-        f"UPDATE costs_costrecord c SET {column} = '' WHERE (project_id, record_id, occurred_at) IN ("  # noqa: S608
-        " SELECT project_id, record_id, occurred_at FROM costs_costrecord"
+        f"UPDATE costs_costrecord c SET {column} = '' WHERE (project_id, id, occurred_at) IN ("  # noqa: S608
+        " SELECT project_id, id, occurred_at FROM costs_costrecord"
         f" WHERE project_id = %s AND {column} = %s LIMIT %s) RETURNING {SELECTED}"
     )
     for column in ("user_id", "session_id")

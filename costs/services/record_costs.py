@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 from django.db import OperationalError, connection, transaction
 
-from core import live, partitions
+from core import live, partitions, prepared
 from costs import signals
 from costs.price_rules import NO_RULES, RuleSet
 from costs.pricing import price_call
 from costs.services import aggregates, rule_cache
 from costs.services.facts import extra_of
-from costs.services.rows import COLUMNS, IS_ONE_OF, SELECTED, CostRow, copied, cost_row
+from costs.services.rows import COLUMNS, IS_ONE_OF, KEY, SELECTED, CostRow, copied, cost_row
 from costs.usage import ChargeableCall
 
 TABLE = "costs_costrecord"
@@ -58,14 +58,25 @@ def write_rows(
     project = str(project_id)
     with cursor.copy(_COPY) as copy:
         for row in rows:
-            copy.write_row((project, *copied(row)))
+            copy.write_row((project, *_without_key(row)))
     aggregates.add(deltas, rows)
+
+
+_RECORD_ID = COLUMNS.index("record_id")
+
+
+def _without_key(row: CostRow) -> list[Any]:
+    """`copied`, without the id that trace and step tell."""
+    values = copied(row)
+    if row.record_id == f"{row.trace_id}/{row.span_id}":
+        values[_RECORD_ID] = None
+    return values
 
 
 _REMOVE = f"""
 DELETE FROM {TABLE} c USING unnest(%s::text[], %s::timestamptz[]) AS k(record_id, occurred_at)
-WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at = k.occurred_at
-  AND c.record_id = ANY(%s) AND c.occurred_at = ANY(%s) AND {IS_ONE_OF}
+WHERE c.project_id = %s AND {KEY} = k.record_id AND c.occurred_at = k.occurred_at
+  AND {KEY} = ANY(%s) AND c.occurred_at = ANY(%s) AND {IS_ONE_OF}
 RETURNING {SELECTED}
 """  # noqa: S608
 
@@ -113,8 +124,7 @@ def finish(
     Raises StaleRulesError when `rules` are no longer the organisation's: roll back, load them, price again.
     """
     aggregates.apply(cursor, project_id=project_id, deltas=deltas)
-    cursor.execute(_TOUCH, [project_id, now, project_id])
-    version, rules_version = cursor.fetchone()
+    version, rules_version = prepared.execute(_TOUCH, [project_id, now, project_id]).fetchone()
     rule_cache.check(rules, rules_version)
     hint = {"type": "project.changed", "version": version}
     transaction.on_commit(lambda: live.notify(live.project_group(project_id), hint))
@@ -172,7 +182,7 @@ def _record(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"costs:{project_id}"]
         )
         cursor.execute(
-            f"SELECT c.record_id FROM {TABLE} c WHERE c.project_id = %s AND c.record_id = ANY(%s) AND {IS_ONE_OF}",  # noqa: S608
+            f"SELECT {KEY} FROM {TABLE} c WHERE c.project_id = %s AND {KEY} = ANY(%s) AND {IS_ONE_OF}",  # noqa: S608
             [project_id, list(by_id), project_id, list(by_id)],
         )
         seen = {record_id for (record_id,) in cursor.fetchall()}

@@ -16,7 +16,7 @@ from costs.breakdown import compact
 from costs.pricing import Priced
 from costs.services.aggregates import NEW_PRICE_COLUMNS, NEW_PRICES
 from costs.services.record_costs import TABLE
-from costs.services.rows import IS_ONE_OF, SPARSE
+from costs.services.rows import IS_ONE_OF, KEY, SPARSE
 
 
 class StoredCall(msgspec.Struct, array_like=True):
@@ -67,6 +67,7 @@ News = list[tuple[StoredCall, Priced]]
 
 _ROWS = msgspec.json.Decoder(list[StoredCall])
 _FIELDS = {
+    "record_id": KEY,
     "cost_usd": "c.cost_usd::text",
     "client_cost_usd": "c.client_cost_usd::text",
     "usage_extra": "c.usage_extra::text",
@@ -76,19 +77,19 @@ _FIELDS = {
 _FIELDS |= {name: f"coalesce(c.{name}, {usual})" for name, usual in SPARSE.items()}
 _SELECTED = ", ".join(_FIELDS.get(name, f"c.{name}") for name in StoredCall.__struct_fields__)
 _READ = f"""
-SELECT json_agg(json_build_array({_SELECTED}) ORDER BY c.occurred_at, c.record_id)::text
+SELECT json_agg(json_build_array({_SELECTED}) ORDER BY c.occurred_at, {KEY})::text
 FROM (
   SELECT * FROM {TABLE} c
   WHERE c.project_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s
-    AND (c.occurred_at > %s OR c.record_id > %s)
+    AND (c.occurred_at > %s OR {KEY} > %s)
     AND (%s::text IS NULL OR (c.provider = %s AND c.model = %s))
     AND (NOT %s OR c.price_status IN ('unpriced', 'partial'))
-  ORDER BY c.occurred_at, c.record_id LIMIT %s
+  ORDER BY c.occurred_at, {KEY} LIMIT %s
 ) c
 """  # noqa: S608
 _READ_AGAIN = f"""
 SELECT json_agg(json_build_array({_SELECTED}))::text FROM {TABLE} c
-WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND c.record_id = ANY(%s) AND {IS_ONE_OF}
+WHERE c.project_id = %s AND c.occurred_at BETWEEN %s AND %s AND {KEY} = ANY(%s) AND {IS_ONE_OF}
 """  # noqa: S608
 # Only where the price is still the one that was read: so the differences added to the sums are exact without having
 # locked the records first. Sums grow by them at the end of the transaction (aggregates.apply_prices). The time is
@@ -102,18 +103,18 @@ WITH k AS MATERIALIZED (
   UPDATE {TABLE} c SET price_status = k.price_status, unpriced_reason = k.unpriced_reason, cost_usd = k.cost_usd,
     breakdown = k.breakdown, price_source = k.price_source, matched_model = k.matched_model, flags = k.flags
   FROM k
-  WHERE c.project_id = %s AND c.record_id = k.record_id AND c.occurred_at IS NOT DISTINCT FROM k.occurred_at
-    AND uuid_hash_extended(c.project_id, hashtextextended(c.record_id, 0))
+  WHERE c.project_id = %s AND {KEY} = k.record_id AND c.occurred_at IS NOT DISTINCT FROM k.occurred_at
+    AND uuid_hash_extended(c.project_id, hashtextextended({KEY}, 0))
       = uuid_hash_extended(%s::uuid, hashtextextended(k.record_id, 0))
     AND c.occurred_at BETWEEN %s AND %s
     AND c.cost_usd IS NOT DISTINCT FROM k.cost_before AND c.price_status = k.status_before
-  RETURNING c.*, (k.cost_usd IS NULL)::int - (k.cost_before IS NULL)::int AS unpriced_calls,
+  RETURNING c.*, k.record_id AS key, (k.cost_usd IS NULL)::int - (k.cost_before IS NULL)::int AS unpriced_calls,
     coalesce(k.cost_usd, 0) - coalesce(k.cost_before, 0) AS cost_more
 ), noted AS (
   INSERT INTO {NEW_PRICES} ({", ".join(NEW_PRICE_COLUMNS)})
   SELECT {", ".join(NEW_PRICE_COLUMNS[:-1])}, cost_more FROM u WHERE unpriced_calls <> 0 OR cost_more <> 0
 )
-SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(u.record_id) END FROM u
+SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(u.key) END FROM u
 """  # noqa: S608
 
 

@@ -72,15 +72,19 @@ SPARSE = {
 
 
 def _selected(name: str) -> str:
+    if name == "record_id":
+        return KEY
     if name in SPARSE:
         return f"coalesce(c.{name}, {SPARSE[name]})"
     return f"c.{name}::text" if name in _AS_TEXT else f"c.{name}"
 
 
+# A record's id; a step's record stores none (costs.models.RecordKey).
+KEY = "coalesce(c.record_id, c.trace_id || '/' || c.span_id)"
 SELECTED = ", ".join(map(_selected, COLUMNS))
 # One of a project's records by the hash of its id. Parameters: project, record ids.
 IS_ONE_OF = (
-    "uuid_hash_extended(c.project_id, hashtextextended(c.record_id, 0)) = ANY(ARRAY("
+    f"uuid_hash_extended(c.project_id, hashtextextended({KEY}, 0)) = ANY(ARRAY("  # noqa: S608
     "SELECT uuid_hash_extended(%s::uuid, hashtextextended(w.i, 0)) FROM unnest(%s::text[]) AS w(i)))"
 )
 

@@ -57,7 +57,7 @@ def test_a_trace_and_its_steps_are_stored_and_priced(
         1,
     )
     assert (stored.cost_usd, stored.duration_ms) == (Decimal("0.00045"), 2000.0)
-    assert CostRecord.objects.get(project=project).record_id == "t1/s1"
+    assert CostRecord.objects.get(project=project).key == "t1/s1"
     assert_ledger_is_exact(project)
 
 
