@@ -38,6 +38,7 @@ async def _send(
         await talk.send_input({"type": "http.request", "body": part, "more_body": more})
     start = await talk.receive_output(10)
     body = await talk.receive_output(10)
+    await talk.wait(10)
     headers = {k.decode().lower(): v.decode() for k, v in start["headers"]}
     return start["status"], headers, body["body"]
 
