@@ -1,0 +1,3 @@
+module github.com/llmlab/llmlab/sdks/go
+
+go 1.19

@@ -1,0 +1,13 @@
+//go:build unix
+
+package llmlab
+
+import (
+	"os"
+	"syscall"
+)
+
+// lockFile holds the file for this process; false when another one does.
+func lockFile(file *os.File) bool {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
