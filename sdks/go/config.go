@@ -44,7 +44,6 @@ type Config struct {
 	// Exporter takes the steps instead of the server, in tests.
 	Exporter func(item Item)
 	Logger   func(format string, args ...any)
-	Debug    bool
 }
 
 const (
@@ -80,7 +79,6 @@ func decide(config Config) *settings {
 	s.Disabled = s.Disabled || !env.flag("LLMLAB_ENABLED", true)
 	s.OmitContent = s.OmitContent || !env.flag("LLMLAB_CAPTURE_CONTENT", true)
 	s.OmitStreamUsage = s.OmitStreamUsage || !env.flag("LLMLAB_STREAM_USAGE", true)
-	s.Debug = s.Debug || env.flag("LLMLAB_DEBUG", false)
 	env.seconds("LLMLAB_FLUSH_INTERVAL", &s.FlushInterval, defaultInterval)
 	env.seconds("LLMLAB_LIVE_INTERVAL", &s.LiveInterval, time.Second)
 	env.seconds("LLMLAB_TIMEOUT", &s.Timeout, 10*time.Second)

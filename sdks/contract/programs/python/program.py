@@ -13,11 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python" / "src"))
 
-import anthropic  # noqa: E402
-import openai  # noqa: E402
-
-import llmlab  # noqa: E402
-from llmlab import LLMLab  # noqa: E402
+import anthropic
+import llmlab
+import openai
+from llmlab import LLMLab
 
 PROVIDER = os.environ["PROVIDER_URL"]
 BLOCK = 50
@@ -40,7 +39,9 @@ def story(llm: LLMLab) -> dict[str, object]:
     claude = anthropic.Anthropic(base_url=PROVIDER, api_key="sk-ant-simulated", max_retries=0)
     facts = {"tags": ["contract", "story"], "metadata": {"plan": "pro", "attempt": 2}}
     with llmlab.trace("refund", user="u-42", session="s-7", **facts) as refund:
-        with llmlab.span("lookup", type="retrieval", input={"query": "Where is my refund?"}) as step:
+        with llmlab.span(
+            "lookup", type="retrieval", input={"query": "Where is my refund?"}
+        ) as step:
             step.update(output=[{"id": "d1", "score": 0.75}])
         chat.chat.completions.create(
             model="gpt-5-mini",
@@ -139,11 +140,11 @@ def serve(llm: LLMLab, port: int) -> dict[str, object]:
 
 def ask_service(llm: LLMLab, url: str) -> dict[str, object]:
     with llmlab.trace("ask") as step:
-        request = urllib.request.Request(url)
+        request = urllib.request.Request(url)  # noqa: S310
         headers: dict[str, str] = {}
         llmlab.inject(headers)
         request.headers.update(headers)
-        with urllib.request.urlopen(request, timeout=30):
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
             pass
     llm.flush(10)
     return {"trace_id": step.trace_id}
