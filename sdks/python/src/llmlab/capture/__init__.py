@@ -8,5 +8,6 @@ SDK and for those of the other languages.
 from .call import Call, Chunk
 from .endpoints import Endpoint, endpoint_of
 from .step import request_facts, step_of
+from .wire import decoder_of
 
-__all__ = ["Call", "Chunk", "Endpoint", "endpoint_of", "request_facts", "step_of"]
+__all__ = ["Call", "Chunk", "Endpoint", "decoder_of", "endpoint_of", "request_facts", "step_of"]

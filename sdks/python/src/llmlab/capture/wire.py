@@ -3,14 +3,14 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple, Optional
 
 from .call import Call, Chunk, Json
 
-DONE = "[DONE]"
+Decoder = Callable[[bytes], bytes]
 AMAZON_EVENTS = "application/vnd.amazon.eventstream"
 _PRELUDE = 12  # length of all, length of headers, checksum
 _CHECKSUM = 4
@@ -41,22 +41,38 @@ def object_of(raw: bytes) -> Json:
 
 def decoded(call: Call) -> list[Chunk]:
     """The answer's chunks without their content-encoding; what cannot be decoded is left out."""
-    encodings = [part.strip().lower() for part in call.header("content-encoding").split(",")]
-    chunks = list(call.chunks)
-    for encoding in reversed([part for part in encodings if part and part != "identity"]):
-        decoder = _decoder(encoding)
-        if decoder is None:
-            return []
-        plain: list[Chunk] = []
-        # Each encoding's module raises its own exceptions; what came before still counts.
-        with suppress(Exception):
-            for at, raw in chunks:
-                plain.append((at, decoder(raw)))
-        chunks = plain
-    return chunks
+    decode = decoder_of(call.header("content-encoding"))
+    if decode is None:
+        return []
+    plain: list[Chunk] = []
+    # Each encoding's module raises its own exceptions; what came before still counts.
+    with suppress(Exception):
+        for at, raw in call.chunks:
+            plain.append((at, decode(raw)))
+    return plain
+
+
+def decoder_of(content_encoding: str) -> Optional[Decoder]:
+    """What takes this header's encodings off, piece by piece; None when one is not known here."""
+    steps: list[Decoder] = []
+    for encoding in reversed(content_encoding.lower().split(",")):
+        if encoding.strip() in ("", "identity"):
+            continue
+        step = _decoder(encoding.strip())
+        if step is None:
+            return None
+        steps.append(step)
+
+    def decode(raw: bytes) -> bytes:
+        for step in steps:
+            raw = step(raw)
+        return raw
+
+    return decode
 
 
 def _decoder(encoding: str) -> Any:
+    """A function of its own for each answer: it remembers what came before."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
     if encoding == "deflate":

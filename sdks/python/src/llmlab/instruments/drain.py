@@ -3,98 +3,108 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import socket
 import threading
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from llmlab.instruments.tee import AsyncTee, SyncTee, Tee
+from llmlab.instruments.source import Source
 
 # Beyond these at once a stream is closed as its reader asked.
 MAX_DRAINS = 16
 _lock = threading.Lock()
-_threads: set[SyncTee] = set()
+_threads: set[Source] = set()
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def seconds(tee: Tee) -> float:
-    """How long reading on may take."""
-    return float(tee.recording.client.settings.drain_seconds)
+def _seconds(source: Source) -> float:
+    return float(source.recording.client.settings.drain_seconds)
 
 
-def in_thread(tee: SyncTee) -> None:
-    """Read on in a thread of its own, then close; or close now when that is not wanted."""
-    wait = seconds(tee)
+def in_thread(source: Source) -> bool:
+    """Read on in a thread of its own, then close; false when that is not wanted or not possible."""
+    wait = _seconds(source)
     with _lock:
-        is_taken = wait > 0 and len(_threads) < MAX_DRAINS
-        if is_taken:
-            _threads.add(tee)
-    if is_taken:
-        try:
-            threading.Thread(
-                target=_read_on, args=(tee, wait), name="llmlab-drain", daemon=True
-            ).start()
-            return
-        except RuntimeError:  # the interpreter ends, or there are too many threads
-            with _lock:
-                _threads.discard(tee)
-    tee.recording.finish()
-    tee.inner.close()
+        if wait <= 0 or len(_threads) >= MAX_DRAINS:
+            return False
+        _threads.add(source)
+    try:
+        thread = threading.Thread(target=_read_on, args=(source, wait), name="llmlab-drain")
+        thread.daemon = True
+        thread.start()
+    except RuntimeError:  # the interpreter ends, or there are too many threads
+        with _lock:
+            _threads.discard(source)
+        return False
+    return True
 
 
-def _read_on(tee: SyncTee, wait: float) -> None:
-    timer = threading.Timer(wait, _give_up, (tee,))
+def _read_on(source: Source, wait: float) -> None:
+    timer = threading.Timer(wait, _give_up, (source,))
     timer.daemon = True
     timer.start()
     try:
-        for raw in tee.inner:
-            if tee.recording.is_over:
+        for raw in source.pieces():
+            if source.recording.is_over:
                 break
-            tee.recording.add(raw)
+            source.recording.add(raw)
     except Exception:
         pass  # closed under us, or broken: what came is what there is
     finally:
         timer.cancel()
-        tee.recording.finish()
+        source.finish()
         with _lock:
-            _threads.discard(tee)
+            _threads.discard(source)
         try:
-            tee.inner.close()
+            source.stream.close()
         except Exception:
             pass
 
 
-def _give_up(tee: Tee) -> None:
+def _give_up(source: Source) -> None:
     """Time is up: end the recording, and the read that waits."""
-    tee.recording.finish()
+    source.finish()
     try:
-        if tee.socket is not None:
-            # Of the plain socket: TLS has nothing to say goodbye for, and its own shutdown is not for other threads.
-            socket.socket.shutdown(tee.socket, socket.SHUT_RDWR)
+        if source.socket is not None:
+            # Of the plain socket: TLS's own goodbye is not for other threads.
+            socket.socket.shutdown(source.socket, socket.SHUT_RDWR)
     except (OSError, TypeError):
         pass
 
 
-def in_task(tee: AsyncTee) -> bool:
+def in_task(source: Source) -> bool:
     """Read on in a task of its own, then close; false when that is not wanted or not possible."""
-    wait = seconds(tee)
+    wait = _seconds(source)
     if wait <= 0 or len(_tasks) >= MAX_DRAINS:
         return False
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # trio, or no loop any more
         return False
-    task = loop.create_task(_read_on_async(tee, wait))
+    task = loop.create_task(_read_on_async(source, wait))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return True
 
 
-async def _read_on_async(tee: AsyncTee, wait: float) -> None:
+def in_task_of(source: Source) -> bool:
+    """The same from outside the loop that read so far."""
+    if source.loop is None or source.loop.is_closed():
+        return False
+    try:
+        source.loop.call_soon_threadsafe(_start, source)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _start(source: Source) -> None:
+    if not in_task(source):
+        source.finish()
+
+
+async def _read_on_async(source: Source, wait: float) -> None:
     async def rest() -> None:
-        async for raw in tee.inner:
-            tee.recording.add(raw)
+        async for raw in source.async_pieces():
+            source.recording.add(raw)
 
     try:
         await asyncio.wait_for(rest(), wait)
@@ -102,17 +112,8 @@ async def _read_on_async(tee: AsyncTee, wait: float) -> None:
         pass
     finally:
         # Before anything that awaits: a loop that ends cancels this task only once.
-        tee.recording.finish()
+        source.finish()
         try:
-            await tee.inner.aclose()
+            await source.stream.aclose()
         except Exception:
             pass
-
-
-@atexit.register
-def _end_all() -> None:
-    """The program ends: nothing is waited for, what came so far is recorded."""
-    with _lock:
-        tees = list(_threads)
-    for tee in tees:
-        tee.recording.finish()

@@ -95,7 +95,11 @@ class Recording:
         if isinstance(status, int) and status >= 400:
             self.answered(status, getattr(response, "headers", {}), body_of(response))
         elif self.status is None or self.status >= 400 or self.is_streaming:
-            self.error = (type(error).__name__, str(error)[:10_000])
+            message, cause = str(error), error.__cause__
+            if cause is not None and str(cause) not in message:
+                # "Connection error." alone tells nobody anything.
+                message = f"{message} ({type(cause).__name__}: {cause})"
+            self.error = (type(error).__name__, message[:10_000])
 
     def finish(self) -> None:
         """Hand the step over. A second time does nothing."""

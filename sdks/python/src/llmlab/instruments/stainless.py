@@ -1,13 +1,14 @@
 """Recording for the clients that Stainless generates: openai and anthropic, of any major version.
 
 All their calls pass `SyncAPIClient.request` or `AsyncAPIClient.request` once per logical call, retries inside:
-`create`, `.parse`, `.stream`, `with_raw_response`, `with_streaming_response`, beta resources, Azure, Bedrock and Vertex.
+`create`, `.parse`, `.stream`, `with_raw_response`, `with_streaming_response`, beta resources, Azure, Bedrock, Vertex.
 `_build_request` tells what is really sent, `_process_response` what came, before anyone reads it.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ from llmlab.instruments.tee import tee
 if TYPE_CHECKING:
     from llmlab.client import LLMLab
 
-# Hosts that refused `stream_options`; they are not asked again.
-_refusing: set[str] = set()
+# Host and port of servers that refused `stream_options`; they are not asked again.
+_refusing: set[tuple[str, int | None]] = set()
 
 
 @lru_cache(maxsize=1024)
@@ -49,11 +50,15 @@ class Stainless:
         self.client = client
         if self.patches:
             return True
-        sync, asynchronous = self.module.SyncAPIClient, self.module.AsyncAPIClient
+        base, sync = self.module.BaseClient, self.module.SyncAPIClient
+        asynchronous = self.module.AsyncAPIClient
         try:
-            self.patches.add(self.module.BaseClient, "_build_request", _build_request)
-            self.patches.add(sync, "_process_response", _process_response)
-            self.patches.add(asynchronous, "_process_response", _process_response_async)
+            self.patches.add(base, "_build_request", _build_request)
+            if inspect.iscoroutinefunction(asynchronous._process_response):
+                self.patches.add(sync, "_process_response", _process_response)
+                self.patches.add(asynchronous, "_process_response", _process_response_async)
+            else:  # before openai 1.4 and anthropic 0.8: one function for both
+                self.patches.add(base, "_process_response", self._process_response_of_both)
             self.patches.add(sync, "request", self._request)
             self.patches.add(asynchronous, "request", self._request_async)
         except AttributeError as error:
@@ -97,6 +102,15 @@ class Stainless:
         if is_budgeted(endpoint):
             await client.check_budget_async()
         return _started(client, endpoint, api, options)
+
+    def _process_response_of_both(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def process_response(api: Any, *args: Any, **kwargs: Any) -> Any:
+            is_async = isinstance(api, self.module.AsyncAPIClient)
+            _note(kwargs.get("response"), is_async=is_async)
+            return original(api, *args, **kwargs)
+
+        return process_response
 
     def _request(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -175,11 +189,15 @@ def _ask_for_usage(recording: Recording, api: Any, options: Any) -> None:
         return
     asked = body.get("stream_options")
     asked = asked if isinstance(asked, dict) else {}
-    if asked.get("include_usage") or api.base_url.host in _refusing:
+    if asked.get("include_usage") or _server(api) in _refusing:
         return
     # A body of our own: the caller's is theirs.
     options.json_data = {**body, "stream_options": {**asked, "include_usage": True}}
     recording.hides_usage = True
+
+
+def _server(api: Any) -> tuple[str, int | None]:
+    return api.base_url.host, api.base_url.port
 
 
 def _may_resend(recording: Recording, error: Exception, api: Any) -> bool:
@@ -189,7 +207,7 @@ def _may_resend(recording: Recording, error: Exception, api: Any) -> bool:
         return False
     if b"stream_options" not in (body_of(response) or b""):
         return False
-    _refusing.add(api.base_url.host)
+    _refusing.add(_server(api))
     recording.hides_usage = False
     recording.attempts = 0
     return True

@@ -11,59 +11,51 @@ from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any
 
+from llmlab.capture import decoder_of
 from llmlab.instruments import drain
 from llmlab.instruments.recording import Recording
+from llmlab.instruments.source import Source
 from llmlab.instruments.usage_chunk import UsageChunkFilter
 
 # A stream that said one of these has nothing more to tell: no need to read on when the reader left.
 _ENDS = (b"[DONE]", b"message_stop", b"response.completed", b"response.incomplete", b"response.failed")  # fmt: skip
-_TAIL = 64
+_TAIL = 4096
 
 
 class Tee:
-    """What both kinds share. `inner` is the response's own stream."""
+    """What both kinds share: it stands in the response where `inner`, its own stream, stood."""
 
     def __init__(self, inner: Any, recording: Recording, response: Any) -> None:
-        self.recording = recording
         self.inner = inner
+        self.source = Source(inner, recording, _socket_of(response))
         self.filter = _filter_for(recording, response)
-        self.socket = _socket_of(response)
-        self.is_ended = False
-        # The caller's own doing (a cancelled task, say), or the connection's: no reading on.
-        self.is_broken = False
+        self.is_closed = False
 
     def passed(self, raw: bytes) -> bytes:
         """Keep a piece; what of it is for the caller."""
-        self.recording.add(raw)
+        self.source.recording.add(raw)
         return raw if self.filter is None else self.filter.feed(raw)
 
     def ended(self) -> bytes:
         """The stream came to its end; what was held back until now."""
-        self.is_ended = True
-        self.recording.finish()
+        self.source.finish()
         return b"" if self.filter is None else self.filter.end()
 
     def broke(self, error: BaseException) -> None:
-        """Reading raised: an exception of the connection is the call's fault, being cancelled is not."""
-        self.is_broken = True
-        if isinstance(error, Exception) and not isinstance(error, GeneratorExit):
-            self.recording.failed(error)
+        """Reading raised, and there is no reading on. Being cancelled is not the call's fault."""
+        if isinstance(error, Exception):
+            self.source.recording.failed(error)
+        self.source.finish()
 
     def is_done(self) -> bool:
-        """Whether nothing is left to learn from the rest of the stream."""
-        recording = self.recording
-        if self.is_ended or self.is_broken or recording.is_over:
+        """Whether nothing is left to learn from the rest of the stream; then what came is handed over."""
+        recording = self.source.recording
+        if recording.is_over:
             return True
-        tail = b"".join(raw for _, raw in recording.chunks[-2:])[-_TAIL * 64 :]
-        return any(end in tail for end in _ENDS)
-
-    def __del__(self) -> None:
-        # Never closed, and nobody is left who could.
-        self.abandoned()
-
-    def abandoned(self) -> None:
-        """The reader is gone without a word."""
-        self.recording.finish()
+        tail = b"".join(raw for _, raw in recording.chunks[-2:])[-_TAIL:]
+        if any(end in tail for end in _ENDS):
+            self.source.finish()
+        return recording.is_over
 
 
 class SyncTee(Tee):
@@ -71,7 +63,7 @@ class SyncTee(Tee):
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for raw in self.inner:
+            for raw in self.source.pieces():
                 seen = self.passed(raw)
                 if seen:
                     yield seen
@@ -86,15 +78,18 @@ class SyncTee(Tee):
 
     def close(self) -> None:
         """The reader is done with it; what is not read yet may still be read in the background."""
-        if self.is_done():
-            self.recording.finish()
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self.is_done() or not drain.in_thread(self.source):
+            self.source.finish()
             self.inner.close()
-        else:
-            drain.in_thread(self)
 
-    def abandoned(self) -> None:
-        if not self.recording.is_over:
-            self.close()
+    def __del__(self) -> None:
+        # The garbage collector may still have the response close us after this.
+        was_closed, self.is_closed = self.is_closed, True
+        if not was_closed and not self.is_done() and not drain.in_thread(self.source):
+            self.source.finish()
 
 
 class AsyncTee(Tee):
@@ -102,7 +97,7 @@ class AsyncTee(Tee):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for raw in self.inner:
+            async for raw in self.source.async_pieces():
                 seen = self.passed(raw)
                 if seen:
                     yield seen
@@ -117,9 +112,17 @@ class AsyncTee(Tee):
 
     async def aclose(self) -> None:
         """As `SyncTee.close`, in a task of its own."""
-        if self.is_done() or not drain.in_task(self):
-            self.recording.finish()
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self.is_done() or not drain.in_task(self.source):
+            self.source.finish()
             await self.inner.aclose()
+
+    def __del__(self) -> None:
+        was_closed, self.is_closed = self.is_closed, True
+        if not was_closed and not self.is_done() and not drain.in_task_of(self.source):
+            self.source.finish()
 
 
 def tee(response: Any, recording: Recording, *, is_async: bool) -> None:
@@ -150,37 +153,15 @@ def _module_of(response_class: Any) -> str:
 def _filter_for(recording: Recording, response: Any) -> UsageChunkFilter | None:
     if not recording.hides_usage or "event-stream" not in recording.headers["content-type"]:
         return None
-    if recording.headers.get("content-encoding"):
-        # What is packed cannot be filtered: unpack it here, with the response's own decoder.
-        return _Unpacking(response)
-    return UsageChunkFilter()
-
-
-class _Unpacking(UsageChunkFilter):
-    """Filters a compressed stream; the response is left with nothing to unpack."""
-
-    __slots__ = ("decoder",)
-
-    def __init__(self, response: Any) -> None:
-        super().__init__()
-        self.decoder = response._get_content_decoder()
-        response._decoder = _Plain()
-
-    def feed(self, raw: bytes) -> bytes:
-        return super().feed(self.decoder.decode(raw))
-
-    def end(self) -> bytes:
-        return super().feed(self.decoder.flush()) + super().end()
-
-
-class _Plain:
-    """A decoder that has nothing to do."""
-
-    def decode(self, data: bytes) -> bytes:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
+    encoding = recording.headers.get("content-encoding")
+    if not encoding:
+        return UsageChunkFilter()
+    # What is packed cannot be filtered: it is unpacked here, and the client told that it is plain.
+    decode = decoder_of(encoding)
+    if decode is None:
+        return None
+    del response.headers["content-encoding"]
+    return UsageChunkFilter(decode)
 
 
 def _socket_of(response: Any) -> Any:

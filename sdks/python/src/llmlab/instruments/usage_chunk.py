@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 _END = re.compile(rb"(?:\r\n\r\n|\n\n|\r\r)")
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -13,13 +14,16 @@ _WHOLE = (b"\n\n", b"\r\n\r\n", b"\r\r")
 class UsageChunkFilter:
     """Bytes in, bytes out; events are passed on whole, so that none is seen in part."""
 
-    __slots__ = ("rest",)
+    __slots__ = ("decode", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[bytes], bytes] | None = None) -> None:
         self.rest = b""
+        self.decode = decode
 
     def feed(self, raw: bytes) -> bytes:
         """What of it, and of what was held back before, the caller may see now."""
+        if self.decode is not None:
+            raw = self.decode(raw)
         if self.rest:
             raw = self.rest + raw
         if raw.endswith(_WHOLE):
