@@ -39,13 +39,21 @@ async function settled(result: PromiseLike<unknown>, span: Span): Promise<unknow
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  try {
+    return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 function isGenerator(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
-  const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
-  return tag === "Generator" || tag === "AsyncGenerator";
+  try {
+    const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+    return tag === "Generator" || tag === "AsyncGenerator";
+  } catch {
+    return false;
+  }
 }
 
 /** What came out of a generator, as far as it is kept. */
