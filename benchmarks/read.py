@@ -315,7 +315,7 @@ def _spans(database: Any) -> int:
 def read_kept(options: argparse.Namespace) -> tuple[list[Line], list[int]]:
     """Measure data that earlier runs kept, each in its own stack; they are left as they were."""
     lines: dict[str, Line] = {}
-    sizes = []
+    sizes: list[int] = []
     for directory in options.use:
         with Stack(worker=True, keep=directory) as stack, stack.connect() as database:
             size = _spans(database)
@@ -323,7 +323,9 @@ def read_kept(options: argparse.Namespace) -> tuple[list[Line], list[int]]:
             measurement = Measurement(stack, database, options.rounds, only=options.only)
             measurement.lines = lines
             measurement.run(size)
-            sizes.append(size)
+            sizes = sorted([*sizes, size])
+        if directory != options.use[-1]:
+            print(report(list(lines.values()), sizes, options.rounds)[0], flush=True)
     return list(lines.values()), sizes
 
 
@@ -352,7 +354,7 @@ def main() -> int:
     parser.add_argument("--export", action="store_true", help="then benchmarks.export as well")
     parser.add_argument("--keep", type=Path, help="directory for the data, left for --use")
     parser.add_argument("--load-only", action="store_true", help="with --keep: measure nothing")
-    parser.add_argument("--use", type=Path, nargs="+", help="directories kept before, small first")
+    parser.add_argument("--use", type=Path, nargs="+", help="directories kept before")
     parser.add_argument("--only", default="", help="measure what has this in its name")
     options = parser.parse_args()
     if options.use:
