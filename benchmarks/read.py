@@ -287,7 +287,7 @@ def report(lines: list[Line], sizes: list[int], rounds: int) -> tuple[str, bool]
         text.append(
             f"| {line.name} | {line.p50(small):.0f} / {line.p95(small):.0f} "
             f"| {line.p50(large):.0f} / {line.p95(large):.0f} | {growth:.2f} "
-            f"| {line.cpu.get(large, 0):.0f} | {verdict} |"
+            f"| {line.cpu.get(small, 0):.0f} / {line.cpu.get(large, 0):.0f} | {verdict} |"
         )
     text += [
         "",
