@@ -307,7 +307,7 @@ def test_shutdown_stops_and_tells_what_is_lost(
     llm.end_step(llm.start_step("a"))
     assert llm.shutdown(0.3) is False
     assert llm.stats()["lost"] == 1
-    assert "1 steps could not be sent" in caplog.text
+    assert "ended: 1." in caplog.text
     llm.end_step(llm.start_step("b"))
     assert llm.stats()["waiting"] == 1
 

@@ -34,7 +34,7 @@ from llmlab.delivery import Delivery, Exporter
 from llmlab.ids import new_step_id, new_trace_id
 from llmlab.propagation import Remote
 from llmlab.sampling import is_sampled
-from llmlab.snapshot import snapshot
+from llmlab.snapshot import snapshot, text_of, words_of
 from llmlab.step import Late, Step, TraceState
 
 Parent = Union[Step, Remote, None]
@@ -95,6 +95,8 @@ class LLMLab:
 
         It does not become the current one: see `llmlab.context.activate`. Never raises.
         """
+        if name.__class__ is not str or type.__class__ is not str:
+            name, type = text_of(name), text_of(type)
         above = current.get() if parent is HERE else parent
         if above.__class__ is Step:
             trace, parent_id, is_root = above.trace, above.id, False
@@ -195,7 +197,7 @@ class LLMLab:
             "trace_id": trace_id,
             "span_id": step_id,
             "session": session,
-            "name": name,
+            "name": text_of(name),
             "value": value,
             "reason": reason if reason is not None else comment,
             "source": source,
@@ -218,22 +220,21 @@ class LLMLab:
     ) -> None:
         """Set what holds for the whole trace of this step; tags and metadata are added to."""
         trace = step.trace
-        try:
-            if user is not None:
-                trace.user = str(user)
-            if session is not None:
-                trace.session = str(session)
-            if tags is not None:
-                words = (tags,) if isinstance(tags, str) else tags
-                trace.tags = tuple(dict.fromkeys((*trace.tags, *map(str, words))))
-            if metadata is not None:
-                copied, size = snapshot(dict(metadata))
+        if user is not None:
+            trace.user = text_of(user)
+        if session is not None:
+            trace.session = text_of(session)
+        if tags is not None:
+            trace.tags = tuple(dict.fromkeys((*trace.tags, *words_of(tags))))
+        if metadata is not None:
+            copied, size = snapshot(metadata)
+            if isinstance(copied, dict):
                 trace.metadata = {**trace.metadata, **copied}
                 step.size += size
-            if name is not None:
-                trace.name = str(name)
-        except Exception:
-            logger.debug("LLMLab: facts of the trace could not be read", exc_info=True)
+            else:
+                logger.debug("LLMLab: metadata must be a mapping, not %s", type(metadata).__name__)
+        if name is not None:
+            trace.name = text_of(name)
         trace.version += 1
 
     # -- budgets -----------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections import deque
 from collections.abc import Mapping, Set
-from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -46,7 +46,7 @@ def _known_form(value: Any) -> Any:
         return f"[bytes: {value.nbytes if isinstance(value, memoryview) else len(value)}]"
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, (Decimal, os.PathLike, dt.timedelta)):
+    if isinstance(value, (os.PathLike, dt.timedelta)) or _is_decimal(value):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
@@ -58,6 +58,12 @@ def _known_form(value: Any) -> Any:
     if isinstance(value, (Set, deque)):
         return list(value)
     return None
+
+
+def _is_decimal(value: Any) -> bool:
+    """Without importing decimal: where nobody has, there are none."""
+    decimal = sys.modules.get("decimal")
+    return decimal is not None and isinstance(value, decimal.Decimal)
 
 
 def _object_form(value: Any) -> Any:

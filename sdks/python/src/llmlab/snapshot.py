@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from llmlab.objects import plain_form
+
 MAX_DEPTH = 20
 MAX_ITEMS = 10_000  # of one list or object; the server keeps no more
 MAX_NODES = 100_000  # of one value: what bounds the time the caller pays
@@ -34,6 +36,28 @@ def snapshot(value: Any) -> tuple[Any, int]:
         return copier.copy(value, 0), copier.size
     except Exception:
         return _unreadable(value), MAX_REPR
+
+
+def text_of(value: Any) -> str:
+    """A name, user or tag as text, whatever was given."""
+    if type(value) is str:
+        return value
+    try:
+        return str(value)[:MAX_REPR]
+    except Exception:
+        return _unreadable(value)
+
+
+def words_of(values: Any) -> tuple[str, ...]:
+    """Tags: one text, or several of anything."""
+    if values is None:
+        return ()
+    if isinstance(values, str):
+        return (text_of(values),)
+    try:
+        return tuple(map(text_of, values))
+    except Exception:
+        return (text_of(values),)
 
 
 class _Copier:
@@ -96,7 +120,7 @@ class _Copier:
             if index >= MAX_ITEMS:
                 copied["[cut]"] = f"{len(value) - MAX_ITEMS} fields"
                 break
-            name = key if type(key) is str else _key(key)
+            name = text_of(key)
             self.size += len(name) + _SCALAR
             copied[name] = self.copy(item, depth)
         return copied
@@ -104,8 +128,6 @@ class _Copier:
     def _other(self, value: Any, depth: int) -> Any:
         """Anything that is not exactly one of JSON's own types."""
         try:
-            from llmlab.objects import plain_form
-
             form = plain_form(value)
         except Exception:
             return _unreadable(value)
@@ -123,14 +145,6 @@ class _Copier:
             return self._container(form, depth)
         finally:
             self.open.discard(key)
-
-
-def _key(key: Any) -> str:
-    """An object's name for a key that is no text."""
-    try:
-        return str(key)[:MAX_REPR]
-    except Exception:
-        return _unreadable(key)
 
 
 def _unreadable(value: Any) -> str:

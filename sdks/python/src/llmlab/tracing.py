@@ -14,6 +14,7 @@ from llmlab.budgets import Budget
 from llmlab.client import CALLS, LLMLab, current_client
 from llmlab.config import logger
 from llmlab.context import activate, current_step, deactivate
+from llmlab.snapshot import text_of, words_of
 from llmlab.step import Step
 from llmlab.wrapping import wrap
 
@@ -58,7 +59,7 @@ class Recorder:
         self.type = kind
         self.user = user
         self.session = session
-        self.tags = (tags,) if isinstance(tags, str) else tuple(tags or ())
+        self.tags = words_of(tags)
         self.metadata = metadata
         self.capture = capture
         self.client = client
@@ -181,8 +182,8 @@ class Opener:
     ) -> Any:
         function = name if callable(name) and not isinstance(name, str) else None
         recorder = Recorder(
-            None if function is not None or name is None else str(name),
-            type or self.kind,
+            None if function is not None or name is None else text_of(name),
+            text_of(type) or self.kind,
             user=user,
             session=session,
             tags=tags,
@@ -220,7 +221,7 @@ def update_current(
         return
     client = current_client()
     if name is not None:
-        step.name = str(name)
+        step.name = text_of(name)
     client.update_trace(
         step,
         user=user,

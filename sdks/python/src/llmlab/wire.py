@@ -8,6 +8,7 @@ from typing import Any
 
 from llmlab.config import Settings, logger
 from llmlab.masks import masker
+from llmlab.snapshot import text_of
 from llmlab.step import Step, TraceState
 from llmlab.values import Masker, dumps, finished
 
@@ -91,11 +92,13 @@ class Encoder:
             logger.warning("LLMLab: a %s step could not be read.", step.name, exc_info=True)
 
     def _apply(self, step: Step, found: Mapping[str, Any]) -> None:
-        step.name = str(found.get("name") or step.name)
-        step.type = str(found.get("type") or step.type)
+        step.name = text_of(found.get("name") or step.name)
+        step.type = text_of(found.get("type") or step.type)
         error = found.get("error")
         if error:
-            step.error = dict(error)
+            step.error = {
+                name: text_of(error[name]) for name in ("type", "message") if error.get(name)
+            }
         if step.ended_ns and (error or found.get("status") in ("ok", "error")):
             step.status = "error" if error else str(found["status"])
         fields = {name: value for name, value in found.items() if name not in _OWN}

@@ -7,7 +7,6 @@ generator finaliser may call in here at any point of the program, also in the mi
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 import weakref
@@ -18,6 +17,7 @@ from llmlab.config import Settings, logger
 from llmlab.delivery.collector import Collector
 from llmlab.delivery.counts import Counts
 from llmlab.delivery.exporter import Exporter
+from llmlab.delivery.forking import watch_forks
 from llmlab.delivery.outbox import Outbox
 from llmlab.delivery.sender import Flush, Sender, Stop
 from llmlab.delivery.spool import Spool
@@ -26,6 +26,7 @@ from llmlab.step import Step
 
 __all__ = ["Delivery", "Exporter"]
 
+_MAX_OPEN = 10_000
 _deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 
@@ -46,7 +47,9 @@ class Delivery:
         settings = self.settings
         self.counts = Counts()
         self.teller = Teller()
-        self.outbox = Outbox(settings.max_queue_bytes)
+        # A quarter for what waits to be encoded, the rest for what waits to be sent.
+        self._room = settings.max_queue_bytes // 4
+        self.outbox = Outbox(settings.max_queue_bytes - self._room)
         self.spool = Spool.open(settings, self.teller) if self.is_configured else None
         self.collector = Collector(settings, self.outbox, self.counts, self.teller, self.spool)
         self.collector.exporter = exporter
@@ -60,7 +63,6 @@ class Delivery:
         self._waiting = self.collector.waiting
         self._open = self.collector.open
         self._flush_at = settings.flush_at
-        self._half = settings.max_queue_bytes // 2
 
     # -- from callers ------------------------------------------------------------------------
 
@@ -69,8 +71,17 @@ class Delivery:
         if not self.is_on:
             return
         self._open[step.id] = step
+        if len(self._open) > _MAX_OPEN:
+            self._forget_oldest()
         if self.collector.is_asleep or not self._is_started:
             self._wake()
+
+    def _forget_oldest(self) -> None:
+        """Steps somebody never ends must not pile up: the oldest is no longer watched."""
+        try:
+            self._open.pop(next(iter(self._open)), None)
+        except (StopIteration, RuntimeError):
+            pass  # another thread changed it meanwhile; the next call comes by here too
 
     def add(self, step: Step) -> None:
         """A step ended."""
@@ -89,7 +100,7 @@ class Delivery:
         collector = self.collector
         self._waiting.append(one)
         collector.waiting_bytes += size
-        if collector.waiting_bytes > self._half:
+        if collector.waiting_bytes > self._room:
             self._make_room()
         if collector.is_asleep or len(self._waiting) == self._flush_at or not self._is_started:
             self._wake()
@@ -97,7 +108,7 @@ class Delivery:
     def _make_room(self) -> None:
         """Callers are faster than the encoder: the oldest gives way, as in the outbox."""
         collector = self.collector
-        while collector.waiting_bytes > self._half:
+        while collector.waiting_bytes > self._room and len(self._waiting) > 1:
             try:
                 oldest = self._waiting.popleft()
             except IndexError:
@@ -163,11 +174,12 @@ class Delivery:
         """Flush and stop; what remains stays in the spool or is counted as lost, and told."""
         if self.is_stopped:
             return True
+        # First close the door: threads that still run would add to what is flushed for ever.
+        self.is_on = False
         # The server has been away for a while: one more try, but no waiting for a miracle.
         patience = min(timeout, 1.0) if self.sender.failures >= 3 else timeout
         done = self.flush(patience)
         self.is_stopped = True
-        self.is_on = False
         self.collector.wake.put(Stop())
         self.sender.commands.put(Stop())
         for thread in self._threads:
@@ -179,7 +191,7 @@ class Delivery:
         if remaining and self.spool is None:
             self.counts.lost = remaining
             logger.warning(
-                "LLMLab: %d steps could not be sent before the program ended and are lost."
+                "LLMLab: steps lost because they could not be sent before the program ended: %d."
                 " LLMLAB_SPOOL_DIR keeps them for the next start.",
                 remaining,
             )
@@ -224,5 +236,4 @@ def _at_process_end(delivery: Delivery) -> None:
         util.Finalize(delivery, delivery.shutdown, args=(5.0,), exitpriority=10)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+watch_forks(_after_fork)

@@ -44,7 +44,7 @@ class Collector:
         self.teller = teller
         self.spool = spool
         self.encoder = Encoder(settings)
-        self.holding = Holding()
+        self.holding = Holding(settings.max_queue_bytes // 4)
         # Steps and scores as callers leave them. Appending to a deque needs no lock.
         self.waiting: deque[Step | dict[str, Any]] = deque()
         self.waiting_bytes = 0
@@ -132,13 +132,18 @@ class Collector:
         self.waiting_bytes -= step.size
         self.open.pop(step.id, None)
         self.encoder.resolve(step)
-        kept = self.holding.pass_on(step)
-        if not kept:
-            self.counts.forgotten = self.holding.forgotten
-            if step.budget is not None:
-                step.budget.settle([step.id], None)  # nobody will ever say what it cost
-        for one in kept:
+        for one in self.holding.pass_on(step):
             self._queue(one)
+        if self.holding.forgotten:
+            self._forget(self.holding.forgotten)
+
+    def _forget(self, steps: list[Step]) -> None:
+        """Unsampled and without error: nobody will ever say what they cost."""
+        self.counts.forgotten += len(steps)
+        for step in steps:
+            if step.budget is not None:
+                step.budget.settle([step.id], None)
+        steps.clear()
 
     def _queue(self, step: Step) -> None:
         trace = step.trace
@@ -195,7 +200,7 @@ class Collector:
         """Say that steps gave way, and how many so far."""
         self.teller.rarely(
             "dropped",
-            "LLMLab: the queue of %d bytes is full; %d steps were dropped so far, the oldest first.",
+            "LLMLab: the queue of %d bytes is full, the oldest steps are dropped; so far: %d.",
             self.settings.max_queue_bytes,
             self.counts.dropped + self.counts.overrun,
         )

@@ -9,38 +9,45 @@ MAX_TRACES = 1_000
 
 
 class Holding:
-    """Belongs to the encoder thread."""
+    """Belongs to the encoder thread. Bounded by steps, traces and bytes: the oldest is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.forgotten: list[Step] = []
         self._traces: dict[TraceState, list[Step]] = {}
-        self.forgotten = 0
+        self._bytes = 0
 
     def pass_on(self, step: Step) -> list[Step]:
-        """The steps to send now that this one ended: none, this one, or the whole trace."""
+        """The steps to send now that this one ended: none, this one, or the whole trace.
+
+        Those nobody will send any more are added to `forgotten`.
+        """
         trace = step.trace
         if trace.sampled:
             return [step]
-        if trace.root.ended_ns and trace.root is not step and trace not in self._traces:
+        if trace.root is not step and trace.root.ended_ns and trace not in self._traces:
             # Its trace was decided already; alone it is kept only for its own error.
-            return [step] if step.status == "error" else self._forget(1)
+            return self._decided([step])
         held = self._traces.setdefault(trace, [])
         held.append(step)
+        self._bytes += step.size
         if len(held) > MAX_STEPS:
-            held.pop(0)
-            self.forgotten += 1
+            self._bytes -= held[0].size
+            self.forgotten.append(held.pop(0))
         if trace.root is step:
-            del self._traces[trace]
-            return self._decide(trace, held)
-        if len(self._traces) > MAX_TRACES:
-            self._forget(len(self._traces.pop(next(iter(self._traces)))))
+            return self._decided(self._release(trace))
+        while self._traces and (len(self._traces) > MAX_TRACES or self._bytes > self.max_bytes):
+            self.forgotten += self._release(next(iter(self._traces)))
         return []
 
-    def _decide(self, trace: TraceState, held: list[Step]) -> list[Step]:
-        if any(step.status == "error" for step in held):
-            trace.sampled = True  # what still comes of it is sent too
-            return held
-        return self._forget(len(held))
+    def _release(self, trace: TraceState) -> list[Step]:
+        held = self._traces.pop(trace)
+        self._bytes -= sum(step.size for step in held)
+        return held
 
-    def _forget(self, steps: int) -> list[Step]:
+    def _decided(self, steps: list[Step]) -> list[Step]:
+        if any(step.status == "error" for step in steps):
+            steps[0].trace.sampled = True  # what still comes of it is sent too
+            return steps
         self.forgotten += steps
         return []

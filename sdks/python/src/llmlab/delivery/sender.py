@@ -10,6 +10,7 @@ from typing import Any
 from llmlab.config import Settings, logger
 from llmlab.delivery.answers import Reader, grouped, settle
 from llmlab.delivery.counts import Counts
+from llmlab.delivery.forking import load_http
 from llmlab.delivery.outbox import RUNNING, SCORE, Entry, Outbox
 from llmlab.delivery.spool import Spool
 from llmlab.delivery.telling import Teller
@@ -72,6 +73,7 @@ class Sender:
 
     def run(self) -> None:
         """Until told to stop. A fault of ours costs a batch at most, never the thread."""
+        load_http(self.settings.base_url.startswith("https"))
         self._transport = Transport(self.settings)
         while True:
             try:
