@@ -54,6 +54,8 @@ export class Delivery {
     if (source.isCall) source.budget?.ended();
     if (this.isClosed) return this.lose([source], "after shutdown");
     const { size } = source;
+    // Memory is short: what the spool could keep must not be lost for not being written yet.
+    if (this.spool && this.bytes + size > this.settings.maxQueueBytes) this.buildSlice(Infinity);
     this.intake.push({ source, size });
     this.grow(size);
     if (this.spool && !this.isBuilding) {
