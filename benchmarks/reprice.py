@@ -25,6 +25,7 @@ from benchmarks.stack import Stack, machine, resident_bytes
 BAR_CALLS, BAR_SECONDS, BAR_MIB = 1_000_000, 300, 64
 SPANS_PER_CALL = 8 / 5
 BATCH = 100
+ALONE_SECONDS = 10
 
 
 class Sender(threading.Thread):
@@ -103,8 +104,10 @@ def measure(calls: int, times: int, pause: float) -> bool:
         print(f"{machine()}\nLoaded in {took:.0f} s, times {times}.", flush=True)
         sender = Sender(stack, pause=pause)
         sender.start()
-        time.sleep(5)
-        alone, before = sender.stored / 5, sender.stored
+        cpu = stack.cpu()
+        time.sleep(ALONE_SECONDS)
+        usual = stack.cpu() - cpu
+        alone, before = sender.stored / ALONE_SECONDS, sender.stored
         sender.slowest, memory = 0.0, resident_bytes(stack.processes["worker"].pid)
         cpu = stack.cpu()
         started = json.loads(stack._run("-m", "benchmarks.reprice", "--start"))
@@ -114,6 +117,9 @@ def measure(calls: int, times: int, pause: float) -> bool:
         sender.done.set()
         sender.join()
         rate = (sender.stored - before) / seconds
+        # Ingestion's part: what as many spans took before the job.
+        others = (usual.worker + usual.postgres) * (sender.stored - before) / max(1, before)
+        per_call = (spent.worker + spent.postgres - others) * 1000 / max(1, result["changed"])
         wrong = discrepancies(database, stack.project_id)
         scaled = seconds * BAR_CALLS / max(1, result["changed"])
         growth = (peak - memory) / 2**20
@@ -123,7 +129,8 @@ def measure(calls: int, times: int, pause: float) -> bool:
             f" {result['changed'] / seconds:,.0f} calls/s, 1,000,000 in {scaled:.0f} s"
             f" ({'measured' if result['changed'] >= BAR_CALLS * 0.95 else 'scaled'}; bar {BAR_SECONDS} s).\n"
             f"CPU while it ran: worker {spent.worker:.1f} s, PostgreSQL {spent.postgres:.1f} s (both with ingestion's"
-            f" part), web {spent.web:.1f} s; load after {load_after:.1f}.\n"
+            f" part, {others:.1f} s by what it took before the job: {per_call:.3f} ms per call without), web"
+            f" {spent.web:.1f} s; load after {load_after:.1f}.\n"
             f"Ingestion meanwhile {rate:,.0f} spans/s (before {alone:,.0f}), {sender.refused} refused, slowest request"
             f" {sender.slowest * 1000:.0f} ms.\n"
             f"Worker memory +{growth:.0f} MiB (bar {BAR_MIB} MiB). Sums against raw rows: {wrong or 'equal'}."
