@@ -23,6 +23,8 @@ export class LiveCall implements Source {
   isRead = false;
   /** The reader left and we read on. */
   isDraining = false;
+  /** Takes an abort for the reader's leave, if it can be one; set while a stream is read. */
+  leave: (() => boolean) | undefined;
   endedAt: number | undefined;
   private received = 0;
 

@@ -14,6 +14,8 @@ export class LogicalCall {
   private live: LiveCall | undefined;
   /** We asked the stream for its usage; the chunk that brings it is hidden. */
   asksUsage = false;
+  /** The caller's own signal, beside the one that the client makes. */
+  signal: AbortSignal | null | undefined;
   /** Told when the server cannot take `stream_options`. */
   onRefusedOptions: (() => void) | undefined;
 
@@ -54,7 +56,7 @@ export class LogicalCall {
     const isStream = endpoint.isStream || streamingRequest(body);
     // A reader that leaves aborts; to read on we need an abort of our own.
     const abort = isStream && init?.signal ? new AbortController() : undefined;
-    const ours = abort ? { ...init, signal: linked(init.signal, abort, live) } : init;
+    const ours = abort ? { ...init, signal: linked(init.signal, this.isSingle ? init.signal : this.signal, abort, live) } : init;
     let response: any;
     try {
       response = await fetch(input, ours);
@@ -95,10 +97,15 @@ export class LogicalCall {
   }
 }
 
-/** Passes an abort on, unless it only says that the reader left: then the rest is still read. */
-function linked(signal: AbortSignal, abort: AbortController, live: LiveCall): AbortSignal {
+/**
+ * Passes an abort on, unless it only says that the reader left: then the rest is still read. Clients abort their own
+ * controller when a loop over a stream is left; the caller's own signal is always meant.
+ */
+function linked(signal: AbortSignal, theirs: AbortSignal | null | undefined, abort: AbortController, live: LiveCall): AbortSignal {
   const pass = (): void => {
-    if (!live.isDraining) abort.abort(signal.reason);
+    const isMeant = theirs?.aborted === true;
+    if (!isMeant && (live.isDraining || live.leave?.())) return;
+    abort.abort(signal.reason);
   };
   if (signal.aborted) pass();
   else signal.addEventListener("abort", pass, { once: true });

@@ -117,6 +117,10 @@ class Drain {
     if (!this.live.isEnded && this.options.recorder.settings.drainSeconds) this.live.isDraining = true;
   }
 
+  onAbort(leave: () => boolean): void {
+    this.live.leave = leave;
+  }
+
   get hasLeft(): boolean {
     return this.live.isDraining && !this.live.isEnded;
   }
@@ -168,15 +172,31 @@ class Drain {
 
 function webStream(body: ReadableStream<Uint8Array>, drain: Drain): ReadableStream<Uint8Array> {
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  let isReading = false;
+  let hasLeft = false;
   const read = async (): Promise<Uint8Array | undefined> => {
     reader ??= body.getReader();
     const { done, value } = await reader.read();
     return done ? undefined : value;
   };
+  const leave = (reason?: unknown): void => {
+    if (hasLeft) return;
+    hasLeft = true;
+    const held = (reader ??= body.getReader());
+    void drain.readOn(read, () => void held.cancel(reason).catch(() => undefined));
+  };
+  // An abort between two reads, not by the caller's own signal, is how clients end a loop that is left.
+  drain.onAbort(() => {
+    if (!reader || isReading) return false;
+    leave();
+    return true;
+  });
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        if (hasLeft) return controller.error(new DOMException("This operation was aborted", "AbortError"));
         drain.started();
+        isReading = true;
         try {
           for (;;) {
             const bytes = await read();
@@ -188,13 +208,11 @@ function webStream(body: ReadableStream<Uint8Array>, drain: Drain): ReadableStre
         } catch (error) {
           drain.broken(error);
           controller.error(error);
+        } finally {
+          isReading = false;
         }
       },
-      cancel(reason) {
-        reader ??= body.getReader();
-        const held = reader;
-        void drain.readOn(read, () => void held.cancel(reason).catch(() => undefined));
-      },
+      cancel: leave,
     },
     { highWaterMark: 0 },
   );

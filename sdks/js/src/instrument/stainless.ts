@@ -72,6 +72,7 @@ async function prepared(given: any, client: any, recorder: Recorder, call: Logic
   try {
     const marked: Json = { ...options, [CALL]: call };
     if ("fetchOptions" in client) marked.fetchOptions = { ...options.fetchOptions, [CALL]: call };
+    call.signal = options.signal;
     const host = String(client.baseURL ?? "");
     if (recorder.settings.streamUsage && options.path?.endsWith("/chat/completions") && !takesNoOptions.has(host)) {
       const body = askingForUsage(options.body);
