@@ -9,6 +9,8 @@ DEV := $(VENV)/.dev-installed
 WORKERS ?= 2
 # pytest arguments: make test ARGS="tests/core -k health"
 ARGS ?=
+# make sdk-test SDK="python go"; SDK=--all fails where a language's tools are missing (CI)
+SDK ?=
 # The browser tests need Debian's chromium; without one they are left out, and a line says so.
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser)
 BROWSER_TESTS := $(if $(CHROMIUM),,-m "not browser")
@@ -17,7 +19,7 @@ PROD_CHECK := DJANGO_SETTINGS_MODULE=config.settings.prod LLMLAB_ALLOWED_HOSTS=l
 	LLMLAB_SECRET_KEY=$$(head -c 60 /dev/urandom | base64 | tr -d '\n') LLMLAB_ENCRYPTION_KEYS=$$(head -c 32 /dev/urandom | base64) \
 	DATABASE_URL=postgres://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help install run test test-fast clients browser bench lint format types arch migrations-check seed doctor ci clean
+.PHONY: help install run test test-fast clients browser bench lint format types arch migrations-check seed doctor sdk-install sdk-build sdk-test ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +64,16 @@ browser: ## install Debian's chromium for the browser tests (needs root and apt)
 		command -v apt-get >/dev/null || { echo "No apt-get here: install chromium yourself and put it on the PATH."; exit 1; }; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium; }
 
-lint: $(DEV) ## ruff and djlint
+sdk-install: $(DEV) ## what the SDKs' suites need: npm packages, and Debian's Go where there is none (needs root)
+	@$(BIN)/python -m sdks.suites install $(SDK)
+
+sdk-build: $(DEV) ## build the JavaScript SDK, so that this LLMLab offers it under /sdks/
+	@$(BIN)/python -m sdks.suites build $(SDK)
+
+sdk-test: $(DEV) ## the suites of the Python, JavaScript and Go SDKs; what has no tools here is left out
+	@$(BIN)/python -m sdks.suites test $(SDK)
+
+lint: $(DEV) ## ruff and djlint; the Python SDK by its own rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djlint --quiet --lint templates
@@ -74,8 +85,9 @@ format: $(DEV) ## rewrite Python in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-types: $(DEV) ## mypy, strict
+types: $(DEV) ## mypy, strict; the Python SDK by its own settings
 	$(BIN)/mypy
+	cd sdks/python && ../../$(BIN)/mypy
 
 arch: $(DEV) ## who may import whom
 	$(BIN)/lint-imports
@@ -84,7 +96,7 @@ migrations-check: $(DEV) ## no model change without its migration, no unsafe pro
 	DJANGO_SETTINGS_MODULE=config.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
 	$(PROD_CHECK) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-ci: lint types arch migrations-check test ## exactly what CI runs
+ci: lint types arch migrations-check test sdk-test ## exactly what CI runs
 
 clean: ## remove caches, not data
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache staticfiles
