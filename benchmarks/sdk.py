@@ -27,7 +27,7 @@ BAR_GROWTH_MIB = 64
 
 def accept(request: Received, number: int) -> tuple[int, dict[str, str], bytes]:
     """The answer of LLMLab's JSON door when all is stored."""
-    traces = json.loads(request.body)["traces"] if request.body else []
+    traces = json.loads(request.body).get("traces", []) if request.body else []
     results = [
         {"index": i, "trace_id": t["trace_id"], "status": 201, "result": "stored", "rejected": []}
         for i, t in enumerate(traces)

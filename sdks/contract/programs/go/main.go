@@ -64,7 +64,7 @@ func ask(ctx context.Context, with *http.Client, said, model string) error {
 func user(said string) []object { return []object{{"role": "user", "content": said}} }
 
 func story() (object, error) {
-	ctx, refund := llm.Start(context.Background(), "refund", llmlab.WithUser("u-42"), llmlab.WithSession("s-7"),
+	ctx, refund := llm.Start(context.Background(), "refund", llmlab.WithType("agent"), llmlab.WithUser("u-42"), llmlab.WithSession("s-7"),
 		llmlab.WithTags("contract", "story"), llmlab.WithMetadata(object{"plan": "pro", "attempt": 2}))
 	_, lookup := llm.Start(ctx, "lookup", llmlab.WithType("retrieval"), llmlab.WithInput(object{"query": "Where is my refund?"}))
 	lookup.SetOutput([]object{{"id": "d1", "score": 0.75}})
@@ -197,7 +197,7 @@ func serve(port string) error {
 }
 
 func askService(url string) (object, error) {
-	ctx, step := llm.Start(context.Background(), "ask")
+	ctx, step := llm.Start(context.Background(), "ask", llmlab.WithType("agent"))
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

@@ -14,11 +14,12 @@ const WATCHED = Symbol.for("llmlab.watched");
 
 type MakeRequest = (this: any, options: any, ...rest: any[]) => Promise<any>;
 
-/** The prototype that has `makeRequest`, from a class or an object. */
+/** The prototype that has `makeRequest`, from a class or an object; `require` gives a function around the class. */
 export function requestOwner(target: any): any {
   let owner = typeof target === "function" ? target.prototype : target;
   while (owner && !Object.hasOwn(owner, "makeRequest")) owner = Object.getPrototypeOf(owner);
-  return typeof owner?.makeRequest === "function" ? owner : undefined;
+  if (typeof owner?.makeRequest === "function") return owner;
+  return typeof target === "function" && typeof target.default === "function" && target.default !== target ? requestOwner(target.default) : undefined;
 }
 
 /** Records all calls of a class, or of one client; false when it is none we know. The recorder may be exchanged later. */
