@@ -116,11 +116,17 @@ def test_methods_leave_their_object_out(record: TestExporter) -> None:
             return x
 
         @span
+        @classmethod
+        def other(cls, z: int) -> int:
+            return z
+
+        @span
         @staticmethod
         def add(a: int) -> int:
             return a
 
-    assert (Agent().ask("hi"), Agent.build(1), Agent.add(2)) == ("hi", 1, 2)
+    assert (Agent().ask("hi"), Agent.build(1), Agent.add(2), Agent.other(3)) == ("hi", 1, 2, 3)
+    assert record.step("other")["input"] == {"z": 3}
     assert record.step("ask")["input"] == {"q": "hi"}
     assert record.step("build")["input"] == {"x": 1}
     assert record.step("add")["input"] == {"a": 2}

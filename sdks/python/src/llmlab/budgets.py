@@ -90,6 +90,13 @@ class Budget:
         if self.outer is not None:
             self.outer.settle(step_ids, cost)
 
+    def give_up(self) -> None:
+        """Nobody will tell us the cost of what is pending."""
+        self.unknown_calls += len(self.pending)
+        self.pending.clear()
+        if self.outer is not None:
+            self.outer.give_up()
+
     def needs_flush(self) -> bool:
         """Whether something is on its way that could decide this or an outer budget."""
         return bool(self.pending) or (self.outer is not None and self.outer.needs_flush())

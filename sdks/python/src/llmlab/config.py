@@ -61,6 +61,8 @@ class Settings:
         self.stream_usage: bool = read.flag("stream_usage", True)
         self.debug: bool = read.flag("debug", False)
         read.refuse_unknown()
+        if self.debug:
+            show_everything()
 
 
 class _Reader:
@@ -84,8 +86,7 @@ class _Reader:
             return default
         if not isinstance(value, (str, os.PathLike)):
             return self.bad(name, value, "it must be text", default)
-        text = os.fspath(value)
-        return text if isinstance(text, str) else os.fsdecode(text)
+        return os.fsdecode(value).strip()
 
     def address(self, name: str, default: str) -> str:
         text = self.text(name, default).rstrip("/")
@@ -143,3 +144,12 @@ class _Reader:
             logger.warning(
                 "LLMLab: there is no setting %s; known are %s.", name, ", ".join(sorted(self.known))
             )
+
+
+def show_everything() -> None:
+    """What LLMLAB_DEBUG is for: our log to stderr, whatever the program's logging does."""
+    logger.setLevel(logging.DEBUG)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)

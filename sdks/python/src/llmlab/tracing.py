@@ -64,7 +64,7 @@ class Recorder:
         self.capture = capture
         self.client = client
         self.fields = fields
-        self._entered: list[tuple[LLMLab, Step, contextvars.Token[Step | Remote | None]]] = []
+        self._entered: dict[Step, tuple[LLMLab, contextvars.Token[Step | Remote | None]]] = {}
 
     def __call__(self, function: F) -> F:
         """Every call of the function is a step: arguments are its input, the result its output."""
@@ -84,7 +84,7 @@ class Recorder:
 
     def _enter(self, client: LLMLab) -> Step:
         step = self.open(client, self.name or self.type)
-        self._entered.append((client, step, activate(step)))
+        self._entered[step] = (client, activate(step))
         return step
 
     def __exit__(
@@ -93,12 +93,12 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Several threads or tasks may have entered this one: ours is the current step, unless
+        # something inside was left open.
         step = current_step()
-        # The same recorder entered by several threads or tasks: take the one that is ours.
-        position = next(
-            (at for at in range(len(self._entered) - 1, -1, -1) if self._entered[at][1] is step), -1
-        )
-        client, step, token = self._entered.pop(position)
+        if step is None or step not in self._entered:
+            step = next(reversed(self._entered))
+        client, token = self._entered.pop(step)
         deactivate(token)
         client.end_step(step, error=error)
 
@@ -180,7 +180,9 @@ class Opener:
         client: LLMLab | None = None,
         **fields: Any,
     ) -> Any:
-        function = name if callable(name) and not isinstance(name, str) else None
+        # classmethod objects are not callable, staticmethod ones only since Python 3.10
+        is_function = callable(name) or isinstance(name, (classmethod, staticmethod))
+        function = name if is_function and not isinstance(name, str) else None
         recorder = Recorder(
             None if function is not None or name is None else text_of(name),
             text_of(type) or self.kind,

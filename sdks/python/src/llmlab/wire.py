@@ -87,7 +87,10 @@ class Encoder:
             return
         step.early = step.late = None
         try:
-            self._apply(step, source())
+            found = source()
+            if not step.ended_ns:  # the program may have said more meanwhile, and knows better
+                found = {name: found[name] for name in found if name not in step.fields}
+            self._apply(step, found)
         except Exception:
             logger.warning("LLMLab: a %s step could not be read.", step.name, exc_info=True)
 

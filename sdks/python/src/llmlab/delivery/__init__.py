@@ -14,6 +14,7 @@ from queue import Empty
 from typing import Any
 
 from llmlab.config import Settings, logger
+from llmlab.context import current_budget
 from llmlab.delivery.collector import Collector
 from llmlab.delivery.counts import Counts
 from llmlab.delivery.exporter import Exporter
@@ -220,6 +221,9 @@ class Delivery:
         """In the child: new queue, new locks, no threads yet. What waits is the parent's to send."""
         if self.spool is not None:
             self.spool.abandon()
+        budget = current_budget.get()
+        if budget is not None:
+            budget.give_up()  # the parent is told what those calls cost, we never are
         self._build(self.collector.exporter)
 
 
