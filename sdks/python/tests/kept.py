@@ -48,6 +48,7 @@ def facts(step: Step) -> dict[str, Any]:
         "type": step.type,
         "status": step.status,
         "error": step.error,
+        "started_ns": step.started_ns,
         "duration_ms": (step.ended_ns - step.started_ns) / 1e6,
         **step.fields,
     }

@@ -1,27 +1,5 @@
-"""The `openai` client, 1.x to 3.x: chat completions, completions, responses, embeddings; Azure's client as well."""
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
+"""The `openai` client, 1.x to 3.x: chat, completions, responses, embeddings; Azure's client as well."""
 
 from llmlab.instruments.stainless import Stainless
 
-if TYPE_CHECKING:
-    from llmlab.client import LLMLab
-
-MODULE = "openai"
-_patched: list[Stainless] = []
-
-
-def install(client: LLMLab) -> bool:
-    """Record the calls of this library into `client`; false when its version cannot be."""
-    if not _patched:
-        _patched.append(Stainless(import_module("openai._base_client")))
-    return _patched[0].install(client)
-
-
-def remove() -> None:
-    """Record no more."""
-    if _patched:
-        _patched[0].remove()
+LIBRARY = Stainless("openai")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmlab.capture import Endpoint, endpoint_of
 from llmlab.config import logger
+from llmlab.instruments.library import Library
 from llmlab.instruments.patches import Patches
 from llmlab.instruments.recording import (
     Recording,
@@ -37,21 +38,22 @@ def _endpoint(url: str) -> Endpoint | None:
     return endpoint_of("POST", url)
 
 
-class Stainless:
-    """The patches of one library."""
+class Stainless(Library):
+    """One of these libraries."""
 
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.client: LLMLab | None = None
+    def __init__(self, package: str) -> None:
+        super().__init__()
+        self.package = package
+        self.module = f"{package}._base_client"
         self.patches = Patches()
+        self.async_client: type = type(None)
 
-    def install(self, client: LLMLab) -> bool:
-        """Patch, or let the patches record into another client; false when there is nothing to patch."""
-        self.client = client
+    def patch(self, module: Any) -> None:
+        """Raises AttributeError for a version that is built otherwise, and leaves that as it is."""
         if self.patches:
-            return True
-        base, sync = self.module.BaseClient, self.module.SyncAPIClient
-        asynchronous = self.module.AsyncAPIClient
+            return
+        base, sync, asynchronous = module.BaseClient, module.SyncAPIClient, module.AsyncAPIClient
+        self.async_client = asynchronous
         try:
             self.patches.add(base, "_build_request", _build_request)
             if inspect.iscoroutinefunction(asynchronous._process_response):
@@ -61,18 +63,12 @@ class Stainless:
                 self.patches.add(base, "_process_response", self._process_response_of_both)
             self.patches.add(sync, "request", self._request)
             self.patches.add(asynchronous, "request", self._request_async)
-        except AttributeError as error:
+        except AttributeError:
             self.patches.undo()
-            logger.warning(
-                "LLMLab: %s of this version is not recorded: %s", self.module.__name__, error
-            )
-            return False
-        return True
+            raise
 
-    def remove(self) -> None:
-        """Give the library its own functions back."""
+    def unpatch(self) -> None:
         self.patches.undo()
-        self.client = None
 
     def _begin(self, api: Any, options: Any) -> Recording | None:
         """The recording of a call that is recorded. Raises BudgetExceeded, nothing else."""
@@ -106,7 +102,7 @@ class Stainless:
     def _process_response_of_both(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def process_response(api: Any, *args: Any, **kwargs: Any) -> Any:
-            is_async = isinstance(api, self.module.AsyncAPIClient)
+            is_async = isinstance(api, self.async_client)
             _note(kwargs.get("response"), is_async=is_async)
             return original(api, *args, **kwargs)
 
