@@ -1,0 +1,5 @@
+"""`python -m llmlab.cli`"""
+
+from llmlab.cli import main
+
+main()
