@@ -75,6 +75,22 @@ function decoded(bytes, encoding) {
   return encoding === "deflate" ? inflateSync(bytes) : bytes;
 }
 
+const whole = (bytes) => (bytes.length ? [[1000, new Uint8Array(bytes)]] : []);
+
+/** One chunk per event, the nth n + 1 milliseconds after the call; comments come with the next. */
+function events(text) {
+  const chunks = [];
+  let held = "";
+  for (const part of text.split(/(?<=\r\n\r\n|\n\n|\r\r)/)) {
+    held += part;
+    if (!/^data:/m.test(part)) continue;
+    chunks.push([1001 + chunks.length, held]);
+    held = "";
+  }
+  if (held) chunks.push([1001 + chunks.length, held]);
+  return chunks;
+}
+
 function callOf({ request, response }) {
   const bytes = response?.base64
     ? Buffer.from(response.base64, "base64")
@@ -87,7 +103,7 @@ function callOf({ request, response }) {
     requestBody: body,
     status: response?.status,
     contentType: headers["content-type"] ?? "",
-    chunks: bytes.length ? [[1012.34, new Uint8Array(decoded(bytes, headers["content-encoding"]))]] : [],
+    chunks: response?.sse === undefined ? whole(decoded(bytes, headers["content-encoding"])) : events(response.sse),
     sentAt: 1000,
     error: undefined,
     retries: 0,
@@ -101,6 +117,11 @@ for (const file of readdirSync(new URL("calls/", contract)).filter((name) => nam
     const told = step?.time_to_first_token_ms;
     if (step) delete step.time_to_first_token_ms;
     assert.deepEqual(step, fixture.step);
-    if (fixture.first_token !== undefined && step) assert.equal(told, fixture.first_token === null ? undefined : 12.3);
+    const bytewise = callOf(fixture);
+    bytewise.chunks = bytewise.chunks.flatMap(([at, data]) => [...(typeof data === "string" ? Buffer.from(data) : data)].map((byte) => [at, Uint8Array.of(byte)]));
+    const again = stepOf(bytewise);
+    if (again) delete again.time_to_first_token_ms;
+    assert.deepEqual(again, fixture.step, "byte by byte");
+    if (fixture.first_token !== undefined) assert.equal(told, fixture.first_token === null ? undefined : fixture.first_token + 1);
   });
 }
