@@ -54,7 +54,11 @@ def test_the_environment_counts_and_arguments_win(monkeypatch: pytest.MonkeyPatc
     assert settings.mask == ("email", "phone")
     assert (settings.sample_rate, settings.flush_interval, settings.live_interval) == (0.25, 0.5, 0)
     assert (settings.max_queue_bytes, settings.timeout, settings.drain_seconds) == (100_000, 3, 1)
-    assert (settings.environment, settings.release, settings.spool_dir) == ("prod", "r", "var/spool")
+    assert (settings.environment, settings.release, settings.spool_dir) == (
+        "prod",
+        "r",
+        "var/spool",
+    )
 
 
 @pytest.mark.parametrize(

@@ -287,13 +287,14 @@ def test_scores_go_to_their_own_door(door: Door, llm: LLMLab) -> None:
 
 def test_a_root_split_from_its_children_is_not_ended_early(door: Door, make: Make) -> None:
     """An item that says "ok" before the root's own step came would freeze the root without output."""
-    llm = make(door.url, flush_at=2, flush_interval=60)
+    llm = make(door.url, flush_interval=60)
     with trace("root") as root:
-        for _ in range(5):
-            with span("child"):
+        for _ in range(6):
+            with span("child", output="x" * 1_000_000):
                 pass
         root.update(output="x")
     assert llm.flush()
+    assert len(door.requests) == 2  # 4 MiB each at most
     for item in door.items:
         has_root = any(step["id"] == root.id for step in item["steps"])
         assert item["status"] == ("ok" if has_root else "running")

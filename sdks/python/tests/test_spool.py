@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import stat
 import time
@@ -26,6 +27,7 @@ for number in range(250):
     with span("dies", input=number) as step: pass
 score("s", 1, trace_id=step.trace_id)
 while llm.delivery.collector.counts.recorded < 251: time.sleep(0.01)
+time.sleep(0.2)
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -193,3 +195,81 @@ def test_a_forked_child_has_its_own_file_and_locks_nothing_of_the_parents(
     assert sorted(step["name"] for step in door.steps) == ["child", "parent"]
     assert files(tmp_path) == []
     assert os.listdir(tmp_path) == []
+
+
+def test_a_server_that_comes_and_goes_gets_every_step(tmp_path: Path) -> None:
+    """Answers lost after storing, refusals, restarts, and the sender killed in the middle."""
+    door = Door()
+    port, stored = door.port, {}
+    program = """
+        import sys, time
+        from llmlab import LLMLab, span
+        llm = LLMLab(flush_interval=0.05, timeout=1)
+        for number in range(1_000):
+            with span("a", input=int(sys.stdin.readline())): pass
+            time.sleep(0.001)
+        while llm.delivery.collector.counts.recorded < 1_000: time.sleep(0.01)
+        time.sleep(0.2)
+        print("recorded", flush=True)
+        sys.stdin.readline()
+        """
+    programs = [start(program, door.url, LLMLAB_SPOOL_DIR=str(tmp_path)) for _ in range(3)]
+    for index, process in enumerate(programs):
+        assert process.stdin is not None
+        process.stdin.write("".join(f"{index * 1_000 + n}\n" for n in range(1_000)))
+        process.stdin.flush()
+    chance = random.Random(4)
+    for turn in range(6):
+        door.rule = lambda request: chance.choice([None, None, Reply(503), Reply(0, delay=1.2)])
+        time.sleep(0.4)
+        door.close()
+        stored.update({step["id"]: step["input"] for step in door.steps})
+        time.sleep(0.1)
+        door = Door(port)
+        if turn == 4:
+            assert [line(process) for process in programs] == ["recorded"] * 3
+            for process in programs:
+                process.kill()
+                end(process)
+    door.rule = lambda request: None
+    code, out, _ = run(
+        "from llmlab import LLMLab; print(LLMLab(flush_interval=0.05).flush(30))",
+        door.url,
+        timeout=60,
+        LLMLAB_SPOOL_DIR=str(tmp_path),
+    )
+    stored.update({step["id"]: step["input"] for step in door.steps})
+    door.close()
+    assert (code, out) == (0, "True\n")
+    assert sorted(stored.values()) == list(range(3_000))
+
+
+def test_a_living_child_does_not_keep_its_dead_parents_file(door: Door, tmp_path: Path) -> None:
+    process = start(
+        """
+        import os, sys, time
+        from llmlab import LLMLab, span
+        llm = LLMLab(timeout=1)
+        with span("parent"): pass
+        while not os.listdir(os.environ["LLMLAB_SPOOL_DIR"]): time.sleep(0.01)
+        time.sleep(0.2)
+        if os.fork() == 0:
+            sys.stdin.read()
+            os._exit(0)
+        print("forked", flush=True)
+        time.sleep(60)
+        """,
+        "http://127.0.0.1:9",
+        LLMLAB_SPOOL_DIR=str(tmp_path),
+    )
+    assert line(process) == "forked"
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    code, _, err = run(
+        "from llmlab import LLMLab; assert LLMLab().flush(10)",
+        door.url,
+        LLMLAB_SPOOL_DIR=str(tmp_path),
+    )
+    assert (code, err) == (0, "")
+    assert door.step("parent")["status"] == "ok"
+    end(process)  # closes the input, which ends the child

@@ -191,6 +191,8 @@ def test_generators_end_when_they_do(record: TestExporter) -> None:
         for index in range(n):
             with span(f"word {index}"):
                 yield str(index)
+                with span(f"after {index}"):
+                    pass
 
     assert inspect.isgeneratorfunction(words)
     with trace("reader"):
@@ -202,9 +204,10 @@ def test_generators_end_when_they_do(record: TestExporter) -> None:
     assert seen == ["0", "1", "2"]
     assert record.step("words")["output"] == "012"
     found = parents(record)
-    assert {name: found[name] for name in ("words", "word 1", "reading 1")} == {
+    assert {name: found[name] for name in ("words", "word 1", "after 1", "reading 1")} == {
         "words": "reader",
         "word 1": "words",
+        "after 1": "word 1",
         "reading 1": "reader",
     }
 
@@ -266,6 +269,8 @@ def test_async_generators(record: TestExporter) -> None:
             await asyncio.sleep(0)
             with span(f"part {part}"):
                 yield part
+                with span(f"after {part}"):
+                    pass
 
     @trace
     async def read_all() -> str:
@@ -288,6 +293,7 @@ def test_async_generators(record: TestExporter) -> None:
     assert record.step("stream")["output"] == "abc"
     found = parents(record)
     assert (found["stream"], found["part b"], found["got b"]) == ("read_all", "stream", "read_all")
+    assert found["after b"] == "part b"
     record.clear()
     asyncio.run(read_one())
     assert record.step("stream")["output"] == "a"
