@@ -29,7 +29,7 @@ from typing import Any, Union
 from llmlab import endings
 from llmlab.budgets import Budget, check, check_async
 from llmlab.config import Settings, logger
-from llmlab.context import current, current_budget
+from llmlab.context import current_budget, here
 from llmlab.delivery import Delivery, Exporter
 from llmlab.ids import new_step_id, new_trace_id
 from llmlab.propagation import Remote
@@ -97,7 +97,7 @@ class LLMLab:
         """
         if name.__class__ is not str or type.__class__ is not str:
             name, type = text_of(name), text_of(type)
-        above = current.get() if parent is HERE else parent
+        above = here() if parent is HERE else parent
         if above.__class__ is Step:
             trace, parent_id, is_root = above.trace, above.id, False
             capture = capture and above.capture
@@ -181,7 +181,7 @@ class LLMLab:
         id, with which it can be corrected later. `comment` is another word for `reason`.
         """
         score_id = id or new_trace_id()
-        step = current.get()
+        step = here()
         if trace_id is None and session is None:
             if step is None:
                 logger.warning(
@@ -269,6 +269,25 @@ class LLMLab:
         from llmlab.instruments import uninstrument
 
         uninstrument(*names)
+
+    def otel_exporter(self) -> Any:
+        """A span exporter of OpenTelemetry that sends to this client's project.
+
+        Raises ImportError, with what to install, when OpenTelemetry's OTLP exporter is missing.
+        """
+        from llmlab.instruments.otel import otel_exporter
+
+        return otel_exporter(self)
+
+    def instrument_otel(self, provider: Any = None) -> Any:
+        """Send OpenTelemetry's spans here, in one trace with the steps; answers the tracer provider.
+
+        For LlamaIndex and all that has an OpenTelemetry or OpenInference instrumentation. Without a provider: the
+        program's, or a new one. Raises ImportError when OpenTelemetry's SDK is missing.
+        """
+        from llmlab.instruments.otel import instrument_otel
+
+        return instrument_otel(self, provider)
 
     # -- delivery ----------------------------------------------------------------------------
 

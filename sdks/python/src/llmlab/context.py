@@ -27,6 +27,19 @@ current_budget: contextvars.ContextVar[Budget | None] = contextvars.ContextVar(
 )
 
 
+# Set where OpenTelemetry is joined: its span, if that was entered after the current step.
+foreign: Callable[[], Remote | None] | None = None
+
+
+def here() -> Step | Remote | None:
+    """The innermost of what we are in: a step, the span of another process or of OpenTelemetry."""
+    if foreign is not None:
+        span = foreign()
+        if span is not None:
+            return span
+    return current.get()
+
+
 def activate(step: Step | Remote | None) -> contextvars.Token[Step | Remote | None]:
     """Make it the parent of what starts from here on; give the token to `deactivate`."""
     return current.set(step)
@@ -50,7 +63,7 @@ def current_step() -> Step | None:
 
 def current_trace_id() -> str | None:
     """The id of the trace we are in, to log or to score it later; None outside any."""
-    step = current.get()
+    step = here()
     return step.trace_id if step is not None else None
 
 

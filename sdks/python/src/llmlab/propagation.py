@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from llmlab.context import activate, current, deactivate
+from llmlab.context import activate, deactivate, here
 
 if TYPE_CHECKING:
     import contextvars
@@ -74,7 +74,7 @@ def inject(headers: Headers | None = None) -> Headers:
     Outside any step nothing is added. Answers the same mapping.
     """
     headers = {} if headers is None else headers
-    step = current.get()
+    step = here()
     if step is not None:
         headers["traceparent"] = traceparent(step)
     return headers
