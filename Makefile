@@ -96,7 +96,7 @@ migrations-check: $(DEV) ## no model change without its migration, no unsafe pro
 	DJANGO_SETTINGS_MODULE=config.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
 	$(PROD_CHECK) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-ci: lint types arch migrations-check test sdk-test ## exactly what CI runs
+ci: lint types arch migrations-check sdk-build test sdk-test ## exactly what CI runs
 
 clean: ## remove caches, not data
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache staticfiles

@@ -1,6 +1,7 @@
 """Code to send the first trace with: real address, real project, real key.
 
-Each has been pasted and run as it is; what calls a model wants OPENAI_API_KEY, like any program of that vendor.
+Each is pasted and run as it is by tests/sdks/test_snippets.py. What calls a model wants OPENAI_API_KEY, like any
+program of that vendor.
 """
 
 import datetime as dt
@@ -8,44 +9,62 @@ import json
 import secrets
 from dataclasses import dataclass
 
+from projects.sdk_downloads import GO_FOLDER, GO_MODULE, file_names, is_javascript_built
+
 PLACEHOLDER = "llmlab_sk_YOUR_KEY"
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """One way to send data."""
+    """One way to send data: what to install, if anything, and the code."""
 
     id: str
     label: str
     hint: str
     code: str
+    install: str = ""
 
 
 def snippets(*, base_url: str, project: str, key: str, now: dt.datetime) -> list[Snippet]:
-    """Four ways, the one that needs no code change first."""
+    """Five ways: an SDK for three languages, OpenTelemetry for what is instrumented already, and curl for the rest."""
+    files = {language: f"{base_url}/sdks/{name}" for language, name in file_names().items()}
     return [
-        Snippet(
-            "otel",
-            "OpenTelemetry",
-            "Any instrumented program: set these and start it.",
-            _otel(base_url, key),
-        ),
         Snippet(
             "python",
             "Python",
-            "pip install openai opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-            " opentelemetry-instrumentation-openai-v2",
-            _python(base_url, key),
+            "Records openai and anthropic by itself, @trace makes a trace of a function. Save it as app.py.",
+            _python(base_url, project, key),
+            f'pip install "{files["python"]}" openai',
         ),
         Snippet(
             "javascript",
             "JavaScript",
-            "npm install openai @opentelemetry/sdk-node @opentelemetry/exporter-trace-otlp-proto"
-            " @opentelemetry/instrumentation-openai",
-            _javascript(base_url, key),
+            _JAVASCRIPT_HINT
+            if is_javascript_built()
+            else f"Run make sdk-build once where LLMLab runs: this package is not built there yet. {_JAVASCRIPT_HINT}",
+            _javascript(base_url, project, key),
+            f'npm install "{files["javascript"]}" openai',
+        ),
+        Snippet(
+            "go",
+            "Go",
+            "Standard library only: calls through its transport are recorded, with any client. Inside your module:",
+            _go(base_url, project, key),
+            f'curl -fsS "{files["go"]}" | tar xz\n'
+            f"go mod edit -replace {GO_MODULE}=./{GO_FOLDER}\n"
+            f"go get {GO_MODULE}",
+        ),
+        Snippet(
+            "otel",
+            "OpenTelemetry",
+            "Any program that is instrumented already: set these and start it.",
+            _otel(base_url, key),
         ),
         Snippet("curl", "curl", "Plain JSON, no library.", _curl(base_url, project, key, now)),
     ]
+
+
+_JAVASCRIPT_HINT = "Records openai and @anthropic-ai/sdk by itself. Save it as app.mjs; CommonJS programs require() it."
 
 
 def _otel(base_url: str, key: str) -> str:
@@ -57,51 +76,91 @@ def _otel(base_url: str, key: str) -> str:
     )
 
 
-def _python(base_url: str, key: str) -> str:
-    return f"""from openai import OpenAI
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+def _python(base_url: str, project: str, key: str) -> str:
+    return f"""from llmlab import LLMLab, trace
+from openai import OpenAI
 
-exporter = OTLPSpanExporter(
-    endpoint="{base_url}/v1/traces",
-    headers={{"x-api-key": "{key}"}},
+llm = LLMLab(
+    api_key="{key}",
+    project="{project}",
+    base_url="{base_url}",
 )
-provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(exporter))
-trace.set_tracer_provider(provider)
-OpenAIInstrumentor().instrument()
+llm.instrument()
 
-OpenAI().chat.completions.create(
-    model="gpt-4o-mini",
-    messages=[{{"role": "user", "content": "ping"}}],
-)"""
+@trace(tags=["first"])
+def answer(question):
+    reply = OpenAI().chat.completions.create(
+        model="gpt-4o-mini",
+        messages=[{{"role": "user", "content": question}}],
+    )
+    return reply.choices[0].message.content
+
+print(answer("ping"))"""
 
 
-def _javascript(base_url: str, key: str) -> str:
-    # CommonJS: instrumentation cannot reach into ES modules without a loader flag for node.
-    return f"""const {{ NodeSDK }} = require("@opentelemetry/sdk-node");
-const {{ OTLPTraceExporter }} = require("@opentelemetry/exporter-trace-otlp-proto");
-const {{ OpenAIInstrumentation }} = require("@opentelemetry/instrumentation-openai");
+def _javascript(base_url: str, project: str, key: str) -> str:
+    return f"""import {{ LLMLab }} from "llmlab";
+import OpenAI from "openai";
 
-const sdk = new NodeSDK({{
-  traceExporter: new OTLPTraceExporter({{
-    url: "{base_url}/v1/traces",
-    headers: {{ "x-api-key": "{key}" }},
-  }}),
-  instrumentations: [new OpenAIInstrumentation()],
+const llm = new LLMLab({{
+  apiKey: "{key}",
+  project: "{project}",
+  baseUrl: "{base_url}",
 }});
-sdk.start();
+await llm.instrument();
 
-const OpenAI = require("openai"); // after sdk.start()
-new OpenAI().chat.completions
-  .create({{
+await llm.trace("answer", {{ tags: ["first"] }}, async () => {{
+  const reply = await new OpenAI().chat.completions.create({{
     model: "gpt-4o-mini",
     messages: [{{ role: "user", content: "ping" }}],
-  }})
-  .finally(() => sdk.shutdown());"""
+  }});
+  console.log(reply.choices[0].message.content);
+}});"""
+
+
+def _go(base_url: str, project: str, key: str) -> str:
+    return f"""package main
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"strings"
+
+	llmlab "{GO_MODULE}"
+)
+
+func main() {{
+	llm := llmlab.New(llmlab.Config{{
+		APIKey:  "{key}",
+		Project: "{project}",
+		BaseURL: "{base_url}",
+	}})
+	defer llm.Shutdown(context.Background())
+
+	ctx, step := llm.Start(context.Background(), "answer", llmlab.WithTags("first"))
+	defer step.End()
+	client := &http.Client{{Transport: llm.Transport(nil)}}
+
+	url := "https://api.openai.com/v1/chat/completions"
+	body := `{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "ping"}}]}}`
+	request, err := http.NewRequestWithContext(ctx, "POST", url, strings.NewReader(body))
+	if err != nil {{
+		log.Print(err)
+		return
+	}}
+	request.Header.Set("Authorization", "Bearer "+os.Getenv("OPENAI_API_KEY"))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {{
+		log.Print(err)
+		return
+	}}
+	defer response.Body.Close()
+	io.Copy(os.Stdout, response.Body)
+}}"""
 
 
 def _curl(base_url: str, project: str, key: str, now: dt.datetime) -> str:

@@ -4,7 +4,7 @@ apps.
 
 from django.urls import include, path, re_path
 
-from projects import data_views, export_views, job_views, settings_views, views
+from projects import data_views, export_views, job_views, sdk_views, settings_views, views
 from projects.services import RESERVED_SLUGS
 
 _RESERVED = "|".join(sorted(RESERVED_SLUGS))
@@ -92,6 +92,7 @@ urlpatterns = [
     path("dashboard/", views.entry, {"target": "costs:dashboard"}, name="dashboard_entry"),
     path("traces/", views.entry, {"target": "traces:trace_list"}, name="traces_entry"),
     path("models/", views.entry, {"target": "costs:model_list"}, name="models_entry"),
+    path("sdks/<str:name>", sdk_views.sdk_file, name="sdk_file"),
     path("setup/", views.entry, {"target": "projects:setup"}, name="setup_entry"),
     path("settings/", views.entry, {"target": "projects:settings"}, name="settings_entry"),
     path("", include(pages)),

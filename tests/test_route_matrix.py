@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ROLE_RANK, Role
+from projects.sdk_downloads import file_names
 from tests.world import RAW, SCOPES, World, make_world
 from traces import door_urls
 
@@ -153,6 +154,7 @@ ROUTES: Matrix = {
     "healthz": {"GET": Public()},
     "readyz": {"GET": Public()},
     "metrics": {"GET": Public()},  # this machine only, or a token: tests/core/test_health.py
+    "sdks/<str:name>": {"GET": Public()},  # pip, npm and curl have no session
     # --- doors, sharing two paths with the reading API
     "^v1/traces/?$": {"POST": Door(names_project=False)},
     "^api/public/ingestion/?$": {"POST": Door(names_project=False)},
@@ -461,6 +463,7 @@ PARAMETERS = {
         "organization" if route.startswith("organizations") else "project"
     ],
     "project": lambda world, route: world.names["project"],
+    "name": lambda world, route: file_names()["go"],
     "trace_id": lambda world, route: world.names["trace_id"],
     "span_id": lambda world, route: world.names["span_id"],
     "key": lambda world, route: world.names["key_id"],

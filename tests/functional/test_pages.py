@@ -285,16 +285,16 @@ def test_setup_snippets_are_chosen_by_keyboard_and_without_javascript(
 ) -> None:
     page = page_for(world.people["owner"], java_script_enabled=False)
     page.goto("/projects/checkout/setup/")
-    expect(page.locator("#code-otel")).to_be_visible()
-    expect(page.locator("#code-python")).to_be_hidden()
-    page.locator("input[value=otel]").focus()
-    page.keyboard.press("ArrowRight")
     expect(page.locator("#code-python")).to_be_visible()
-    expect(page.locator("#code-otel")).to_be_hidden()
+    expect(page.locator("#install-javascript")).to_be_hidden()
+    page.locator("input[value=python]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#install-javascript")).to_be_visible()
+    expect(page.locator("#code-python")).to_be_hidden()
     page.get_by_role("button", name="Create a key to send with").click()
     key = page.locator("#raw-key").text_content()
     assert key.startswith("llmlab_sk_")
-    for name in ("otel", "python", "javascript", "curl"):
+    for name in ("python", "javascript", "go", "otel", "curl"):
         assert key in page.locator(f"#code-{name}").text_content()
 
 

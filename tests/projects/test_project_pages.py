@@ -232,10 +232,11 @@ def test_setup_makes_a_key_on_demand_and_fills_it_in(
     key = ApiKey.objects.get()
     page = response.content.decode()
     assert (key.name, key.scopes, key.created_by) == ("Setup", ["ingest"], acme.member.user)
-    assert page.count(key.prefix) == 5  # the key itself and four snippets
+    assert page.count(key.prefix) == 6  # the key itself and five snippets
     assert "llmlab_sk_YOUR_KEY" not in page
     assert "no-store" in response["Cache-Control"]
-    assert "https://llmlab.acme.example/v1/traces" in page
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=&quot;https://llmlab.acme.example&quot;" in page
+    assert "https://llmlab.acme.example/sdks/llmlab-" in page
     assert "https://llmlab.acme.example/api/v1/projects/bot/traces" in page
     part = client.post("/projects/bot/setup/", headers={"HX-Request": "true"}).content.decode()
     assert part.lstrip().startswith('<section class="card" id="setup-steps"')
