@@ -19,8 +19,9 @@ from typing import Any
 from benchmarks import traffic
 from benchmarks.copies import multiply
 from benchmarks.exactness import discrepancies
+from benchmarks.export import memory
 from benchmarks.read import load, settle
-from benchmarks.stack import Stack, machine, resident_bytes
+from benchmarks.stack import Stack, machine
 
 BAR_CALLS, BAR_SECONDS, BAR_MIB = 1_000_000, 300, 64
 SPANS_PER_CALL = 8 / 5
@@ -81,13 +82,13 @@ def start_job() -> int:
 
 
 def wait(stack: Stack, database: Any, job_id: str) -> tuple[float, int, Any]:
-    """Seconds, peak memory of the worker, and the job's last row."""
+    """Seconds, peak memory (PSS) of the worker with its child, and the job's last row."""
     started, peak = time.perf_counter(), 0
     while True:
         row = database.execute(
             "SELECT state, done, message, result, step FROM core_job WHERE id = %s", [job_id]
         ).fetchone()
-        peak = max(peak, resident_bytes(stack.processes["worker"].pid))
+        peak = max(peak, memory(stack).worker)
         if row[0] not in ("queued", "running"):
             return time.perf_counter() - started, peak, row
         time.sleep(0.25)
@@ -108,7 +109,7 @@ def measure(calls: int, times: int, pause: float) -> bool:
         time.sleep(ALONE_SECONDS)
         usual = stack.cpu() - cpu
         alone, before = sender.stored / ALONE_SECONDS, sender.stored
-        sender.slowest, memory = 0.0, resident_bytes(stack.processes["worker"].pid)
+        sender.slowest, held = 0.0, memory(stack).worker
         cpu = stack.cpu()
         started = json.loads(stack._run("-m", "benchmarks.reprice", "--start"))
         seconds, peak, (state, _, message, result, steps) = wait(stack, database, started["job"])
@@ -122,7 +123,7 @@ def measure(calls: int, times: int, pause: float) -> bool:
         per_call = (spent.worker + spent.postgres - others) * 1000 / max(1, result["changed"])
         wrong = discrepancies(database, stack.project_id)
         scaled = seconds * BAR_CALLS / max(1, result["changed"])
-        growth = (peak - memory) / 2**20
+        growth = (peak - held) / 2**20
         print(
             f"{state}: {message}\n"
             f"{result['changed']:,} calls re-priced in {seconds:.1f} s and {steps} steps:"
@@ -133,7 +134,7 @@ def measure(calls: int, times: int, pause: float) -> bool:
             f" {spent.web:.1f} s; load after {load_after:.1f}.\n"
             f"Ingestion meanwhile {rate:,.0f} spans/s (before {alone:,.0f}), {sender.refused} refused, slowest request"
             f" {sender.slowest * 1000:.0f} ms.\n"
-            f"Worker memory +{growth:.0f} MiB (bar {BAR_MIB} MiB). Sums against raw rows: {wrong or 'equal'}."
+            f"Worker memory {growth:+.0f} MiB PSS (bar {BAR_MIB} MiB). Sums against raw rows: {wrong or 'equal'}."
         )
         return (
             state == "done"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.http import StreamingHttpResponse
 
 CHUNK = 64 * 1024
@@ -29,4 +30,7 @@ def _next_chunk(parts: Iterator[bytes]) -> bytes:
         size += len(part)
         if size >= CHUNK:
             break
+    # A client may take hours; it must not keep a place in the pool of connections meanwhile.
+    if not connection.in_atomic_block:
+        connection.close()
     return b"".join(taken)

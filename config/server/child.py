@@ -66,6 +66,13 @@ class BoundedServer(Server):
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
         reactor.run(installSignalHandlers=False)
 
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Pass a part of an answer on; the application goes on with the next once the client can take it."""
+        await super().handle_reply(protocol, message)
+        channel = getattr(protocol, "channel", None)
+        if channel is not None and message.get("more_body"):
+            await channel.room(len(message.get("body", b"")))
+
     def _check_deadlines(self) -> None:
         now = time.monotonic()
         for channel in list(self.channels):

@@ -1,5 +1,6 @@
 """HTTP/1.1 with limits on top of daphne: body size while it arrives, deadlines per phase, lingering refusals."""
 
+import asyncio
 import io
 import time
 from enum import Enum
@@ -102,6 +103,9 @@ class BoundedChannel(HTTPChannel):
 
     phase = Phase.IDLE
     phase_since = 0.0
+    # Since when the client has not taken all that was written (0: it keeps up), and how much was written since.
+    behind_since = 0.0
+    owed = 0
 
     @property
     def server(self) -> "BoundedServer":
@@ -119,9 +123,32 @@ class BoundedChannel(HTTPChannel):
         self.requestFactory = BoundedRequest  # daphne's factory has set its own
         self.enter(Phase.IDLE)
         self.server.channels.add(self)
+        self.caught_up = asyncio.Event()
         super().connectionMade()
 
+    def pauseProducing(self) -> None:
+        """The transport holds more than it likes: the client reads slowly."""
+        if not self.behind_since:
+            self.behind_since, self.owed = time.monotonic(), 0
+            self.caught_up.clear()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has taken everything."""
+        self.behind_since = 0.0
+        self.caught_up.set()
+        super().resumeProducing()
+
+    async def room(self, written: int) -> None:
+        """Return once there is room for more of an answer of which `written` bytes were just written, or nobody to
+        read it. Without it a download would wait in memory for its client."""
+        self.owed += written
+        if self.behind_since and self.owed > self.server.limits.answer_buffer:
+            await self.caught_up.wait()
+
     def connectionLost(self, reason: Any) -> None:
+        self.behind_since = 0.0
+        self.caught_up.set()
         self.server.channels.discard(self)
         super().connectionLost(reason)
 
@@ -204,6 +231,10 @@ class BoundedChannel(HTTPChannel):
             received = self.requests[-1].received if self.requests else 0
             if passed > limits.body_seconds + received / limits.body_bytes_per_second:
                 self.refuse(408, "timeout", "The request body arrived too slowly.")
+        elif self.phase is Phase.HANDLING and self.behind_since:
+            slowest = limits.body_seconds + self.owed / limits.body_bytes_per_second
+            if now - self.behind_since > slowest:
+                self.transport.abortConnection()
         elif self.phase is Phase.IDLE and passed > limits.idle_seconds:
             self.loseConnection()
         elif self.phase is Phase.REFUSED and passed > limits.linger_seconds:

@@ -17,6 +17,8 @@ class Limits:
     # A body may take this long plus its size at the slowest accepted rate.
     body_seconds: float = 20.0
     body_bytes_per_second: int = 16 * 1024
+    # What an answer may have waiting in memory for a client that reads more slowly than it is written.
+    answer_buffer: int = MIB
     drain_seconds: float = 20.0
     linger_seconds: float = 5.0
     socket_message: int = 64 * 1024

@@ -98,6 +98,11 @@ def read_everything(live: ClientConnection) -> None:
         live.recv(timeout=5)
 
 
+def connections_of(process: psutil.Process, port: int) -> list[object]:
+    found = process.net_connections(kind="tcp4")
+    return [one for one in found if one.laddr.port == port and one.status != psutil.CONN_LISTEN]
+
+
 def connect_for_two_seconds(port: int) -> None:
     for _ in range(20):
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -193,6 +198,30 @@ def test_reader_that_does_not_read_is_dropped(server: Server) -> None:
         assert grown < 24 * 1024 * 1024
         with pytest.raises(ConnectionClosed):
             read_everything(live)
+
+
+def test_download_waits_for_its_client_instead_of_in_memory(server: Server) -> None:
+    before = sum(child.memory_info().rss for child in server.children())
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{server.port}/?flood=2048", timeout=20
+    ) as answer:
+        time.sleep(2)
+        grown = sum(child.memory_info().rss for child in server.children()) - before
+        for number in range(2048):
+            assert answer.read(65_536) == number.to_bytes(4) * 16_384
+        assert answer.read() == b""
+    assert grown < 16 * 1024 * 1024  # of 128 MiB
+
+
+def test_client_that_leaves_a_download_is_forgotten(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(b"GET /?flood=2048 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    deadline = time.monotonic() + 10
+    while sum(len(connections_of(child, server.port)) for child in server.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.get().split()[1] == "0"
 
 
 def test_killed_child_is_replaced_and_the_other_serves_on(server: Server) -> None:

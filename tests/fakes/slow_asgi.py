@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """HTTP: `?wait=<seconds>`, answers pid and body size. Websocket: echoes; the text `flood` sends 64 MiB."""
+    """HTTP: `?wait=<seconds>`, answers pid and body size; `?flood=<parts>` of 64 KiB. Websocket: echoes; the text
+    `flood` sends 64 MiB."""
     if scope["type"] == "websocket":
         await _websocket(receive, send)
         return
@@ -18,11 +19,22 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if not message.get("more_body"):
             break
     query = parse_qs(scope["query_string"].decode())
+    if parts := int(query.get("flood", ["0"])[0]):
+        await _flood(send, parts)
+        return
     await asyncio.sleep(float(query.get("wait", ["0"])[0]))
     body = f"{os.getpid()} {size}".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _flood(send: Any, parts: int) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(parts):
+        part = number.to_bytes(4) * 16_384
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _websocket(receive: Any, send: Any) -> None:
