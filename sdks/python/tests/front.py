@@ -111,6 +111,16 @@ def _frame(event: bytes) -> bytes:
     return message + struct.pack(">I", binascii.crc32(message))
 
 
+def received(front: str) -> Any:
+    """The bodies that came since this was asked last."""
+    link = http.client.HTTPConnection(front.partition("//")[2], timeout=10)
+    try:
+        link.request("GET", "/requests")
+        return json.loads(link.getresponse().read())
+    finally:
+        link.close()
+
+
 @contextmanager
 def running_front(simulator: str) -> Iterator[str]:
     """Its address, as long as the block."""

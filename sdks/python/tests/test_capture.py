@@ -177,3 +177,25 @@ def test_noise_gives_a_plain_step_and_no_exception(path: str, kind: str) -> None
 @pytest.mark.parametrize("url", ["", "http://[bad/v1/messages", "/v1/messagesx", "http://h/"])
 def test_other_addresses_are_not_recorded(url: str) -> None:
     assert step_of(Call("POST", url)) is None
+
+
+@pytest.mark.parametrize(
+    "vector", [[0.25, -1.0] * 3000, "AACAPwAAgL8" * 3000], ids=["list", "text"]
+)
+def test_vectors_are_counted_without_being_parsed(vector: Any) -> None:
+    case = _named("embeddings")
+    data = [{"object": "embedding", "index": n, "embedding": vector} for n in range(5)]
+    case["response"]["body"]["data"] = data
+    assert len(_bytes(case["response"])) > 65_536
+    case["step"]["attributes"]["vectors"] = 5
+    assert step_of(_call(case)) == case["step"]
+
+
+def test_a_large_body_that_is_built_otherwise_is_read_as_it_is() -> None:
+    for end in (b'"embedding"', b'"embedding": [1', b'"embedding": 7, "a": "embedding"}'):
+        body = b'{"data": [1, 2], "pad": "' + b"x" * 70_000 + b'", ' + end
+        call = _call(_named("embeddings"), [(0.0, body)])
+        step = step_of(call)
+        assert step is not None
+        assert step["status"] == "ok"
+        assert step["attributes"].get("vectors") == (2 if end.endswith(b"}") else None)

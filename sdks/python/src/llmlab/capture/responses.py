@@ -1,4 +1,4 @@
-"""OpenAI's Responses, whole and streamed, and its embeddings."""
+"""OpenAI's Responses, whole and streamed."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,16 +25,6 @@ def read_response(body: Json) -> Answer:
         answer.finish_reason = text(mapping(body.get("incomplete_details")).get("reason"))
     elif status == "failed":
         answer.error = error_of(body, "failed", "")
-    return answer
-
-
-def read_embeddings(body: Json) -> Answer:
-    """A list of vectors: how many, not what."""
-    answer = Answer()
-    answer.model = text(body.get("model"))
-    answer.usage = mapping(body.get("usage")) or None
-    if isinstance(body.get("data"), list):
-        answer.attributes["vectors"] = len(body["data"])
     return answer
 
 

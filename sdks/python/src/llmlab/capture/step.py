@@ -6,9 +6,10 @@ from typing import Any, Callable, NamedTuple, Optional
 from .answer import Answer, error_of, mapping, text
 from .call import Call, Json
 from .chat import fold_chat, fold_completion, read_chat, read_completion
+from .embeddings import read_embeddings, without_vectors
 from .endpoints import Endpoint, endpoint_of
 from .messages import fold_message, read_batch, read_message
-from .responses import fold_response, read_embeddings, read_response
+from .responses import fold_response, read_response
 from .wire import AMAZON_EVENTS, Event, decoded, events_of, object_of
 
 # What has a place of its own in a step, or says only how the answer is sent.
@@ -124,7 +125,8 @@ def _answer(call: Call, endpoint: Endpoint) -> Answer:
         if shape.fold and _is_stream(call):
             answer = shape.fold(events_of(chunks, call.header("content-type")))
         else:
-            body = object_of(b"".join(part for _, part in chunks))
+            raw = b"".join(part for _, part in chunks)
+            body = object_of(without_vectors(raw) if shape.read is read_embeddings else raw)
             answer = shape.read(body)
             if answer.error is None and mapping(body.get("error")):  # some proxies say 200 to it
                 answer.error = error_of(body, "error", "")
