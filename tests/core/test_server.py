@@ -103,6 +103,16 @@ def connections_of(process: psutil.Process, port: int) -> list[object]:
     return [one for one in found if one.laddr.port == port and one.status != psutil.CONN_LISTEN]
 
 
+def connect_when_there(port: int) -> socket.socket:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def connect_for_two_seconds(port: int) -> None:
     for _ in range(20):
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -222,6 +232,30 @@ def test_client_that_leaves_a_download_is_forgotten(server: Server) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert server.get().split()[1] == "0"
+
+
+def test_client_that_takes_nothing_is_dropped() -> None:
+    port = free_port()
+    program = (
+        "import socket; from config.server.child import serve; from config.server.limits import Limits;"
+        " from tests.fakes.slow_asgi import application;"
+        f" serve(application, socket.create_server(('127.0.0.1', {port})),"
+        " Limits(body_seconds=0.5, body_bytes_per_second=2**30))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, preexec_fn=children.die_with_parent()
+    )
+    try:
+        with connect_when_there(port) as client:
+            client.sendall(b"GET /?flood=2048 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+            deadline = time.monotonic() + 20
+            while connections_of(psutil.Process(process.pid), port):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def test_killed_child_is_replaced_and_the_other_serves_on(server: Server) -> None:
