@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from core import outbox
 from core.models import Job, OutboxItem
-from costs.models import CostAggregate, CostDailyAggregate, CostRecord, PriceRule
+from costs.models import CostAggregate, CostDailyAggregate, CostRecord, PriceRule, RecordKey
 from costs.price_rules import RuleSet
 from costs.pricing import price_call
 from costs.rule_drafts import RuleDraft, read_draft
@@ -141,7 +141,10 @@ _SUMS = (
 
 def end_state(project: Any) -> Any:
     """Everything that says what calls cost."""
-    records = CostRecord.objects.filter(project=project).order_by("record_id")
+    records = CostRecord.objects.filter(project=project).annotate(
+        key=RecordKey("record_id", "trace_id", "span_id")
+    )
+    records = records.order_by("key")
     aggregates = [
         sorted(
             tuple(row[name] for name in _SUMS)
@@ -153,7 +156,7 @@ def end_state(project: Any) -> Any:
     return (
         list(
             records.values_list(
-                "record_id", "price_status", "unpriced_reason", "cost_usd", "price_source",
+                "key", "price_status", "unpriced_reason", "cost_usd", "price_source",
                 "matched_model", "flags", "breakdown",
             )
         ),

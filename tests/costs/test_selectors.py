@@ -234,10 +234,10 @@ def test_sums_equal_the_ledger(project, seed: int) -> None:
     period = TimeRange(now - dt.timedelta(days=3), now, "7d").whole_hours()
     raw = CostRecord.objects.filter(project_id=project.pk, occurred_at__gte=period.start)
     facts = {
-        "n": Count("record_id"),
+        "n": Count("occurred_at"),
         "cost": Sum("cost_usd"),
-        "bad": Count("record_id", filter=Q(is_error=True)),
-        "free": Count("record_id", filter=Q(cost_usd=None)),
+        "bad": Count("occurred_at", filter=Q(is_error=True)),
+        "free": Count("occurred_at", filter=Q(cost_usd=None)),
         "inp": Sum("input_tokens"),
     }
 

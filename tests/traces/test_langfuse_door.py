@@ -82,12 +82,12 @@ def final(project: Project) -> dict[str, Any]:
         f.attname for f in Span._meta.concrete_fields if f.attname not in left_out | {"project_id"}
     ]
     spans = list(Span.objects.filter(project=project).order_by("span_id"))
-    records = CostRecord.objects.filter(project=project).order_by("record_id")
+    records = CostRecord.objects.filter(project=project).order_by("trace_id", "span_id")
     return {
         "spans": [{name: getattr(span, name) for name in names} for span in spans],
         "content": [step_content(project, span).content for span in spans],
         "records": list(
-            records.values("record_id", "cost_usd", "user_id", "session_id", "tags", "environment",
+            records.values("trace_id", "span_id", "cost_usd", "user_id", "session_id", "tags", "environment",
                            "occurred_at", "latency_ms", "model", "input_tokens", "output_tokens")
         ),
         "traces": list(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from costs.models import CostRecord
+from costs.models import CostRecord, RecordKey
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import START, assert_ledger_is_exact, context_for, llm, raw_sums, span
 from traces.ingest.span import NormalSpan
@@ -73,7 +73,11 @@ def _end_state(project: Any) -> Any:
     traces = Trace.objects.filter(project=project).order_by("trace_id")
     return (
         raw_sums(project),
-        sorted(CostRecord.objects.filter(project=project).values_list("record_id", "cost_usd")),
+        sorted(
+            CostRecord.objects.filter(project=project)
+            .annotate(key=RecordKey("record_id", "trace_id", "span_id"))
+            .values_list("key", "cost_usd")
+        ),
         sorted(
             Span.objects.filter(project=project).values_list(
                 "trace_id", "span_id", "status", "has_cost_below"

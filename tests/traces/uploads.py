@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from benchmarks.traffic import attribute
 from core.models import OutboxItem
-from costs.models import CostAggregate, CostRecord, ProjectUsage
+from costs.models import CostAggregate, CostRecord, ProjectUsage, RecordKey
 from projects.models import ApiKey
 from tests.factories.accounts import MembershipFactory
 from tests.factories.projects import ApiKeyFactory, raw_key
@@ -170,7 +170,11 @@ def everything() -> tuple[Any, ...]:
             Trace.objects.values_list("project_id", "trace_id", "seq", "span_count", "cost_usd")
         ),
         sorted(SpanPayload.objects.values_list("project_id", "trace_id", "span_id", "size")),
-        sorted(CostRecord.objects.values_list("project_id", "record_id", "cost_usd")),
+        sorted(
+            CostRecord.objects.annotate(
+                key=RecordKey("record_id", "trace_id", "span_id")
+            ).values_list("project_id", "key", "cost_usd")
+        ),
         sorted(
             CostAggregate.objects.values_list("project_id", "hour", "dimension", "value", "calls")
         ),
