@@ -26,8 +26,13 @@ PROBE_SECONDS = 2
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. No dependency is asked: restarting it would not bring one back."""
-    return JsonResponse({"status": "ok", "service": "llmlab", "version": settings.LLMLAB_VERSION})
+    """The process answers. No dependency is asked: restarting it would not bring one back.
+
+    `time` lets a client compare clocks: Daphne sends no Date.
+    """
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    version = settings.LLMLAB_VERSION
+    return JsonResponse({"status": "ok", "service": "llmlab", "version": version, "time": now})
 
 
 @dataclasses.dataclass

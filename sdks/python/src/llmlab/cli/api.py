@@ -54,6 +54,17 @@ class Reply(NamedTuple):
             return None
 
 
+def clock_of(reply: Reply) -> dt.datetime | None:
+    """The time in an answer of /healthz; of an older server or a proxy the header's, in whole seconds."""
+    document = reply.json()
+    try:
+        if isinstance(document, dict) and "time" in document:
+            return dt.datetime.fromisoformat(str(document["time"]))
+        return parsedate_to_datetime(reply.headers.get("Date", ""))
+    except (TypeError, ValueError):
+        return None
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another address."""
 
@@ -123,14 +134,7 @@ class Api:
 
     def server_now(self) -> dt.datetime:
         """The server's clock: "the last hour" is its hour, also where this machine's clock is off."""
-        reply = self.once("GET", "/healthz")
-        now = dt.datetime.now(dt.timezone.utc)
-        try:
-            said = parsedate_to_datetime(reply.headers.get("Date", ""))
-        except (TypeError, ValueError):
-            return now
-        # Its header has whole seconds; what is nearer than that is no difference.
-        return now if abs((said - now).total_seconds()) < 2 else said
+        return clock_of(self.once("GET", "/healthz")) or dt.datetime.now(dt.timezone.utc)
 
     def request(
         self, method: str, path: str, body: Any = None, *, is_repeatable: bool | None = None

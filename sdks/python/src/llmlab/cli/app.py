@@ -81,8 +81,9 @@ def run(arguments: list[str]) -> int:
         return _fail(error.message, error.code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader (head, less) has seen enough; Typer and Rich leave by SystemExit then, and only then. Python would
+        # complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:

@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Optional
 
@@ -11,7 +10,7 @@ import typer
 from rich.text import Text
 
 from llmlab.cli import output, profiles
-from llmlab.cli.api import Api, Refused
+from llmlab.cli.api import Api, Refused, clock_of
 from llmlab.cli.errors import FOUND, CliError
 from llmlab.cli.live import connect
 from llmlab.cli.profiles import Profile
@@ -102,23 +101,16 @@ def _lines(context: typer.Context, spool_dir: Optional[Path]) -> Iterator[Line]:
         )
         return
     yield Line("address", OK, f"{api.address} is LLMLab")
-    yield clock_line(reply.headers.get("Date", ""), utc_now())
+    yield clock_line(clock_of(reply), utc_now())
     yield version_line(str(document.get("version", "")))
     yield from _key_lines(api, profile)
     yield from spool_lines(spool_dir)
 
 
-def clock_line(header: str, now: dt.datetime) -> Line:
+def clock_line(said: Optional[dt.datetime], now: dt.datetime) -> Line:
     """A wrong clock puts traces into the wrong hour; a day off, and the server refuses them."""
-    try:
-        said = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
-        return Line(
-            "clock",
-            WARN,
-            "the server's answer names no time",
-            "A proxy may take the header Date away.",
-        )
+    if said is None:
+        return Line("clock", WARN, "the server does not say its time", "It is older: upgrade it.")
     off = (now - said).total_seconds()
     if abs(off) < 5:
         return Line("clock", OK, "this machine and the server agree")

@@ -8,8 +8,9 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from llmlab.cli.errors import CliError
 from llmlab.cli.imports.units import Rejected, load
@@ -29,15 +30,19 @@ class Record(NamedTuple):
     list_name: str = ""
 
 
-def open_file(path: Path) -> BinaryIO:
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
     """The bytes, unpacked when the file is gzip."""
-    try:
-        file = path.open("rb")
-        magic = file.read(2)
-        file.seek(0)
-    except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
-    return gzip.GzipFile(fileobj=file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]
+    with ExitStack() as stack:
+        try:
+            file: BinaryIO = stack.enter_context(path.open("rb"))
+            magic = file.read(2)
+            file.seek(0)
+        except OSError as error:
+            raise CliError(f"{path} cannot be read: {error.strerror or error}.") from None
+        if magic == b"\x1f\x8b":
+            file = stack.enter_context(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
+        yield file
 
 
 def digest(path: Path) -> str:
@@ -137,7 +142,11 @@ def _document(file: BinaryIO, path: Path) -> Iterator[Record | Rejected]:
 
 def _csv(file: BinaryIO) -> Iterator[Record | Rejected]:
     csv.field_size_limit(64 * 1024 * 1024)  # LiteLLM writes whole conversations into cells
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
+        yield from _rows(text)
+
+
+def _rows(text: io.TextIOWrapper) -> Iterator[Record | Rejected]:
     rows = csv.reader(text)
     header = next(rows, None)
     if not header:
