@@ -16,7 +16,7 @@ Make = Callable[..., LLMLab]
 
 
 def test_a_trace_arrives_as_the_contract_says(door: Door, make: Make) -> None:
-    llm = make(door.url, environment="test", release="1.2")
+    llm = make(door.url, environment="test", release="1.2", flush_interval=60)
     with trace("answer", user="u1", session="s1", tags=["a"], metadata={"k": 1}) as root:
         with span("search", type="retrieval", input={"q": "x"}) as inner:
             inner.update(output=["doc"])
