@@ -10,9 +10,11 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+LOST = -1
+
 
 class Reply:
-    """What to answer one request with instead of storing it."""
+    """What to answer one request with instead of storing it; LOST: store it and hang up."""
 
     def __init__(
         self, status: int, headers: dict[str, str] | None = None, body: Any = None, delay: float = 0
@@ -34,6 +36,7 @@ class Door:
         # Asked for every request once the replies are used up; None: store.
         self.rule: Callable[[dict[str, Any]], Reply | None] = lambda request: None
         self.cost: Callable[[dict[str, Any]], str | None] = lambda item: None
+        self.known: set[str] = set()
         # Close every connection after its first answer, without saying so.
         self.hangs_up = False
         self.lock = threading.Lock()
@@ -45,6 +48,9 @@ class Door:
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 status, headers, answer = door.answer(self.path, dict(self.headers), raw)
+                if status == LOST:
+                    self.close_connection = True
+                    return
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 for name, value in headers.items():
@@ -86,12 +92,13 @@ class Door:
             reply = self.replies.pop(0) if self.replies else self.rule(request)
         if reply is not None:
             time.sleep(reply.delay)
-            if reply.status:
+            if reply.status > 0:
                 return reply.status, reply.headers, reply.body
+        status = LOST if reply is not None and reply.status == LOST else 207
         with self.lock:
             if path.endswith("/scores"):
-                return 207, {}, {"results": self._store_scores(document["scores"])}
-            return 207, {}, {"results": self._store_items(document["traces"])}
+                return status, {}, {"results": self._store_scores(document["scores"])}
+            return status, {}, {"results": self._store_items(document["traces"])}
 
     def _store_scores(self, scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.scores += scores
@@ -102,17 +109,25 @@ class Door:
 
     def _store_items(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.items += items
-        return [
-            {
-                "index": index,
-                "trace_id": item["trace_id"],
-                "status": 201,
-                "result": "stored",
-                "rejected": [],
-                "cost_usd": self.cost(item),
-            }
-            for index, item in enumerate(items)
-        ]
+        return [self._stored(index, item) for index, item in enumerate(items)]
+
+    def _stored(self, index: int, item: dict[str, Any]) -> dict[str, Any]:
+        """As LLMLab answers: what was stored before is charged no second time."""
+        new = [step for step in item["steps"] if step["id"] not in self.known]
+        self.known.update(step["id"] for step in new if step["status"] != "running")
+        calls = [step for step in new if step["type"] == "llm" and step["status"] != "running"]
+        cost = self.cost({**item, "steps": calls})
+        return {
+            "index": index,
+            "trace_id": item["trace_id"],
+            "status": 201,
+            "result": "stored",
+            "steps": {"stored": len(new), "updated": 0, "duplicate": len(item["steps"]) - len(new)},
+            "rejected": [],
+            "calls": len(calls),
+            "unpriced_calls": 0 if cost is not None else len(calls),
+            "cost_usd": cost,
+        }
 
     @property
     def steps(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from door import Door, Reply
+from door import LOST, Door, Reply
 
 from llmlab import BudgetExceeded, LLMLab, budget, generation, trace
 
@@ -16,7 +16,7 @@ Make = Callable[..., LLMLab]
 
 def cents(item: dict) -> str | None:  # type: ignore[type-arg]
     """Every model call costs a cent."""
-    calls = sum(step["type"] == "llm" for step in item["steps"])
+    calls = len(item["steps"])
     return str(Decimal("0.01") * calls) if calls else None
 
 
@@ -92,6 +92,32 @@ def test_a_server_that_is_away_holds_nobody_up_for_long(make: Make) -> None:
         call()
         with pytest.raises(BudgetExceeded, match="may be spent"):
             call()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_calls_whose_answer_got_lost_are_unknown(first: bool, door: Door, llm: LLMLab) -> None:
+    """On a new connection, and on a kept one where the request is repeated at once."""
+    door.cost = cents
+    if not first:
+        call()
+        assert llm.flush()
+    door.replies = [Reply(LOST)]
+    with llm.budget(usd=1) as limit:
+        call()
+        assert llm.flush()
+    assert (limit.spent_usd, limit.unknown_calls, limit.pending) == (0, 1, set())
+    assert len({step["id"] for step in door.steps}) == len(door.steps) - 1
+
+
+def test_calls_that_wrap_others_are_not_unknown(door: Door, llm: LLMLab) -> None:
+    def inner_only(item: dict) -> str | None:  # type: ignore[type-arg]
+        return "0.01" if item["steps"] else None
+
+    door.cost = inner_only
+    with llm.budget(usd=1) as limit, generation("outer"):
+        call()
+    assert llm.flush()
+    assert (limit.spent_usd, limit.unknown_calls) == (Decimal("0.01"), 0)
 
 
 def test_refused_calls_are_unknown(door: Door, llm: LLMLab) -> None:

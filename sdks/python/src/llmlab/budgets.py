@@ -77,18 +77,21 @@ class Budget:
         if self.outer is not None:
             self.outer.add(step_id)
 
-    def settle(self, step_ids: list[str], cost: str | None) -> None:
-        """The server's answer for these calls; None: their cost is not known."""
+    def settle(self, step_ids: list[str], cost: str | None, unknown: int | None = None) -> None:
+        """The server's answer for these calls: what the priced ones cost together, and how many have
+        no known cost (None: all of them, unless there is a cost).
+        """
         known = [one for one in step_ids if one in self.pending]
         self.pending.difference_update(known)
         if known:
             amount = _amount(cost)
-            if amount is None:
-                self.unknown_calls += len(known)
-            else:
+            if amount is not None:
                 self.spent_usd += amount
+            if unknown is None:
+                unknown = len(known) if amount is None else 0
+            self.unknown_calls += min(unknown, len(known))
         if self.outer is not None:
-            self.outer.settle(step_ids, cost)
+            self.outer.settle(step_ids, cost, unknown)
 
     def give_up(self) -> None:
         """Nobody will tell us the cost of what is pending."""

@@ -90,8 +90,21 @@ class Reader:
         self.counts.sent += len(ended) - len(bad)
         if group.budget is not None:
             settle(bad, None)
-            cost = result.get("cost_usd")
-            settle(group.entries, None if cost is None else str(cost))
+            self._settle(group, result)
+
+    def _settle(self, group: Group, result: dict[str, Any]) -> None:
+        """What the item's calls cost. The server charges the innermost of nested calls only, so fewer
+        calls than steps is right, unless an earlier answer got lost: then they were charged before.
+        """
+        cost, calls, unpriced = (result.get(k) for k in ("cost_usd", "calls", "unpriced_calls"))
+        unknown = None
+        if isinstance(calls, int) and isinstance(unpriced, int):
+            counts = result.get("steps")
+            repeated = counts.get("duplicate", 0) if isinstance(counts, dict) else 0
+            paying = sum(entry.budget is not None for entry in group.entries)
+            was_tried = any(entry.was_tried for entry in group.entries)
+            unknown = unpriced + (max(paying - calls, 0) if was_tried and repeated else 0)
+        settle(group.entries, None if cost is None else str(cost), unknown)
 
     def _score(self, result: dict[str, Any]) -> bool:
         status = result.get("status")
@@ -110,14 +123,17 @@ class Reader:
         )
 
 
-def settle(entries: list[Entry], cost: str | None) -> None:
-    """Tell the budgets what these calls cost together; None: it will never be known."""
+def settle(entries: list[Entry], cost: str | None, unknown: int | None = None) -> None:
+    """Tell the budgets what these calls cost together; without cost and number: never to be known.
+
+    Where there is a cost or a number, all entries are of one budget.
+    """
     by_budget: dict[int, tuple[Budget, list[str]]] = {}
     for entry in entries:
         if entry.budget is not None:
             by_budget.setdefault(id(entry.budget), (entry.budget, []))[1].append(entry.step_id)
     for budget, ids in by_budget.values():
-        budget.settle(ids, cost)
+        budget.settle(ids, cost, unknown)
 
 
 def _results(answer: Answer) -> dict[int, dict[str, Any]]:

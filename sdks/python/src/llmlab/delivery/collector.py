@@ -189,6 +189,7 @@ class Collector:
         for oldest in self.outbox.add(entry):
             if oldest.place is not None and self.spool is not None:
                 self.spool.evict(oldest.place)
+                settle([oldest], None)  # read back later it no longer knows its budget
             elif oldest.kind != RUNNING:
                 lost.append(oldest)
         if lost:

@@ -30,6 +30,7 @@ class Entry:
         "place",
         "size",
         "step_id",
+        "was_tried",
     )
 
     def __init__(
@@ -48,6 +49,8 @@ class Entry:
         self.budget: Budget | None = None
         self.place: Place | None = None
         self.is_cut = False
+        # Sent before without an answer that says what became of it.
+        self.was_tried = False
 
     def replace(self, body: bytes) -> None:
         """A shorter body for what was too large."""

@@ -141,6 +141,7 @@ class Sender:
             for oldest in self.outbox.add(entry):
                 if oldest.place is not None:
                     self.spool.evict(oldest.place)
+                    settle([oldest], None)
 
     def _answer_flushes(self) -> None:
         if not self._flushes:
@@ -189,6 +190,8 @@ class Sender:
             "LLMLab: sent %d entries, %d bytes: HTTP %d", len(batch), len(body), answer.status
         )
         status = answer.status
+        if answer.was_resent:
+            _mark_tried(batch)
         if status in _DONE:
             self._succeeded()
             self._reader.accepted(answer, batch, groups)
@@ -224,6 +227,7 @@ class Sender:
         self, batch: list[Entry], answer: Answer | None, longest: float = _LONGEST_PAUSE
     ) -> None:
         """Keep the batch, and wait: full jitter, or as long as the server says."""
+        _mark_tried(batch)
         self.outbox.put_back(batch)
         pause = _jitter() * min(longest, _FIRST_PAUSE * 2 ** min(self.failures, 10))
         told = _retry_after(answer)
@@ -279,6 +283,11 @@ class Sender:
                 self.settings.base_url,
                 answer.headers.get("location", "elsewhere"),
             )
+
+
+def _mark_tried(batch: list[Entry]) -> None:
+    for entry in batch:
+        entry.was_tried = True
 
 
 def _jitter() -> float:

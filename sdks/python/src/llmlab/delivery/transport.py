@@ -22,12 +22,14 @@ class Unreachable(Exception):
 class Answer:
     """What the server said."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "status", "was_resent")
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
+        # The connection broke first; the server may have taken the request then already.
+        self.was_resent = False
 
     def json(self) -> Any:
         """The body, or None where it is no JSON."""
@@ -84,7 +86,9 @@ class Transport:
                 if not kept:
                     raise
                 self.close()
-                return self._post(door, packed)
+                answer = self._post(door, packed)
+                answer.was_resent = True
+                return answer
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise Unreachable(f"{type(error).__name__}: {error}") from error
