@@ -16,6 +16,7 @@ from llmlab import LLMLab
 from llmlab.client import clients
 
 ROOT = Path(__file__).resolve().parents[3]
+SIMULATOR = ("-m", "examples.simulator", "--port", "0", "--pace", "0")
 FAST = {"flush_interval": 0.1, "live_interval": 0, "timeout": 2}
 
 
@@ -58,7 +59,8 @@ def llm(door: Door, make: Callable[..., LLMLab]) -> LLMLab:
 def simulator() -> Iterator[str]:
     """The address of examples/simulator, a process of its own: it speaks OpenAI and Anthropic."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "examples.simulator", "--port", "0", "--pace", "0"],
+        # It needs a newer Python than the SDK may be tested with.
+        [os.environ.get("SIMULATOR_PYTHON", sys.executable), *SIMULATOR],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

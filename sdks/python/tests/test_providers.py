@@ -45,7 +45,7 @@ def _step(played: Played, scenario: str) -> tuple[Any, dict[str, Any]]:
     name, told = played
     found = told[scenario]
     if "missing" in found:
-        assert name != "here", found
+        assert name != "here" or "botocore" in found["missing"], found
         pytest.skip(f"{name} does not have it: {found['missing']}")
     assert len(found["steps"]) == 1, found["steps"]
     return found["told"], found["steps"][0]

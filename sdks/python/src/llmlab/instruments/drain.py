@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 
@@ -117,3 +118,15 @@ async def _read_on_async(source: Source, wait: float) -> None:
             await source.stream.aclose()
         except Exception:
             pass
+
+
+def _after_fork() -> None:
+    """Threads and loops are the parent's; its lock may have been held."""
+    global _lock
+    _lock = threading.Lock()
+    _threads.clear()
+    _tasks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from llmlab.config import logger
 from llmlab.instruments.otel_context import join_contexts
@@ -29,6 +30,8 @@ _SAME_CALLS = {
         "opentelemetry.instrumentation.anthropic",
     ),
 }
+# Providers that send here already, with the client they send to.
+_providers: WeakKeyDictionary[Any, LLMLab] = WeakKeyDictionary()
 _NEEDED = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
@@ -53,7 +56,8 @@ def instrument_otel(client: LLMLab, provider: Any = None, *, exporter: Any = Non
     """Send what this tracer provider's spans tell to LLMLab; answers the provider.
 
     Without one: the global provider, which is made and set when the program has none. Spans below a step become
-    part of its trace and the other way round. Spans of clients that `instrument` records already are left out.
+    part of its trace and the other way round. Spans of clients that `instrument` records already are left out. A second
+    time for the same provider does nothing.
     """
     try:
         sdk = import_module("opentelemetry.sdk.trace")
@@ -66,10 +70,13 @@ def instrument_otel(client: LLMLab, provider: Any = None, *, exporter: Any = Non
         if not hasattr(provider, "add_span_processor"):
             provider = sdk.TracerProvider(resource=_resource(client))
             trace.set_tracer_provider(provider)
+    if _providers.get(provider) is client:
+        return provider
     if not join_contexts(_is_own):
         logger.warning("LLMLab: this OpenTelemetry keeps its context apart; traces are not joined.")
     inner = export.BatchSpanProcessor(exporter or otel_exporter(client))
     provider.add_span_processor(_processor(sdk, inner))
+    _providers[provider] = client
     return provider
 
 

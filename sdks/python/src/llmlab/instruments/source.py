@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -62,3 +63,14 @@ def _end_all() -> None:
     """The program ends: nothing is waited for, what came so far is recorded."""
     for source in list(_open):
         source.finish()
+
+
+def _after_fork() -> None:
+    """The streams are the parent's: it reads and records them."""
+    for source in list(_open):
+        source.recording.is_over = True
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
