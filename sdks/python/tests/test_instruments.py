@@ -16,6 +16,7 @@ import front as fronts
 import kept as keeping
 import openai
 import pytest
+from door import Door
 
 from llmlab import BudgetExceeded, LLMLab, current_client, propagate
 from llmlab import span as llmlab_span
@@ -104,19 +105,28 @@ print([step["type"] for step in kept.taken(1)])
     assert done.stdout == "['embedding']\n", done.stderr
 
 
-def test_a_stream_nobody_closed_is_recorded_when_the_program_ends(front: str) -> None:
+@pytest.mark.parametrize("ending", ["", "os.kill(os.getpid(), 15)"], ids=["exit", "SIGTERM"])
+def test_a_stream_nobody_closed_is_sent_when_the_program_ends(
+    front: str, door: Door, ending: str
+) -> None:
     program = f"""
-from kept import recording
-llm, kept = recording("openai")
+import os
+from llmlab import LLMLab
+llm = LLMLab("llmlab_sk_x", "shop", base_url="{door.url}")
+llm.instrument()
 import openai
-kept.add = lambda step: print(step.late()["attributes"]["stopped_reading"], step.late()["output"]["content"] != "")
 client = openai.OpenAI(api_key="x", base_url="{front}/slow/v1")
 stream = iter(client.chat.completions.create(model="gpt-4o-mini", messages={HI!r}, stream=True))
 while not (chunk := next(stream)).choices[0].delta.content:
     pass
+{ending}
 """
     done = _program(program)
-    assert done.stdout == "True True\n", done.stderr
+    assert done.returncode == (-15 if ending else 0), done.stderr
+    ended = [step for item in door.items for step in item["steps"] if step["status"] == "ok"]
+    assert len(ended) == 1, done.stderr
+    assert ended[0]["attributes"]["stopped_reading"] is True
+    assert ended[0]["output"]["content"]
 
 
 def _program(text: str) -> subprocess.CompletedProcess[str]:

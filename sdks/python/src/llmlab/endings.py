@@ -13,6 +13,8 @@ from typing import Any, Union
 Handler = Union[Callable[[int, "FrameType | None"], Any], int, None]
 _installed: list[bool] = []
 _PATIENCE = 5.0
+# What has to be handed over before the last sending: streams that nobody reads to their end.
+before: list[Callable[[], None]] = []
 
 
 def watch(shut_down_all: Callable[[float], None], flush_all: Callable[[float], None]) -> None:
@@ -20,8 +22,21 @@ def watch(shut_down_all: Callable[[float], None], flush_all: Callable[[float], N
     if _installed:
         return
     _installed.append(True)
-    atexit.register(shut_down_all, _PATIENCE)
+    atexit.register(_at_exit, shut_down_all)
     _watch_sigterm(flush_all)
+
+
+def _at_exit(shut_down_all: Callable[[float], None]) -> None:
+    _hand_over()
+    shut_down_all(_PATIENCE)
+
+
+def _hand_over() -> None:
+    for call in before:
+        try:
+            call()
+        except Exception:
+            pass
 
 
 def _watch_sigterm(flush_all: Callable[[float], None]) -> None:
@@ -44,6 +59,7 @@ def _then_die(flush_all: Callable[[float], None]) -> Callable[[int, FrameType | 
     def handle(number: int, frame: FrameType | None) -> None:
         # A second SIGTERM ends the program at once.
         signal.signal(number, signal.SIG_DFL)
+        _hand_over()
         flush_all(_PATIENCE)
         os.kill(os.getpid(), number)
 

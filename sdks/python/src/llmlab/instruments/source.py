@@ -7,11 +7,11 @@ takes: it would close the connection's generators in any order. So it is held he
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from llmlab import endings
 from llmlab.instruments.recording import Recording
 
 # Streams that are not over, as far as anyone knows.
@@ -58,11 +58,13 @@ class Source:
         self.recording.finish()
 
 
-@atexit.register
 def _end_all() -> None:
     """The program ends: nothing is waited for, what came so far is recorded."""
     for source in list(_open):
         source.finish()
+
+
+endings.before.append(_end_all)
 
 
 def _after_fork() -> None:
