@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -106,6 +107,33 @@ def test_every_api_route_is_documented() -> None:
     assert {"/v1/traces", "/api/v1/projects/{project}/keys/{key}/rotation"} <= found
     # openapi.yaml is mentioned beside openapi.json as "(or `.yaml`)".
     missing = [path for path in sorted(found - {"/api/v1/openapi.yaml"}) if path not in text]
+    assert missing == []
+
+
+def cli_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Commands of `llmlab` and their options, as they are typed."""
+    monkeypatch.syspath_prepend(str(ROOT / "sdks" / "python" / "src"))
+    from llmlab.cli.app import app
+    from typer.main import get_command
+
+    waiting: list[tuple[str, Any]] = [("llmlab", get_command(app))]
+    while waiting:
+        name, command = waiting.pop()
+        inner = getattr(command, "commands", {})
+        waiting += [(f"{name} {word}", inner[word]) for word in inner]
+        if not inner:
+            yield name
+        yield from (word for one in command.params for word in one.opts if word.startswith("-"))
+
+
+def test_every_command_and_option_of_the_command_line_is_documented(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = doc("docs/cli.md")
+    found = set(cli_words(monkeypatch))
+    assert {"llmlab traces tail", "llmlab check", "--max-cost-usd"} <= found
+    # `llmlab keys create NAME`, `--rejected FILE`: a name may be followed by what it takes.
+    missing = [word for word in sorted(found) if not re.search(rf"`{re.escape(word)}[` ]", text)]
     assert missing == []
 
 

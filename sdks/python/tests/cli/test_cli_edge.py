@@ -170,6 +170,18 @@ def test_shells_complete(shell: str) -> None:
     assert "_LLMLAB_COMPLETE" in done.stdout
 
 
+def test_a_word_is_completed() -> None:
+    environ = {
+        "_LLMLAB_COMPLETE": "complete_bash",
+        "COMP_WORDS": "llmlab traces t",
+        "COMP_CWORD": "2",
+    }
+    done = python(
+        "-c", "import sys; sys.argv[0] = 'llmlab'; from llmlab.cli import main; main()", **environ
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["tail"]), done.stderr
+
+
 def test_a_check_without_traces_costs_nothing(cli: Callable[..., Any], logged_in: Server) -> None:
     logged_in.routes[f"GET {TRACES}"] = answer({"results": [], "next": None})
     code, out, _ = cli("check", "--max-cost-usd", "0", "--query", "env:ci", "--json")

@@ -81,13 +81,19 @@ def run(arguments: list[str]) -> int:
         return _fail(error.message, error.code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
-    except (BrokenPipeError, SystemExit):
-        # The reader (head, less) has seen enough; Typer and Rich leave by SystemExit then, and only then. Python would
-        # complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except BrokenPipeError:
+        return _seen_enough()
+    except SystemExit as error:
+        # Shell completion ends so, with 0; Typer and Rich turn a broken pipe into 1.
+        return _seen_enough() if error.code == 1 else OK
     except Exception as error:
         return _usage(error)
+
+
+def _seen_enough() -> int:
+    """The reader (head, less) went away: no error. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
 
 
 def _usage(error: Exception) -> int:
