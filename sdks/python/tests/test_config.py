@@ -120,6 +120,17 @@ def test_a_proxy_of_the_environment_is_used(door: Door, monkeypatch: pytest.Monk
     llm.shutdown()
 
 
+@pytest.mark.parametrize("address", ["http://", "http://[half", "http://x:port", "http://a b"])
+def test_an_address_that_is_none_is_told(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    llm = LLMLab("k", "p", base_url=address, timeout=0.2)
+    with span("a"):
+        pass
+    assert not llm.flush(0.3)
+    assert llm.stats()["waiting"] == 1
+    assert caplog.text.count("cannot be reached") == 1
+    llm.shutdown(0)
+
+
 def test_a_redirect_is_told_and_not_followed(
     door: Door, llm: LLMLab, caplog: pytest.LogCaptureFixture
 ) -> None:

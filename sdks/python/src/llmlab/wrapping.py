@@ -78,10 +78,14 @@ class _Call:
         client = self.client
         if not client.is_on:
             return None
-        given = None
-        if self.recorder.capture and client.settings.capture_content:
-            given = self._input(args, kwargs)
-        return client, self.recorder.open(client, self.name, given)
+        try:
+            given = None
+            if self.recorder.capture and client.settings.capture_content:
+                given = self._input(args, kwargs)
+            return client, self.recorder.open(client, self.name, given)
+        except Exception:
+            logger.warning("LLMLab: a call of %s is not recorded", self.name, exc_info=True)
+            return None
 
     def _input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """The arguments by name; those beyond the named ones together as `args`."""

@@ -186,7 +186,7 @@ class Delivery:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(0.5)
-        remaining = self.outbox.ended() + len(self._waiting)
+        remaining = self.outbox.ended() + len(self._waiting) + self.sender.in_flight
         if self.spool is not None:
             self.spool.close()
         if remaining and self.spool is None:
@@ -204,7 +204,7 @@ class Delivery:
         return {
             "recorded": counts.recorded + counts.overrun + len(self._waiting),
             "sent": counts.sent,
-            "waiting": len(self._waiting) + len(self.outbox),
+            "waiting": len(self._waiting) + self.outbox.ended() + self.sender.in_flight,
             "waiting_bytes": self.collector.waiting_bytes + self.outbox.bytes,
             "dropped": counts.dropped + counts.overrun,
             "rejected": counts.rejected,

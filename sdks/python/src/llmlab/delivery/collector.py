@@ -74,12 +74,15 @@ class Collector:
                 time.sleep(1)
 
     def _wait(self) -> Flush | Stop | Exporter | None:
-        self.is_asleep = self.spool is not None or not (self.waiting or self.open)
-        if self.is_asleep and self.waiting:  # appended between the two lines
-            self.is_asleep = False
-            return None
+        # First asleep, then looking: whoever adds something in between wakes us.
+        self.is_asleep = True
+        interval = self._interval()
+        if self.waiting and self.spool is not None:
+            interval = 0.0  # on disk as soon as can be
+        elif interval is not None and self.spool is None:
+            self.is_asleep = False  # no need to be woken for every step
         try:
-            return self.wake.get(timeout=self._interval())
+            return self.wake.get(timeout=interval) if interval != 0 else self.wake.get_nowait()
         except Empty:
             return None
         finally:

@@ -62,6 +62,8 @@ class Sender:
         # Running steps are shown live: what waits is sent now, full batch or not.
         self.is_urgent = False
         self.failures = 0
+        # Ended steps in the request under way: neither waiting nor acknowledged.
+        self.in_flight = 0
         self._reader = Reader(settings, counts, teller)
         self._transport: Transport
         self._flushes: list[Flush] = []
@@ -160,6 +162,13 @@ class Sender:
         batch = self.outbox.take(self._limit, MAX_BATCH_BYTES)
         if not batch:
             return
+        self.in_flight = sum(entry.kind != RUNNING for entry in batch)
+        try:
+            self._send_batch(batch)
+        finally:
+            self.in_flight = 0
+
+    def _send_batch(self, batch: list[Entry]) -> None:
         try:
             self._post(batch)
         except Unreachable as error:

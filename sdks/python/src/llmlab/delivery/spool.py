@@ -70,7 +70,7 @@ class Spool:
             os.makedirs(settings.spool_dir, mode=0o700, exist_ok=True)
             if not os.access(settings.spool_dir, os.W_OK | os.X_OK):
                 raise PermissionError("it is not writable")
-        except (OSError, ImportError) as error:
+        except (OSError, ValueError, ImportError) as error:
             teller.once(
                 "spool", "LLMLab: no spool in %s: %s. Going on without.", settings.spool_dir, error
             )

@@ -55,7 +55,10 @@ class Transport:
         from urllib.parse import quote, urlsplit
 
         self.settings = settings
-        self.address = urlsplit(settings.base_url)
+        try:
+            self.address = urlsplit(settings.base_url)
+        except ValueError:  # http://[half: told with every request, as unreachable
+            self.address = urlsplit("http://")
         self._prefix = (
             f"{self.address.path.rstrip('/')}/api/v1/projects/{quote(settings.project, safe='')}"
         )
@@ -111,7 +114,9 @@ class Transport:
         import http.client
 
         address, timeout = self.address, self.settings.timeout
-        host = address.hostname or "localhost"
+        host = address.hostname
+        if not host:
+            raise ValueError("LLMLAB_BASE_URL names no host")
         is_tls = address.scheme == "https"
         port = address.port or (443 if is_tls else 80)
         kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
