@@ -61,7 +61,7 @@ test("in a browser steps go to one's own backend, without a key", async () => {
   await trace("click", { input: "i" }, async () => llm.span("inner", () => 1));
   llm.score({ name: "thumbs", value: true, traceId: "t" });
   assert.equal(await llm.flush(), true);
-  assert.deepEqual(server.requests.map(({ path }) => path), ["/llm", "/llm"]);
+  assert.deepEqual(server.requests.map(({ path }) => path).sort(), ["/llm", "/llm?kind=scores"]);
   assert.ok(server.requests.every(({ headers }) => headers.authorization === undefined));
   const [item] = server.requests.find(({ body }) => body.traces).body.traces;
   const named = Object.fromEntries(item.steps.map((step) => [step.name, step]));

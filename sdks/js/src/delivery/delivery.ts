@@ -25,6 +25,8 @@ export class Delivery {
   private readonly parked = new Queue<Unit>();
   /** Taken from the queue, not acknowledged: sent again before anything else. */
   private readonly batches: Unit[][] = [];
+  /** On its way now. */
+  private sending: Unit[] = [];
   private readonly announced = new Set<Source>();
   private readonly transport: Transport;
   private readonly spool: Spool | undefined;
@@ -99,7 +101,7 @@ export class Delivery {
   }
 
   get isEmpty(): boolean {
-    return this.intake.length === 0 && this.queue.length === 0 && this.parked.length === 0 && this.batches.length === 0;
+    return this.sending.length === 0 && this.intake.length === 0 && this.queue.length === 0 && this.parked.length === 0 && this.batches.length === 0;
   }
 
   /** True when all there is was acknowledged in time. */
@@ -131,7 +133,7 @@ export class Delivery {
     this.buildSlice(Infinity);
     this.isClosed = true;
     this.stopTimer?.();
-    const units = [...this.batches.flat(), ...this.queue].filter((unit) => !unit.isLive && !unit.line);
+    const units = [...this.sending, ...this.batches.flat(), ...this.queue].filter((unit) => !unit.isLive && !unit.line);
     if (units.length) {
       this.dropped += units.length;
       this.teller.once("lost", `${units.length} step${units.length === 1 ? "" : "s"} could not be sent before the program ended and ${units.length === 1 ? "is" : "are"} lost. A spoolDir keeps them for the next start.`);
@@ -261,7 +263,15 @@ export class Delivery {
       while (!this.buildSlice(SLICE_MS)) await new Promise<void>((resolve) => this.platform.soon(resolve));
       const batch = this.batches.pop() ?? this.nextBatch();
       if (!batch) return;
-      await this.deliver(batch);
+      this.sending = batch;
+      try {
+        await this.deliver(batch);
+      } catch (error) {
+        this.giveUp(batch);
+        throw error;
+      } finally {
+        this.sending = [];
+      }
     }
   }
 

@@ -49,7 +49,9 @@ export class Transport {
   }
 
   private address(kind: string): string {
-    return this.settings.endpoint || `${this.base}/${kind}`;
+    const { endpoint } = this.settings;
+    if (!endpoint) return `${this.base}/${kind}`;
+    return kind === "scores" ? `${endpoint}${endpoint.includes("?") ? "&" : "?"}kind=scores` : endpoint;
   }
 
   private async request(body: string, signal: AbortSignal): Promise<RequestInit> {
