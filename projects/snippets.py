@@ -32,7 +32,7 @@ def snippets(*, base_url: str, project: str, key: str, now: dt.datetime) -> list
         Snippet(
             "python",
             "Python",
-            "Records openai and anthropic by itself, @trace makes a trace of a function. Save it as app.py.",
+            "Records openai and anthropic by itself; @trace makes a trace of a function. Save it as app.py.",
             _python(base_url, project, key),
             f'pip install "{files["python"]}" openai',
         ),

@@ -1,10 +1,11 @@
-"""The set-up page's snippets, installed and run as they are pasted, against the running server.
+"""The set-up page's snippets and the guides' code, installed and run as they are pasted, against the running server.
 
 Two things differ from a reader's machine: the providers' own clients are those the tests have, and Go's snippet finds
 the simulator where it names the provider (the others take OPENAI_BASE_URL).
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,12 +18,12 @@ from django.utils import timezone
 
 from costs.models import CostRecord
 from projects.models import Project
-from projects.sdk_downloads import is_javascript_built
+from projects.sdk_downloads import GO_MODULE, is_javascript_built
 from projects.snippets import Snippet, snippets
 from tests.factories.projects import ProjectFactory
 from tests.functional.server import Server
 from tests.traces.uploads import key_for
-from traces.models import Span, Trace
+from traces.models import Score, Span, Trace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,22 @@ provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)
 OpenAIInstrumentor().instrument()
 OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "ping"}])
+"""
+FRAGMENTS = """package main
+
+import (
+	"context"
+
+	llmlab "github.com/llmlab/llmlab/sdks/go"
+)
+
+func steps(ctx context.Context, llm *llmlab.Client, customer, orders any) {
+%s}
+
+func rest(ctx context.Context, llm *llmlab.Client) {
+	var items []llmlab.Item
+%s	_, _ = spent, recording
+}
 """
 Shell = Callable[..., str]
 
@@ -83,6 +100,21 @@ def shell(tmp_path: Path, simulator: str) -> Shell:
     return run
 
 
+def code_of(language: str, page: str) -> list[str]:
+    """The blocks of code of a guide."""
+    text = (ROOT / "docs" / "sdks" / page).read_text()
+    return re.findall(rf"^```{language}\n(.+?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def environ_of(project: Project, server: Server) -> dict[str, str]:
+    """What the guides tell to export."""
+    return {
+        "LLMLAB_BASE_URL": server.url,
+        "LLMLAB_PROJECT": project.slug,
+        "LLMLAB_API_KEY": key_for(project)[1],
+    }
+
+
 def assert_one_priced_call_inside_a_trace(project: Project, tags: list[str]) -> None:
     trace = Trace.objects.get(project=project)
     assert (trace.name, trace.status, trace.tags) == ("answer", "ok", tags)
@@ -107,6 +139,37 @@ def test_python(snippet: Any, shell: Shell, project: Project, tmp_path: Path) ->
     told = shell("python -W error app.py", PYTHONPATH=str(tmp_path / "packages"))
     assert told.strip()
     assert_one_priced_call_inside_a_trace(project, ["first"])
+
+
+def test_python_guide(shell: Shell, server: Server, project: Project, tmp_path: Path) -> None:
+    """All of its blocks, one after the other, are a program."""
+    (tmp_path / "app.py").write_text("\n".join(code_of("python", "python.md")))
+    source = str(ROOT / "sdks" / "python" / "src")
+    shell("python -W error app.py", PYTHONPATH=source, **environ_of(project, server))
+    assert_guide_is_stored(project)
+
+
+def assert_guide_is_stored(project: Project) -> None:
+    """The quickstart's trace, and the refund with its user, tag, step and score."""
+    assert Trace.objects.filter(project=project, name="answer", tags=["support"]).exists()
+    refund = Trace.objects.get(project=project, name="refund")
+    assert (refund.user_id, refund.session_id, refund.tags) == ("u-17", "s-4", ["refund"])
+    step = Span.objects.get(project=project, name="look up")
+    assert (step.trace_id, step.kind) == (refund.trace_id, "retrieval")
+    score = Score.objects.get(project=project)
+    assert (score.name, score.reason) == ("resolved", "customer said thanks")
+
+
+def test_javascript_guide(shell: Shell, server: Server, project: Project, tmp_path: Path) -> None:
+    if not is_javascript_built() or not shutil.which("node"):
+        pytest.skip("The JavaScript SDK is not built here: make sdk-build")
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    (modules / "llmlab").symlink_to(ROOT / "sdks" / "js")
+    (modules / "openai").symlink_to(ROOT / "sdks" / "js" / "node_modules" / "openai")
+    (tmp_path / "app.mjs").write_text("\n".join(code_of("js", "javascript.md")))
+    shell("node app.mjs", **environ_of(project, server))
+    assert_guide_is_stored(project)
 
 
 def test_javascript(snippet: Any, shell: Shell, project: Project, tmp_path: Path) -> None:
@@ -135,6 +198,24 @@ def test_go(snippet: Any, shell: Shell, project: Project, tmp_path: Path, simula
     assert shell("gofmt -l main.go") == ""
     assert '"choices"' in shell("go vet ./... && go run .", **offline)
     assert_one_priced_call_inside_a_trace(project, ["first"])
+
+
+def test_go_guide(
+    shell: Shell, server: Server, project: Project, tmp_path: Path, simulator: str
+) -> None:
+    """The quickstart runs; the rest, which is no program, compiles."""
+    if not shutil.which("go"):
+        pytest.skip("There is no Go here: make sdk-install")
+    quickstart, steps, rest = code_of("go", "go.md")
+    (tmp_path / "main.go").write_text(quickstart.replace("https://api.openai.com", simulator))
+    (tmp_path / "fragments.go").write_text(FRAGMENTS % (steps, rest))
+    offline = {"GOPROXY": "off", "GOFLAGS": "-mod=mod"}
+    shell(
+        f"go mod init example\ngo mod edit -replace {GO_MODULE}={ROOT}/sdks/go\ngo get {GO_MODULE}",
+        **offline,
+    )
+    shell("go vet ./... && go run .", **offline, **environ_of(project, server))
+    assert_one_priced_call_inside_a_trace(project, ["support"])
 
 
 def test_opentelemetry(snippet: Any, shell: Shell, project: Project, tmp_path: Path) -> None:
