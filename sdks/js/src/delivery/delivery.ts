@@ -1,20 +1,18 @@
 /** From ended steps to acknowledged uploads: in the background, in bounded memory, whatever the server does. */
 
-import type { Json } from "../capture/answer.js";
 import type { Platform } from "../core/platform.js";
 import type { Settings } from "../core/settings.js";
 import type { Source } from "../core/source.js";
 import { reasonOf, type Teller } from "../core/tell.js";
-import type { LocalTrace } from "../core/trace.js";
 import type { Exporter, ScoreItem, TraceItem } from "../core/wire_types.js";
 import { acknowledge, cutUnit } from "./answers.js";
+import { Builder } from "./builder.js";
 import type { Spool } from "./spool_types.js";
 import { backOff, type Outcome, Transport } from "./transport.js";
-import { itemJson, itemsOf, Queue, type Unit } from "./unit.js";
+import { itemsOf, Queue, type Unit } from "./unit.js";
 
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const SLICE_MS = 4;
-const MASKED = ["input", "output", "tools", "metadata"];
 
 export class Delivery {
   /** Steps that never arrived: the queue was full, the server refused them, or the program ended. */
@@ -30,6 +28,7 @@ export class Delivery {
   private readonly announced = new Set<Source>();
   private readonly transport: Transport;
   private readonly spool: Spool | undefined;
+  private readonly builder: Builder;
   private bytes = 0;
   private failures = 0;
   private notBefore = 0;
@@ -45,10 +44,11 @@ export class Delivery {
     private readonly platform: Platform,
     private readonly teller: Teller,
     private readonly exporter: Exporter | undefined,
-    private readonly mask: (value: unknown) => unknown,
+    mask: (value: unknown) => unknown,
   ) {
     this.transport = new Transport(settings, platform, teller);
     this.spool = exporter ? undefined : platform.openSpool(settings, teller);
+    this.builder = new Builder(mask, this.spool, teller);
     if (this.spool) platform.soon(() => this.adopt());
   }
 
@@ -195,38 +195,16 @@ export class Delivery {
     while ((more = this.intake.length > 0) && performance.now() < until) {
       const { source, size } = this.intake.shift()!;
       this.bytes -= size;
-      const unit = this.unitOf(source, false);
+      const unit = this.builder.unit(source, false);
       if (unit) built.push(unit);
       else this.lose([source], "not built");
     }
-    if (this.spool && built.length) this.write(built);
+    this.builder.spooled(built);
     for (const unit of built) {
       this.queue.push(unit);
       this.grow(unit.bytes);
     }
     return !more;
-  }
-
-  private write(units: Unit[]): void {
-    const lines = this.spool!.write(units.map((unit) => itemJson(this.headOf(unit.trace!), [unit.json!])));
-    lines?.forEach((line, at) => (units[at]!.line = line));
-  }
-
-  private unitOf(source: Source, isLive: boolean): Unit | undefined {
-    try {
-      const step = source.build();
-      for (const key of MASKED) if (key in step) step[key] = this.mask(step[key]);
-      if (step.error) step.error = { ...step.error, message: this.mask(step.error.message) };
-      const json = JSON.stringify(step);
-      return { kind: "traces", json, trace: source.trace, budget: source.budget, calls: source.isCall && !isLive ? 1 : 0, isLive, bytes: json.length, line: undefined };
-    } catch (error) {
-      this.teller.once("build", `A step could not be read: ${reasonOf(error)}.`);
-      return undefined;
-    }
-  }
-
-  private headOf(trace: LocalTrace): Json {
-    return trace.head(this.mask);
   }
 
   // ---- sending
@@ -288,7 +266,7 @@ export class Delivery {
     this.announced.clear();
     const batch: Unit[] = [];
     for (const source of live) {
-      const unit = this.unitOf(source, true);
+      const unit = this.builder.unit(source, true);
       if (unit) batch.push(unit);
     }
     this.bytes += batch.reduce((sum, unit) => sum + unit.bytes, 0);
@@ -307,7 +285,7 @@ export class Delivery {
 
   private async deliver(batch: Unit[]): Promise<void> {
     const kind = batch[0]!.kind;
-    const items = itemsOf(batch, (trace) => this.headOf(trace), (unit) => unit.json ?? this.reread(unit));
+    const items = itemsOf(batch, (trace) => this.builder.head(trace), (unit) => this.builder.text(unit));
     if (!items.length) return this.finish(batch); // the spool's file was taken away
     const texts = items.map((item) => item.json);
     const outcome = this.exporter ? await this.exported(kind, texts) : await this.transport.send(kind, texts, this.settings.timeout);
@@ -324,11 +302,6 @@ export class Delivery {
     } else {
       this.again(batch, outcome);
     }
-  }
-
-  private reread(unit: Unit): string | undefined {
-    const text = unit.line && this.spool?.read(unit.line);
-    return unit.kind === "scores" ? text?.slice(9, -1) : text;
   }
 
   private async exported(kind: "traces" | "scores", items: string[]): Promise<Outcome> {
@@ -363,7 +336,7 @@ export class Delivery {
     }
     const unit = batch[0]!;
     const before = unit.bytes;
-    const text = unit.json ?? this.reread(unit);
+    const text = this.builder.text(unit);
     const cut = text === undefined ? undefined : cutUnit(text);
     if (cut === undefined) {
       this.teller.once("too_large", "LLMLab refused a step as too large even without its input and output.");
