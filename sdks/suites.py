@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "languages", nargs="*", metavar="language", help="python, javascript, go; all of them"
     )
     parser.add_argument("--all", action="store_true", help="fail where a tool is missing")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     unknown = sorted(set(given.languages) - set(STEPS["test"]))
     if unknown:
         parser.error(
