@@ -62,12 +62,15 @@ def test_spans_and_steps_nest_in_each_other(world: World) -> None:
                 pass
             with llmlab_span("sibling"):
                 pass
+            with world.tracer.start_as_current_span("nested"):
+                pass
         with llmlab_span("last"):
             pass
     steps = {step["name"]: step for step in world.kept.taken(4)}
     middle, innermost = world.span("middle"), world.span("innermost")
     assert middle["parent_id"] == steps["outer"]["id"]
     assert steps["inner"]["parent_id"] == steps["sibling"]["parent_id"] == middle["id"]
+    assert world.span("nested")["parent_id"] == middle["id"]
     assert innermost["parent_id"] == steps["inner"]["id"]
     assert steps["last"]["parent_id"] == steps["outer"]["id"]
     traces = {one["trace_id"] for one in (*steps.values(), middle, innermost)}

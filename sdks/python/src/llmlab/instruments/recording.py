@@ -14,6 +14,7 @@ from llmlab.capture import Call, Chunk, Endpoint, request_facts, step_of
 
 if TYPE_CHECKING:
     from llmlab.client import LLMLab
+    from llmlab.step import Step
 
 # The call that is being made here: what the client's inner functions, a few frames below, belong to.
 current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar(
@@ -63,7 +64,10 @@ class Recording:
         self.hides_usage = False
         self.is_streaming = False
         self.is_over = False
-        self.step = client.start_step(endpoint.operation, kind_of(endpoint), early=self.first_facts)
+        # None once it was handed over: the step holds us then, and a circle would keep the bytes.
+        self.step: Step | None = client.start_step(
+            endpoint.operation, kind_of(endpoint), early=self.first_facts
+        )
 
     def sent(self, request: Any) -> None:
         """An attempt is about to be sent."""
@@ -106,7 +110,9 @@ class Recording:
         if self.is_over:
             return
         self.is_over = True
-        step = self.step
+        step, self.step = self.step, None
+        if step is None:
+            return
         has_failed = self.error is not None or (self.status or 0) >= 400
         ended_ns = 0
         if not self.is_streaming and self.responded_at and step.clock:
