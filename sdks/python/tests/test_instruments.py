@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from door import Door
 
 from llmlab import BudgetExceeded, LLMLab, current_client, propagate
 from llmlab import span as llmlab_span
+from llmlab.instruments.recording import Recording
 from llmlab.testing import captured
 
 HI: Any = [{"role": "user", "content": "Hi"}]
@@ -324,3 +326,20 @@ def test_a_fault_of_ours_is_not_the_programs(chat: Any) -> None:
     assert kept.taken(0) == []
     llm.uninstrument()
     llm.shutdown(0)
+
+
+def test_the_bytes_of_a_call_go_with_its_step(chat: Any) -> None:
+    with captured() as exporter:
+        llm = current_client()
+        llm.instrument("openai")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                chat()
+            assert len(exporter.steps) == 20  # encoded, and kept as JSON only
+            held = sum(isinstance(one, Recording) for one in gc.get_objects())
+        finally:
+            gc.enable()
+            llm.uninstrument()
+    assert held == 0

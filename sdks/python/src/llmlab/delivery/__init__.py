@@ -118,6 +118,8 @@ class Delivery:
             collector.waiting_bytes -= oldest.size if isinstance(oldest, Step) else 1_000
             self.counts.overrun += 1
             if isinstance(oldest, Step):
+                # A root and its trace hold each other: the bytes must not wait for the collector.
+                oldest.early = oldest.late = None
                 self._open.pop(oldest.id, None)
                 if oldest.budget is not None:
                     oldest.budget.settle([oldest.id], None)
