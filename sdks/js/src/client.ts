@@ -2,6 +2,7 @@
 
 import { isObject } from "./capture/answer.js";
 import type { TelemetryOptions } from "./ai/tracer.js";
+import { Integration } from "./ai/integration.js";
 import { Tracer } from "./ai/tracer.js";
 import { Budget, type BudgetOptions } from "./core/budget.js";
 import type { Scope } from "./core/context.js";
@@ -35,6 +36,8 @@ export interface AiTelemetry {
   recordInputs: boolean;
   recordOutputs: boolean;
   tracer: any;
+  /** For version 7, which has no tracer. */
+  integrations: any[];
 }
 
 export class LLMLabClient {
@@ -213,16 +216,18 @@ export class LLMLabClient {
     return this.inScope({ budget }, () => fn(budget));
   }
 
-  /** For `experimental_telemetry` of the Vercel AI SDK. */
+  /** For `experimental_telemetry` (from version 7 on: `telemetry`) of the Vercel AI SDK. */
   aiTelemetry(options: TelemetryOptions = {}): AiTelemetry {
     const hasContent = this.settings.captureContent && this.recorder.scope?.content !== false;
+    const tracer = new Tracer(this.recorder);
     return {
       isEnabled: this.isOn,
       ...(options.functionId && { functionId: options.functionId }),
       ...(options.metadata && { metadata: options.metadata }),
       recordInputs: options.recordInputs ?? hasContent,
       recordOutputs: options.recordOutputs ?? hasContent,
-      tracer: new Tracer(this.recorder),
+      tracer,
+      integrations: [new Integration(this.recorder, tracer)],
     };
   }
 

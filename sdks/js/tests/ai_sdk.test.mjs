@@ -120,3 +120,29 @@ test("attributes of older versions", () => {
   assert.equal(call({ "ai.model.provider": "amazon-bedrock" }).provider, "amazon-bedrock");
   assert.equal(call({}).usage, undefined);
 });
+
+test("version 7, which tells integrations", async (t) => {
+  const ai = await import("ai7").catch(() => undefined);
+  if (!ai) return t.skip("this Node is too old for it");
+  const model = createOpenAI({ apiKey: "k", baseURL: `${simulator.url}/v1`, fetch: llm.fetch }).chat("gpt-4o-mini");
+  let answer;
+  const steps = await recorded(() =>
+    llm.trace("agent", async () => {
+      answer = await ai.generateText({ model, system: "Be kind.", prompt: "Where is order 7?", tools, stopWhen: ai.stepCountIs(3), telemetry: llm.aiTelemetry({ functionId: "support" }) });
+      for await (const _ of ai.streamText({ model, prompt: "Hello", telemetry: llm.aiTelemetry() }).textStream);
+    }),
+  );
+  const named = Object.fromEntries(steps.map((step) => [step.name, step]));
+  const calls = steps.filter((step) => step.type === "llm");
+  assert.equal(calls.length, 3, "the fetch inside is no second call");
+  assert.equal(named["ai.generateText"].parent_id, named.agent.id);
+  assert.ok(calls.slice(0, 2).every((step) => step.parent_id === named["ai.generateText"].id));
+  assert.deepEqual(calls[0].input, [{ role: "system", content: "Be kind." }, { role: "user", content: "Where is order 7?" }]);
+  assert.equal(calls[0].output.tool_calls[0].function.name, "find_order");
+  assert.deepEqual(calls.slice(0, 2).map((step) => step.usage.output_tokens), answer.steps.map((step) => step.usage.outputTokens));
+  assert.deepEqual([named.find_order.type, named.find_order.output], ["tool", { found: true }]);
+  assert.deepEqual([calls[1].output.content, calls[1].feature, calls[1].usage_convention], [answer.text, "support", "inclusive"]);
+  assert.ok(calls[2].time_to_first_token_ms > 0);
+  const failed = await recorded(() => assert.rejects(llm.budget({ usd: 0 }, () => ai.generateText({ model, prompt: "x", maxRetries: 0, telemetry: llm.aiTelemetry() })), BudgetExceededError));
+  assert.ok(failed.length === 2 && failed.every((step) => step.status === "error"));
+});
