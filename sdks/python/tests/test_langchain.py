@@ -11,12 +11,11 @@ import pytest
 Steps = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def played(simulator: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(
-        installed.output_of("langchain", "langchain_program.py", simulator)
-    )
-    return told
+@pytest.fixture(scope="module", params=installed.names("langchain"))
+def played(request: pytest.FixtureRequest, simulator: str) -> dict[str, Any]:
+    told = installed.output_of(request.param, "langchain_program.py", simulator)
+    steps: dict[str, Any] = json.loads(told)
+    return steps
 
 
 def _tree(steps: Steps) -> list[str]:
