@@ -343,3 +343,24 @@ def test_the_bytes_of_a_call_go_with_its_step(chat: Any) -> None:
             gc.enable()
             llm.uninstrument()
     assert held == 0
+
+
+def test_closing_the_client_ends_the_reading_on(recorded: Any, front: str) -> None:
+    _, kept = recorded
+
+    async def main() -> float:
+        async with openai.AsyncOpenAI(api_key="x", base_url=f"{front}/slow/v1") as client:
+            stream: Any = await client.chat.completions.create(
+                model="gpt-4o-mini", messages=HI, stream=True
+            )
+            async for _ in stream:
+                break
+            await stream.close()
+            await asyncio.sleep(0.1)
+            assert not kept.steps  # read on in the background
+        return time.monotonic()
+
+    closed_at = asyncio.run(main())
+    (step,) = kept.taken(1, within=0)
+    assert time.monotonic() - closed_at < 0.5
+    assert step["attributes"]["stopped_reading"] is True
