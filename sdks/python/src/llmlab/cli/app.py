@@ -1,5 +1,6 @@
 """The commands in one application, and the edge where every failure becomes a line and an exit code."""
 
+import io
 import os
 import sys
 from typing import Annotated, Optional
@@ -72,6 +73,11 @@ app.command()(check.check)
 
 def run(arguments: list[str]) -> int:
     """The exit code. Says what went wrong in one line on stderr, never with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal of another encoding shows what it can
     try:
         found = typer.main.get_command(app).main(
             arguments, prog_name="llmlab", standalone_mode=False

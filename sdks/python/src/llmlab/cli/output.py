@@ -48,15 +48,20 @@ def warn(line: str) -> None:
     say(line, stderr=True, style="yellow")
 
 
+def _json(value: Any, indent: int | None = None) -> str:
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    return json.dumps(value, ensure_ascii=not is_unicode, indent=indent) + "\n"
+
+
 def print_json(value: Any) -> None:
     """The whole answer; amounts are strings with every digit, as the server sent them."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(_json(value, 2))
     sys.stdout.flush()
 
 
 def print_json_line(value: Any) -> None:
     """One object on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(value))
     sys.stdout.flush()
 
 

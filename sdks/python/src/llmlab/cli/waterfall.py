@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from rich.table import Table
 from rich.text import Text
 
 from llmlab.cli import output
@@ -175,33 +174,71 @@ def cost_words(trace: dict[str, Any]) -> str:
     return f"{output.money(known)}{left_out}"
 
 
-def drawing(trace: dict[str, Any], *, width: int, now: dt.datetime, max_rows: int = 0) -> Table:
-    """The waterfall; `max_rows` keeps a redrawn one inside the screen."""
+_TITLES = ("at", "took", "tokens", "cost")
+_LONGEST_BAR = 60
+_SHORTEST = 12
+
+
+def drawing(trace: dict[str, Any], *, width: int, now: dt.datetime, max_lines: int = 0) -> Text:
+    """The waterfall, a line per step and one per error; `max_lines` keeps a redrawn one inside the screen.
+
+    Lines are put together here: a table would let long error messages push the numbers out.
+    """
     layout = lay_out(trace["steps"], now)
-    cells = max(12, min(60, width - 76))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("step", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
-    table.add_column(
-        f"0 – {output.length(layout.total_ms)}", no_wrap=True, min_width=cells, max_width=cells
-    )
-    for title in ("at", "took", "tokens", "cost"):
-        table.add_column(title, justify="right", no_wrap=True)
-    shown = layout.rows[-max_rows:] if max_rows else layout.rows
     ascii_only = is_ascii()
-    for row in shown:
-        drawn = bar(row, layout.total_ms, cells, is_ascii=ascii_only)
-        took = (
-            Text("running", style="yellow")
-            if row.step["status"] == "running"
-            else Text(output.length(row.length_ms))
+    numbers = [_numbers(row, ascii_only) for row in layout.rows]
+    widths = [
+        max([len(title), *(cells[i].cell_len for cells in numbers)])
+        for i, title in enumerate(_TITLES)
+    ]
+    names = [_name(row) for row in layout.rows]
+    left, bars = _shares(
+        width - sum(widths) - 2 * len(widths) - 2, max([4, *(name.cell_len for name in names)])
+    )
+    lines = []
+    for row, name, cells in zip(layout.rows, names, numbers):
+        line = (
+            _fitted(name, left) + Text("  ") + bar(row, layout.total_ms, bars, is_ascii=ascii_only)
         )
-        tokens = _tokens(row.step).replace("→", ">") if ascii_only else _tokens(row.step)
-        table.add_row(
-            _name(row), drawn, f"+{output.length(row.start_ms)}", took, tokens, _cost(row.step)
-        )
+        for cell, space in zip(cells, widths):
+            line += Text("  " + " " * (space - cell.cell_len)) + cell
+        lines.append(line)
         if row.step["error_type"] or row.step["error_message"]:
-            table.add_row(_error(row))
-    return table
+            lines.append(_fitted(_error(row), width, pad=False))
+    axis = _fitted(Text(f"0 to {output.length(layout.total_ms)}"), bars)
+    titles = "".join(f"  {title:>{space}}" for title, space in zip(_TITLES, widths))
+    head = _fitted(Text("step"), left) + Text("  ") + axis + Text(titles)
+    head.stylize("bold")
+    if max_lines and len(lines) > max_lines:
+        lines = lines[-max_lines:]
+    whole = Text("\n").join([head, *lines])
+    whole.no_wrap, whole.overflow = True, "crop"
+    return whole
+
+
+def _shares(room: int, longest_name: int) -> tuple[int, int]:
+    """How wide names and bars are: names what they need up to half of the room, bars the rest."""
+    left = max(_SHORTEST, min(longest_name, max(room // 2, room - _LONGEST_BAR)))
+    return left, max(_SHORTEST, min(_LONGEST_BAR, room - left))
+
+
+def _fitted(text: Text, width: int, *, pad: bool = True) -> Text:
+    """Exactly so many cells."""
+    found = text.copy()
+    found.truncate(width, overflow="crop" if is_ascii() else "ellipsis", pad=pad)
+    return found
+
+
+def _numbers(row: Row, ascii_only: bool) -> list[Text]:
+    """Offset, length, tokens, cost."""
+    step = row.step
+    took = (
+        Text("running", style="yellow")
+        if step["status"] == "running"
+        else Text(output.length(row.length_ms))
+    )
+    tokens = _tokens(step).replace("→", ">") if ascii_only else _tokens(step)
+    return [Text(f"+{output.length(row.start_ms)}"), took, Text(tokens), _cost(step)]
 
 
 def _error(row: Row) -> Text:
@@ -210,4 +247,4 @@ def _error(row: Row) -> Text:
             None, (output.clean(row.step["error_type"]), output.clean(row.step["error_message"]))
         )
     )
-    return Text("  " * (min(row.level, _MAX_INDENT) + 1) + words[:200], style="red")
+    return Text("  " * (min(row.level, _MAX_INDENT) + 1) + words, style="red")

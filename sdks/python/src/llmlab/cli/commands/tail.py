@@ -10,7 +10,7 @@ from rich.text import Text
 
 from llmlab.cli import output, waterfall
 from llmlab.cli.api import Api, Refused, Unreachable
-from llmlab.cli.commands.traces import PAGE, Query, read_trace, read_traces, trace_path
+from llmlab.cli.commands.traces import PAGE, Query, read_trace, read_traces, trace_path, width_of
 from llmlab.cli.live import hints
 from llmlab.cli.session import api_of
 from llmlab.cli.spans_of_time import utc_now
@@ -162,7 +162,7 @@ class _Lines:
         if trace["status"] != "running" and not trace["running_count"]:
             out = output.console()
             out.print(waterfall.header(trace))
-            out.print(waterfall.drawing(trace, width=140, now=utc_now()), width=140)
+            out.print(waterfall.drawing(trace, width=width_of(out), now=utc_now()), soft_wrap=True)
         sys.stdout.flush()
 
 
@@ -188,5 +188,5 @@ class _Redrawn:
     def draw(self, trace: dict[str, Any]) -> None:
         head = waterfall.header(trace)
         room = max(3, self.console.height - len(head.plain.splitlines()) - 3)
-        drawn = waterfall.drawing(trace, width=self.console.width, now=utc_now(), max_rows=room)
+        drawn = waterfall.drawing(trace, width=self.console.width, now=utc_now(), max_lines=room)
         self.live.update(Group(head, Text(), drawn), refresh=True)

@@ -4,6 +4,7 @@ import sys
 from typing import Annotated, Any, Optional
 
 import typer
+from rich.console import Console
 
 from llmlab.cli import output, waterfall
 from llmlab.cli.api import Api
@@ -113,12 +114,16 @@ def show(
     out = output.console()
     out.print(waterfall.header(trace))
     out.print()
-    width = out.width if sys.stdout.isatty() else 140
-    out.print(waterfall.drawing(trace, width=width, now=utc_now()), width=width)
+    out.print(waterfall.drawing(trace, width=width_of(out), now=utc_now()), soft_wrap=True)
     if trace["steps_truncated"]:
         output.warn(
             f"Only the first {len(trace['steps']):,} of {trace['step_count']:,} steps are drawn."
         )
+
+
+def width_of(out: Console) -> int:
+    """The terminal's, and one that fits on paper where there is none."""
+    return out.width if sys.stdout.isatty() else 160
 
 
 def read_trace(api: Api, trace_id: str, *, payloads: bool = False) -> dict[str, Any]:
