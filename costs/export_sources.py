@@ -24,7 +24,9 @@ COLUMNS = (
     Column("cache_read_input_tokens", "integer"), Column("cache_write_input_tokens", "integer"),
     Column("reasoning_output_tokens", "integer"), Column("price_status", "text"),
     Column("unpriced_reason", "text"), Column("cost_usd", "decimal"), Column("price_source", "text"),
-    Column("matched_model", "text"), Column("breakdown", "json"),
+    Column("matched_model", "text"), Column("breakdown", "json"), Column("client_cost_usd", "decimal"),
+    # What the price depended on besides these: without it an import elsewhere could not price the call the same.
+    Column("usage_extra", "json"),
 )  # fmt: skip
 
 

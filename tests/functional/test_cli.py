@@ -310,8 +310,10 @@ def test_refused_rows_are_named_and_fail(cli: Cli, project: Project, tmp_path: P
 def test_own_export_comes_back_the_same(
     cli: Cli, server: Server, key: str, project: Project, tmp_path: Path
 ) -> None:
-    send(server, key, trace("t1"), trace("t2", tags=["gold"]))
-    for kind in ("traces", "spans"):
+    batch = trace("t2", tags=["gold"])
+    batch["steps"][0]["service_tier"] = "batch"  # at half the price, which no step's export tells
+    send(server, key, trace("t1"), batch)
+    for kind in ("traces", "spans", "costs"):
         out = str(tmp_path / f"{kind}.jsonl")
         _run_jobs(cli.start("export", "--kind", kind, "--since", "2h", "--out", out), project)
     other: Project = ProjectFactory(slug="copy")
@@ -319,8 +321,10 @@ def test_own_export_comes_back_the_same(
         "LLMLAB_API_KEY": key_for(other, scopes=SCOPES)[1],
         "LLMLAB_BASE_URL": server.url,
     }
-    cli.run("import", str(tmp_path / "traces.jsonl"), str(tmp_path / "spans.jsonl"))
-    assert stored(other) == stored(project) == (2, 4, 2, 2 * PRICE)
+    files = [str(tmp_path / f"{kind}.jsonl") for kind in ("costs", "traces", "spans")]
+    out = cli.run("import", *files)
+    assert out == "8 records read: 4 stored.\n"
+    assert stored(other) == stored(project) == (2, 4, 2, PRICE + PRICE / 2)
     for one in Trace.objects.filter(project=project):
         copy = Trace.objects.get(project=other, trace_id=one.trace_id)
         assert (copy.name, copy.user_id, copy.tags) == (one.name, one.user_id, one.tags)

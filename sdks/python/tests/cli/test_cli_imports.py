@@ -288,6 +288,31 @@ def test_steps_take_over_what_their_trace_says_in_another_file(
     assert item["steps"][0]["cost_usd"] == "0.1"
 
 
+def test_a_cost_record_belongs_to_its_step_when_that_is_there(
+    logged_in: Server, cli: Any, tmp_path: Path
+) -> None:
+    row = {
+        "record_id": "t/s", "trace_id": "t", "span_id": "s", "occurred_at": "2026-11-21T09:00:00Z", "model": "m",
+        "service_tier": "flex", "user_id": "u", "tags": ["gold"], "price_status": "priced", "cost_usd": "0.1",
+        "usage_extra": {"processing": "batch", "w1": 7}, "is_error": False, "input_tokens": 10,
+    }  # fmt: skip
+    alone = {**row, "record_id": "t/other", "span_id": "other"}
+    (tmp_path / "costs.jsonl").write_text(lines(row, alone))
+    (tmp_path / "spans.jsonl").write_text(lines(SPAN))
+    assert cli("import", str(tmp_path / "costs.jsonl"), str(tmp_path / "spans.jsonl"))[0] == 0
+    (item,) = logged_in.asked(TRACES)[0]["body"]["traces"]
+    said = {
+        "service_tier": "flex",
+        "processing": "batch",
+        "cache_write_1h_input_tokens": 7,
+        "user": "u",
+    }
+    assert said.items() <= item["steps"][0].items()
+    (record,) = logged_in.asked(COSTS)[0]["body"]["costs"]
+    assert said.items() <= record.items()
+    assert "/" not in record["id"]
+
+
 def test_langfuse_rows_of_blob_storage_are_read(
     logged_in: Server, cli: Any, tmp_path: Path
 ) -> None:

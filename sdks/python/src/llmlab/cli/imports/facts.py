@@ -14,6 +14,8 @@ class TraceFacts:
         self.stated: dict[str, dict[str, Any]] = {}
         self.ends: dict[str, str] = {}
         self.with_root: set[str] = set()
+        self.steps: set[tuple[str, str]] = set()
+        self.calls: dict[tuple[str, str], dict[str, Any]] = {}
 
     def trace(self, trace_id: str, facts: dict[str, Any]) -> None:
         """A row of a trace says this."""
@@ -25,6 +27,10 @@ class TraceFacts:
             self.ends[trace_id] = ended_at
         if is_root:
             self.with_root.add(trace_id)
+
+    def call(self, key: tuple[str, str], facts: dict[str, Any]) -> None:
+        """A cost record says this about a step."""
+        self.calls[key] = facts
 
     def of(self, trace_id: str) -> dict[str, Any]:
         """What a step's item repeats of its trace."""

@@ -24,6 +24,10 @@ _COUNTS = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens",
     "reasoning_output_tokens",
 )  # fmt: skip
+_EXTRA_COUNTS = {
+    "w5": "cache_write_5m_input_tokens", "w1": "cache_write_1h_input_tokens", "ia": "input_audio_tokens",
+    "ii": "input_image_tokens", "oa": "output_audio_tokens", "oi": "output_image_tokens", "web": "web_searches",
+}  # fmt: skip
 _KNOWN_PRICE = ("priced", "partial", "client", "billed")
 
 
@@ -56,6 +60,9 @@ def scan(record: Record, facts: TraceFacts) -> None:
     kind = kind_of(row, record.list_name)
     if kind == "span":
         facts.step(str(row["trace_id"]), row.get("ended_at"), is_root=not row.get("parent_span_id"))
+        facts.steps.add(_key(row))
+    elif kind == "cost" and row.get("span_id"):
+        facts.call(_key(row), {**_said_of_call(row), **_people(row)})
     elif kind == "trace":
         fields = {
             name: row.get(name)
@@ -75,7 +82,9 @@ def convert(record: Record, facts: TraceFacts) -> Iterator[Unit]:
         if row["trace_id"] not in facts.with_root:
             yield Unit(line, TRACES, _trace(row, facts))
     elif kind == "cost":
-        yield Unit(line, COSTS, _cost(row))
+        # The record of a step that is among the files belongs to it: alone it would be counted twice.
+        if _key(row) not in facts.steps:
+            yield Unit(line, COSTS, _cost(row))
     elif kind == "score":
         yield Unit(line, SCORES, _score(row))
     elif kind == "item":
@@ -86,6 +95,36 @@ def convert(record: Record, facts: TraceFacts) -> Iterator[Unit]:
         yield Unit(line, SCORES, {"id": content_id("score", row), **row})
     else:
         raise RowError("it is neither a trace, a step, a cost record nor a score of LLMLab")
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str]:
+    return str(row.get("trace_id")), str(row.get("span_id"))
+
+
+def _people(row: dict[str, Any]) -> dict[str, Any]:
+    """Whose call it was and what for."""
+    names = ("environment", "agent", "feature", "prompt_version", "tags")
+    return stated(
+        user=row.get("user_id"),
+        session=row.get("session_id"),
+        **{name: row.get(name) for name in names},
+    )
+
+
+def _said_of_call(row: dict[str, Any]) -> dict[str, Any]:
+    """What its price depends on besides model and the usual counts (`usage_extra` has short names for it)."""
+    extra = row.get("usage_extra")
+    extra = extra if isinstance(extra, dict) else {}
+    # Free because of its model, it would name the model whose price that is.
+    is_free = row.get("price_status") == "free" and not (row.get("is_error") or row.get("matched_model"))
+    return stated(
+        service_tier=row.get("service_tier"),
+        processing=extra.get("processing"),
+        speed=extra.get("speed"),
+        cache_hit=True if is_free else None,
+        total_tokens=extra.get("total"),
+        **{name: extra.get(short) for short, name in _EXTRA_COUNTS.items()},
+    )
 
 
 def _amount(row: dict[str, Any]) -> str | None:
@@ -126,6 +165,7 @@ def _span(row: dict[str, Any], facts: TraceFacts) -> dict[str, Any]:
     )
     if row.get("input_tokens") is not None:
         step["usage_convention"] = "inclusive"
+    step.update(facts.calls.get((trace_id, span_id), {}))
     shared = {name: value for name, value in of_trace.items() if name != "metadata"}
     return stated(
         trace_id=trace_id,
@@ -149,26 +189,29 @@ def _trace(row: dict[str, Any], facts: TraceFacts) -> dict[str, Any]:
 
 
 def _cost(row: dict[str, Any]) -> dict[str, Any]:
-    record_id = str(row["record_id"])
+    record_id = str(row.get("record_id") or "/".join(_key(row)))
+    names = (
+        "provider",
+        "model",
+        "request_model",
+        "operation",
+        "latency_ms",
+        "trace_id",
+        "span_id",
+        *_COUNTS,
+    )
     return stated(
         # A step's record is named trace/step, which a bare record may not be.
         id=content_id("cost", record_id) if "/" in record_id else record_id,
         occurred_at=row.get("occurred_at"),
-        model=row.get("model"),
         status="error" if row.get("is_error") else None,
         time_to_first_token_ms=row.get("first_token_ms"),
-        user=row.get("user_id"),
-        session=row.get("session_id"),
         cost_usd=_amount(row),
         usage_convention="inclusive" if row.get("input_tokens") is not None else None,
-        **{
-            name: row.get(name)
-            for name in (
-                "provider", "request_model", "operation", "service_tier", "environment", "agent", "feature",
-                "prompt_version", "tags", "latency_ms", "trace_id", "span_id", *_COUNTS,
-            )
-        },
-    )  # fmt: skip
+        **_people(row),
+        **_said_of_call(row),
+        **{name: row.get(name) for name in names},
+    )
 
 
 def _score(row: dict[str, Any]) -> dict[str, Any]:
