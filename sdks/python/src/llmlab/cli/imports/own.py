@@ -116,7 +116,9 @@ def _said_of_call(row: dict[str, Any]) -> dict[str, Any]:
     extra = row.get("usage_extra")
     extra = extra if isinstance(extra, dict) else {}
     # Free because of its model, it would name the model whose price that is.
-    is_free = row.get("price_status") == "free" and not (row.get("is_error") or row.get("matched_model"))
+    is_free = row.get("price_status") == "free" and not (
+        row.get("is_error") or row.get("matched_model")
+    )
     return stated(
         service_tier=row.get("service_tier"),
         processing=extra.get("processing"),
