@@ -251,6 +251,12 @@ export class LLMLabClient {
     return isDone;
   }
 
+  /** What waits, and what was lost: for health pages and tests. */
+  stats(): { queued: number; queuedBytes: number; dropped: number } {
+    const { delivery } = this.recorder;
+    return { queued: delivery.queued, queuedBytes: delivery.bytes, dropped: delivery.dropped };
+  }
+
   /** Steps that were lost so far. */
   get dropped(): number {
     return this.recorder.delivery.dropped;

@@ -28,6 +28,7 @@ test("the upload: address, headers, gzip, one item per trace", async () => {
   llm.trace("a", () => { for (let n = 0; n < 30; n++) llm.span(`a${n}`, () => "x".repeat(50)); });
   llm.trace("b", () => 1);
   assert.equal(await llm.flush(), true);
+  assert.deepEqual(llm.stats(), { queued: 0, queuedBytes: 0, dropped: 0 });
   assert.equal(server.requests.length, 1);
   const [{ path, headers, body }] = server.requests;
   assert.equal(path, "/api/v1/projects/shop/traces");

@@ -265,13 +265,13 @@ test("scores", async () => {
   const { said, logger } = listener();
   const { llm, exporter } = client({ logger, environment: "test" });
   const id = llm.trace("t", () => llm.score({ name: "thumbs", value: true, reason: "good" }));
-  llm.score({ name: "tone", value: "rude", session: "s-1", id: "mine" });
+  llm.score({ name: "tone", value: "rude", session: "s-1", id: "mine", comment: "by hand" });
   llm.score({ name: "lost", value: 1 });
   await llm.flush();
   const [first, second] = exporter.sentScores;
   assert.equal(first.id, id);
   assert.deepEqual([first.name, first.value, first.reason, first.trace_id, first.environment], ["thumbs", true, "good", exporter.items[0].trace_id, "test"]);
-  assert.deepEqual([second.id, second.session, second.trace_id], ["mine", "s-1", undefined]);
+  assert.deepEqual([second.id, second.session, second.trace_id, second.reason], ["mine", "s-1", undefined, "by hand"]);
   assert.equal(exporter.sentScores.length, 2);
   assert.match(said[0], /needs a traceId or a session/);
 });

@@ -15,6 +15,8 @@ export interface ScoreOptions {
   session?: string;
   type?: "numeric" | "boolean" | "categorical";
   reason?: string;
+  /** Another word for `reason`. */
+  comment?: string;
   source?: "api" | "annotation" | "eval";
   metadata?: Record<string, unknown>;
 }
@@ -32,7 +34,9 @@ export function scoreItem(score: ScoreOptions, recorder: Recorder): ScoreItem | 
       recorder.teller.once("score", `The score "${item.name}" is left out: outside any step it needs a traceId or a session.`);
       return undefined;
     }
-    for (const key of ["type", "reason", "source"] as const) if (score[key] !== undefined) item[key] = String(score[key]);
+    const reason = score.reason ?? score.comment;
+    if (reason !== undefined) item.reason = String(reason);
+    for (const key of ["type", "source"] as const) if (score[key] !== undefined) item[key] = String(score[key]);
     if (score.metadata !== undefined) item.metadata = clean(score.metadata);
     if (recorder.settings.environment) item.environment = recorder.settings.environment;
     item.scored_at = timestamp(now());

@@ -29,7 +29,8 @@ export class Delivery {
   private readonly transport: Transport;
   private readonly spool: Spool | undefined;
   private readonly builder: Builder;
-  private bytes = 0;
+  /** Memory that waiting steps hold, roughly. */
+  bytes = 0;
   private failures = 0;
   private notBefore = 0;
   private isForced = false;
@@ -101,7 +102,13 @@ export class Delivery {
   }
 
   get isEmpty(): boolean {
-    return this.sending.length === 0 && this.intake.length === 0 && this.queue.length === 0 && this.parked.length === 0 && this.batches.length === 0;
+    return this.queued === 0;
+  }
+
+  /** Steps and scores that are not acknowledged. */
+  get queued(): number {
+    const taken = this.batches.reduce((sum, batch) => sum + batch.length, this.sending.length);
+    return taken + this.intake.length + this.queue.length + this.parked.length;
   }
 
   /** True when all there is was acknowledged in time. */
