@@ -19,8 +19,8 @@ const MAX_STRING = 1024 * 1024;
 export class LiveCall implements Source {
   isAnnounced = false;
   readonly isCall = true;
-  /** Somebody began to read the answer. */
-  isRead = false;
+  /** Stops the wait for somebody to read the answer. */
+  stopWaiting: (() => void) | undefined;
   /** The reader left and we read on. */
   isDraining = false;
   /** Takes an abort for the reader's leave, if it can be one; set while a stream is read. */
@@ -66,8 +66,15 @@ export class LiveCall implements Source {
     this.record.chunks.push([now(), data]);
   }
 
+  /** Somebody began to read the answer. */
+  read(): void {
+    this.stopWaiting?.();
+    this.stopWaiting = undefined;
+  }
+
   /** Ends the step; what comes later is ignored. */
   end(error?: unknown): void {
+    this.read();
     if (this.isEnded) return;
     if (error !== undefined) this.record.error = { type: errorType(error), message: reasonOf(error) };
     this.endedAt = now();

@@ -33,16 +33,14 @@ export function observeResponse(response: any, live: LiveCall, options: Observat
 }
 
 function forgetUnread(live: LiveCall, recorder: Recorder): void {
-  recorder.platform.later(() => {
-    if (!live.isRead) live.end();
-  }, UNREAD_MS);
+  live.stopWaiting = recorder.platform.later(() => live.end(), UNREAD_MS);
 }
 
 /** The methods that read all of it. */
 function observeWhole(response: any, live: LiveCall, over: (error?: unknown) => void, options: Observation, drain: Drain): void {
   const text: () => Promise<string> = response.text.bind(response);
   const readText = async (): Promise<string> => {
-    live.isRead = true;
+    live.read();
     try {
       let said = await text();
       if (!drain.isUsed) live.receive(said);
@@ -60,7 +58,7 @@ function observeWhole(response: any, live: LiveCall, over: (error?: unknown) => 
     if (typeof response[name] !== "function") continue;
     const read = response[name].bind(response);
     define(response, name, async () => {
-      live.isRead = true;
+      live.read();
       try {
         const data = await read();
         const bytes = await (typeof data.arrayBuffer === "function" ? data.arrayBuffer() : data);
@@ -109,7 +107,7 @@ class Drain {
 
   started(): void {
     this.isUsed = true;
-    this.live.isRead = true;
+    this.live.read();
   }
 
   /** An abort that follows only says that the reader left. */
@@ -146,7 +144,7 @@ class Drain {
 
   /** The caller left: the provider bills the rest anyway, so its usage is worth knowing. */
   async readOn(next: () => Promise<Uint8Array | undefined>, stop: () => void): Promise<void> {
-    this.live.isRead = true;
+    this.live.read();
     const seconds = this.options.recorder.settings.drainSeconds;
     const isStream = isStreamType(this.live.record.contentType);
     if (this.live.isEnded || !seconds || !isStream || this.options.abort?.signal.aborted) {
