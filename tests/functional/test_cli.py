@@ -5,9 +5,11 @@ import datetime as dt
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -228,6 +230,39 @@ def test_tail_follows_one_trace_until_it_ends(cli: Cli, server: Server, key: str
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["status"] == "ok"
+
+
+def test_a_terminal_sees_the_waterfall_grow(cli: Cli, server: Server, key: str) -> None:
+    send(server, key, trace("t1", status="running"))
+    main, inner = os.openpty()
+    termios.tcsetwinsize(inner, (40, 120))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmlab.cli", "traces", "tail", "t1", "--until-ended"],
+        env={**cli.environ, "TERM": "xterm-256color"},
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+    )
+    os.close(inner)
+    try:
+        seen = _read_until(main, "▒")
+        send(server, key, trace("t1"))
+        seen += _read_until(main, "1,000 → 100")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+    assert "refund-agent" in seen
+    assert "\x1b[" in seen
+
+
+def _read_until(terminal: int, words: str) -> str:
+    seen = b""
+    while words.encode() not in seen:
+        assert select.select([terminal], [], [], 20)[0], seen
+        seen += os.read(terminal, 65536)
+    return seen.decode(errors="replace")
 
 
 def test_tail_refuses_a_key_that_may_not_read(

@@ -18,12 +18,13 @@ _STEADY = 30.0  # seconds after which a connection counts as a good one
 
 
 class Hint:
-    """What may have changed: nothing in particular. `is_first`: just (re)connected, all news may be missed."""
+    """Something may have changed. `is_first`: just (re)connected, news may be missed. `is_tick`: only time went by."""
 
-    __slots__ = ("is_first",)
+    __slots__ = ("is_first", "is_tick")
 
-    def __init__(self, *, is_first: bool) -> None:
+    def __init__(self, *, is_first: bool = False, is_tick: bool = False) -> None:
         self.is_first = is_first
+        self.is_tick = is_tick
 
 
 def stream_address(api: Api, trace_id: str = "") -> str:
@@ -70,10 +71,24 @@ def refusal(api: Api) -> CliError:
     )
 
 
-def hints(api: Api, trace_id: str = "", *, tell: Any = lambda words: None) -> Iterator[Hint]:
+def _next(socket: Any, tick: float | None) -> Hint:
+    try:
+        socket.recv(timeout=tick)
+    except TimeoutError:
+        return Hint(is_tick=True)
+    return Hint()
+
+
+def hints(
+    api: Api,
+    trace_id: str = "",
+    *,
+    tell: Any = lambda words: None,
+    tick: float | None = None,
+) -> Iterator[Hint]:
     """One hint for every message, and one after each connection is made. Ends only by CliError or Ctrl-C.
 
-    `tell` is told when the line is lost and when it is back.
+    With `tick` also one for so many seconds in which nothing came. `tell` is told when the line is lost and is back.
     """
     from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -87,8 +102,7 @@ def hints(api: Api, trace_id: str = "", *, tell: Any = lambda words: None) -> It
                 was_lost = False
                 yield Hint(is_first=True)
                 while True:
-                    socket.recv()
-                    yield Hint(is_first=False)
+                    yield _next(socket, tick)
         except ConnectionClosed as error:
             if error.rcvd is not None and error.rcvd.code == REFUSED:
                 raise refusal(api) from None

@@ -133,8 +133,10 @@ def _cost(step: dict[str, Any]) -> Text:
 
 def is_ascii() -> bool:
     """Whether standard output cannot show blocks."""
+    # While rich draws live, sys.stdout is a stand-in of its own that names no encoding.
+    encoding = getattr(sys.stdout, "encoding", None) or getattr(sys.__stdout__, "encoding", None)
     try:
-        "█▒→…".encode(sys.stdout.encoding or "ascii")
+        "█▒→…".encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return True
     return False

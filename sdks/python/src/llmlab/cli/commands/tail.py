@@ -1,7 +1,7 @@
 """`llmlab traces tail`: every new trace as a line, or one trace as a waterfall that grows."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Group
@@ -17,6 +17,8 @@ from llmlab.cli.spans_of_time import utc_now
 
 # Enough for a burst between two looks; what is older than this many new traces was not seen "live" by anybody.
 MOST_AT_ONCE = 10 * PAGE
+# So many are remembered; older ones do not come back into the newest pages.
+MOST_KNOWN = 20_000
 
 
 def tail(
@@ -71,6 +73,8 @@ def _follow_project(api: Api, query: str, lines: int, *, as_json: bool) -> None:
         is_new = False
         for row in rows:
             known[row["trace_id"]] = row["status"]
+        for old in list(known)[:-MOST_KNOWN]:
+            del known[old]
         for row in reversed(fresh):
             show(row)
 
@@ -112,28 +116,44 @@ def _print_line(row: dict[str, Any]) -> None:
 def _follow_trace(api: Api, trace_id: str, *, until_ended: bool, as_json: bool) -> None:
     trace_path(api, trace_id)  # refuses what is no id
     screen = _Lines(as_json) if as_json or not sys.stdout.isatty() else _Redrawn()
+    trace: dict[str, Any] = {}
     with screen:
-        seq = -1
-        for _ in hints(api, trace_id, tell=_tell):
-            try:
-                trace = read_trace(api, trace_id)
-            except Refused as error:
-                if error.status != 404:
-                    raise
+        for hint in hints(api, trace_id, tell=_tell, tick=1.0 if screen.redraws else None):
+            if hint.is_tick:
+                if trace and not _has_ended(trace):
+                    screen.draw(trace)  # bars of running steps grow
+                continue
+            found = _trace_now(api, trace_id)
+            if found is None:
                 screen.wait(trace_id)
-                continue
-            except Unreachable as error:
-                _tell(error.message)
-                continue
-            if trace["seq"] != seq:
-                seq = trace["seq"]
+            elif found and found["seq"] != trace.get("seq"):
+                trace = found
                 screen.draw(trace)
-            if until_ended and trace["status"] != "running" and not trace["running_count"]:
+            if trace and until_ended and _has_ended(trace):
                 return
+
+
+def _trace_now(api: Api, trace_id: str) -> Optional[dict[str, Any]]:
+    """None when it is not there yet; empty when the server did not answer, which the next hint asks again."""
+    try:
+        return read_trace(api, trace_id)
+    except Refused as error:
+        if error.status != 404:
+            raise
+        return None
+    except Unreachable as error:
+        _tell(error.message)
+        return {}
+
+
+def _has_ended(trace: dict[str, Any]) -> bool:
+    return trace["status"] != "running" and not trace["running_count"]
 
 
 class _Lines:
     """Where nothing can be redrawn: each step once it has ended, the waterfall when the trace has."""
+
+    redraws = False
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -159,7 +179,7 @@ class _Lines:
                 cost = output.money(step["cost_usd"])
                 output.say(f"{output.clock(step['ended_at'])}  {step['status']:<7}  {took:>9}  {cost:<12}  "
                            f"{output.clean(step['name'])}")  # fmt: skip
-        if trace["status"] != "running" and not trace["running_count"]:
+        if _has_ended(trace):
             out = output.console()
             out.print(waterfall.header(trace))
             out.print(waterfall.drawing(trace, width=width_of(out), now=utc_now()), soft_wrap=True)
@@ -168,6 +188,8 @@ class _Lines:
 
 class _Redrawn:
     """A terminal: the whole waterfall again with each change, its newest steps when it is taller than the screen."""
+
+    redraws = True
 
     def __init__(self) -> None:
         self.console = output.console()
