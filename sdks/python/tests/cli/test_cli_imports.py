@@ -79,6 +79,19 @@ OTLP = {
             lines({"id": "t", "timestamp": "2026-11-21T09:00:00Z", "name": "x"}),
             "langfuse",
         ),
+        (
+            "a.jsonl",
+            lines({"id": "x", "trace_id": "t", "name": "n", "value": 1, "data_type": "NUMERIC"}),
+            "langfuse",
+        ),
+        (
+            "a.jsonl",
+            lines(
+                {"score_id": "x", "trace_id": "t", "name": "n", "value": 1, "data_type": "numeric"}
+            ),
+            "jsonl",
+        ),
+        ("a.jsonl", lines({"trace_id": "t", "name": "n", "value": 1}), "jsonl"),
         ("a.json", json.dumps(OTLP), "otlp"),
         ("a.json", json.dumps(OTLP, indent=1), "otlp"),
         ("a.jsonl", lines(OTLP, OTLP), "otlp"),

@@ -111,7 +111,11 @@ def _of_header(names: set[str], path: Path) -> str:
 def _of_row(row: dict[str, Any], list_name: str) -> str:
     if otlp.is_document(row):
         return "otlp"
-    if own.kind_of(row, "") and "traceId" not in row:
+    # A score in blob storage has a trace_id as ours has, and fields ours has not.
+    is_theirs = "traceId" in row or (
+        "score_id" not in row and not {"data_type", "observation_id"}.isdisjoint(row)
+    )
+    if own.kind_of(row, "") and not is_theirs:
         return "jsonl"
     if langfuse.kind_of(row):
         return "langfuse"
