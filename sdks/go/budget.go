@@ -52,6 +52,13 @@ func (b *Budget) begun() {
 	b.mu.Unlock()
 }
 
+// dropped: the call was none.
+func (b *Budget) dropped() {
+	b.mu.Lock()
+	b.pending--
+	b.mu.Unlock()
+}
+
 // unknown: what a call cost will not be learnt.
 func (b *Budget) unknown() {
 	b.mu.Lock()
@@ -79,9 +86,9 @@ func (b *Budget) settle(steps int, cost *string, hasUnpriced bool) {
 // check refuses the next call when the money is gone. Costs on their way are waited for, shortly.
 func (b *Budget) check(ctx context.Context) error {
 	b.mu.Lock()
-	pending := b.pending
+	pending, isSpent := b.pending, b.spent.Cmp(b.limit) >= 0
 	b.mu.Unlock()
-	if pending > 0 && b.client.isOn() {
+	if pending > 0 && !isSpent && b.client.isOn() {
 		waited, cancel := context.WithTimeout(ctx, budgetWait)
 		b.client.Flush(waited)
 		cancel()

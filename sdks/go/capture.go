@@ -12,12 +12,14 @@ import (
 type call struct {
 	method  string
 	url     *url.URL
+	end     *endpoint // of the url, when known already
 	body    []byte
 	status  int // 0: no answer came
 	header  http.Header
 	chunks  []chunk
 	sentAt  time.Time
 	failure *failure
+	isCut   bool // more came than is recorded
 }
 
 // chunk is what came at a time, still encoded as content-encoding says.
@@ -50,7 +52,10 @@ var notParameters = map[string]bool{
 // stepOf makes the step of a call, without ids and times; nil for a call that is not recorded. It runs in the background.
 // sdks/contract/calls holds what it must do, for this SDK and for those of the other languages.
 func stepOf(c *call) object {
-	end := endpointOf(c.method, c.url)
+	end := c.end
+	if end == nil {
+		end = endpointOf(c.method, c.url)
+	}
 	if end == nil {
 		return nil
 	}
@@ -157,9 +162,16 @@ func isEmpty(value any) bool {
 	return false
 }
 
-func answerOf(c *call, end *endpoint) *answer {
+func answerOf(c *call, end *endpoint) (given *answer) {
 	chunks := decoded(c)
-	given := &answer{}
+	if c.isCut {
+		// What is left of it is no answer; the end of a stream, where the usage is, is missing as well.
+		if !isEventStream(c.header.Get("Content-Type")) {
+			chunks = nil
+		}
+		defer func() { cutAt(given) }()
+	}
+	given = &answer{}
 	contentType := c.header.Get("Content-Type")
 	switch {
 	case c.status >= 400:
@@ -183,6 +195,15 @@ func answerOf(c *call, end *endpoint) *answer {
 		given.failure = c.failure
 	}
 	return given
+}
+
+// cutAt says that the rest of an answer was passed on and not recorded.
+func cutAt(given *answer) {
+	given.isBroken = false
+	if given.attributes == nil {
+		given.attributes = object{}
+	}
+	given.attributes["not_recorded"] = fmt.Sprintf("what came after the first %d MiB", maxRecorded>>20)
 }
 
 var (

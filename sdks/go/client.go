@@ -15,6 +15,10 @@ type Client struct {
 	sender   *sender
 	stopped  atomic.Bool
 	encoded  sync.WaitGroup
+	drains   drains
+	held     holding
+	ended    chan struct{} // closed once Shutdown is through
+	isDone   bool          // what it answered
 }
 
 // Stats are counts since the start.
@@ -33,30 +37,35 @@ var (
 
 // New makes a client; its goroutines start now. It never fails: without a key or project it is off, and says so once.
 func New(config Config) *Client {
-	s := decide(config)
-	c := &Client{settings: s, inbox: newInbox(s), queue: newQueue(s)}
-	c.sender = newSender(s, c.queue)
-	if s.isOn {
-		c.queue.adopt()
-		c.encoded.Add(1)
-		go c.encode()
-		go c.sender.run()
-	}
+	c := newClient(config)
 	latestMu.Lock()
 	latest = c
 	latestMu.Unlock()
 	return c
 }
 
+func newClient(config Config) *Client {
+	s := decide(config)
+	c := &Client{settings: s, inbox: newInbox(s), queue: newQueue(s)}
+	c.sender = newSender(s, c.queue)
+	c.held.limit, c.ended = int64(s.MaxQueueBytes), make(chan struct{})
+	if s.isOn {
+		c.encoded.Add(1)
+		go c.encode()
+		go c.sender.run()
+	}
+	s.tell.idle()
+	return c
+}
+
 // current is the client made last, else one made from the environment.
 func current() *Client {
 	latestMu.Lock()
-	found := latest
-	latestMu.Unlock()
-	if found == nil {
-		found = New(Config{})
+	defer latestMu.Unlock()
+	if latest == nil {
+		latest = newClient(Config{})
 	}
-	return found
+	return latest
 }
 
 func (c *Client) isOn() bool { return c != nil && c.settings.isOn && !c.stopped.Load() }
@@ -88,7 +97,9 @@ func (c *Client) Score(ctx context.Context, name string, value any, options ...S
 		score["environment"] = c.settings.Environment
 	}
 	for _, option := range options {
-		option(score)
+		if option != nil {
+			option(score)
+		}
 	}
 	if score["trace_id"] == nil && score["session"] == nil {
 		c.settings.tell.once("score", "score %q names no trace and there is none here: give ScoreOf or ScoreSession", name)
@@ -137,8 +148,10 @@ func (c *Client) Flush(ctx context.Context) bool {
 	}
 	select {
 	case ok := <-done:
+		c.settings.tell.idle()
 		return ok
 	case <-ctx.Done():
+		c.sender.leave(done)
 		return false
 	}
 }
@@ -148,7 +161,7 @@ const shutdownTime = 5 * time.Second
 // Shutdown flushes until the context ends (or 5 s when it has no deadline), then stops for good. What could not be sent
 // stays in the spool, or is counted and told as lost.
 func (c *Client) Shutdown(ctx context.Context) bool {
-	if c == nil || !c.settings.isOn || !c.stopped.CompareAndSwap(false, true) {
+	if c == nil || !c.settings.isOn {
 		return true
 	}
 	if _, has := ctx.Deadline(); !has {
@@ -156,14 +169,25 @@ func (c *Client) Shutdown(ctx context.Context) bool {
 		ctx, cancel = context.WithTimeout(ctx, shutdownTime)
 		defer cancel()
 	}
-	done := c.Flush(ctx)
+	if !c.stopped.CompareAndSwap(false, true) { // another goroutine is at it, or was
+		select {
+		case <-c.ended:
+			return c.isDone
+		case <-ctx.Done():
+			return false
+		}
+	}
+	defer close(c.ended)
+	c.drains.close(ctx)
+	c.isDone = c.Flush(ctx)
 	c.inbox.close()
 	c.encoded.Wait()
 	c.sender.stop()
 	if left := c.queue.close(); left > 0 {
 		c.settings.tell.once("lost", "%d steps could not be delivered before the end and are lost", left)
 	}
-	return done
+	c.settings.tell.idle()
+	return c.isDone
 }
 
 // Stats counts what was recorded and what became of it.

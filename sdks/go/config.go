@@ -1,12 +1,9 @@
 package llmlab
 
 import (
-	"fmt"
-	"log"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -182,38 +179,4 @@ func (e environment) count(name string, field *int, fallback int) {
 		return
 	}
 	*field = value
-}
-
-// teller says each kind of fault once, and again at most every minute where the caller wants that.
-type teller struct {
-	mu   sync.Mutex
-	told map[string]time.Time
-	say  func(format string, args ...any)
-}
-
-func newTeller(say func(format string, args ...any)) *teller {
-	if say == nil {
-		say = log.Printf
-	}
-	return &teller{told: map[string]time.Time{}, say: say}
-}
-
-func (t *teller) once(kind, format string, args ...any) { t.tell(kind, 0, format, args...) }
-
-func (t *teller) eachMinute(kind, format string, args ...any) {
-	t.tell(kind, tellAgainAfter, format, args...)
-}
-
-func (t *teller) tell(kind string, again time.Duration, format string, args ...any) {
-	now := time.Now()
-	t.mu.Lock()
-	last, known := t.told[kind]
-	if known && (again == 0 || now.Sub(last) < again) {
-		t.mu.Unlock()
-		return
-	}
-	t.told[kind] = now
-	t.mu.Unlock()
-	defer func() { _ = recover() }() // a logger of the program's own must not end it
-	t.say("%s", "llmlab: "+fmt.Sprintf(format, args...))
 }

@@ -77,6 +77,9 @@ func TraceID(ctx context.Context) string {
 
 // Inject writes the W3C traceparent of the context's step into the headers of an outgoing request.
 func Inject(ctx context.Context, header http.Header) {
+	if header == nil {
+		return
+	}
 	if step := StepFrom(ctx); step != nil && step.trace != nil {
 		header.Set(traceparentHeader, traceparent(step.trace.id, step.id, step.trace.sampled))
 	} else if above, ok := ctx.Value(remoteKey).(remote); ok {

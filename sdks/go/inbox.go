@@ -43,12 +43,27 @@ func (in *inbox) open(step *Step) {
 	in.mu.Unlock()
 }
 
+// forget takes a step back that was opened; false when it has been announced already.
+func (in *inbox) forget(step *Step) bool {
+	if in.settings.LiveInterval <= 0 {
+		return true
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	_, isRunning := in.running[step]
+	delete(in.running, step)
+	return isRunning
+}
+
 func (e entry) size() int64 {
 	if e.step == nil {
 		return entrySize
 	}
-	return entrySize + e.step.size
+	return e.step.weight()
 }
+
+// weight of a step that ended; nothing is added to it any more.
+func (s *Step) weight() int64 { return entrySize + s.size }
 
 func (in *inbox) put(e entry) {
 	in.mu.Lock()
@@ -57,7 +72,7 @@ func (in *inbox) put(e entry) {
 		delete(in.running, e.step)
 	}
 	if in.isClosed {
-		in.dropped.Add(1)
+		in.drop(e)
 		return
 	}
 	in.recorded.Add(1)
@@ -65,13 +80,20 @@ func (in *inbox) put(e entry) {
 	in.bytes += e.size()
 	for in.bytes > in.limit && len(in.entries) > 1 {
 		in.bytes -= in.entries[0].size()
+		in.drop(in.entries[0])
 		in.entries[0] = entry{}
 		in.entries = in.entries[1:]
-		in.dropped.Add(1)
 	}
 	// No signal for each entry: waking the other goroutine would cost the program more than all the rest.
 	if len(in.entries)%in.settings.FlushAt == 0 {
 		in.signal()
+	}
+}
+
+func (in *inbox) drop(e entry) {
+	in.dropped.Add(1)
+	if e.step != nil {
+		e.step.unpaid()
 	}
 }
 
@@ -126,6 +148,7 @@ func (in *inbox) long(since time.Time) []*Step {
 // encode is the client's first goroutine: entries become JSON in the queue.
 func (c *Client) encode() {
 	defer c.encoded.Done()
+	c.queue.adopt() // here, not in New: the spool may hold much
 	look := time.NewTicker(lookEvery(c.settings))
 	defer look.Stop()
 	for {
@@ -134,6 +157,9 @@ func (c *Client) encode() {
 		case <-look.C:
 		}
 		entries, flushes, isClosed := c.inbox.take()
+		if dropped := c.inbox.dropped.Load(); dropped > 0 {
+			c.settings.tell.eachMinute("inbox", "%d steps were dropped: more came than MaxQueueBytes holds, or after Shutdown", dropped)
+		}
 		for _, one := range entries {
 			c.encodeEntry(one)
 		}
@@ -166,60 +192,49 @@ func lookEvery(s *settings) time.Duration {
 	return every
 }
 
-// encodeEntry must not end the program, whatever is in a step.
 func (c *Client) encodeEntry(e entry) {
+	if e.score != nil {
+		c.guarded(nil, func() { c.queue.put(packet{kind: scorePacket, body: encoded(c.settings.maskedScore(e.score))}) })
+		return
+	}
+	if e.isRunning {
+		c.guarded(nil, func() { c.encodeStep(e.step, true) })
+		return
+	}
+	c.guarded(nil, e.step.resolve)
+	for _, step := range c.kept(e.step) {
+		step := step
+		c.guarded(step, func() { c.encodeStep(step, false) })
+	}
+}
+
+// guarded: nothing that is in a step, and no exporter, may end the program.
+func (c *Client) guarded(step *Step, work func()) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			c.inbox.dropped.Add(1)
+			if step != nil {
+				step.unpaid()
+			}
 			c.settings.tell.once("encode", "a step could not be written (%v) and is dropped", fault)
 		}
 	}()
-	if e.score != nil {
-		c.queue.put(packet{kind: scorePacket, body: c.settings.finished(e.score)})
-		return
-	}
-	if !e.isRunning {
-		e.step.resolve()
-	}
-	for _, step := range c.kept(e) {
-		c.encodeStep(step, e.isRunning)
-	}
-}
-
-const (
-	maxHeldSteps = 1000
-)
-
-// kept decides by the trace: steps of one that is not sampled wait for its end, and come if any of them failed.
-func (c *Client) kept(e entry) []*Step {
-	whole := e.step.trace
-	whole.mu.Lock()
-	defer whole.mu.Unlock()
-	if whole.sampled {
-		return []*Step{e.step}
-	}
-	if e.step.status == "error" {
-		whole.failed = true
-	}
-	if len(whole.held) < maxHeldSteps {
-		whole.held = append(whole.held, e.step)
-	}
-	if e.step != whole.root && !whole.root.isEnded.Load() {
-		return nil
-	}
-	held := whole.held
-	whole.held = nil
-	if !whole.failed {
-		return nil
-	}
-	return held
+	work()
 }
 
 func (c *Client) encodeStep(step *Step, isRunning bool) {
+	if step == step.trace.root && !isRunning {
+		step.trace.mu.Lock()
+		step.trace.rootEncoded = true
+		step.trace.mu.Unlock()
+	}
 	item := c.settings.item(step, isRunning)
 	if c.settings.Exporter != nil {
 		c.settings.Exporter(item)
 		c.sender.sent.Add(1)
+		if !isRunning {
+			step.unpaid()
+		}
 		return
 	}
 	steps := encoded(item["steps"].([]any)[0])

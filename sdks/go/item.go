@@ -7,8 +7,12 @@ import (
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// Contents are what OmitContent and WithoutContent leave out.
-var contents = []string{"input", "output", "tools", "parameters", "metadata"}
+var (
+	// What somebody said or was told: OmitContent and WithoutContent leave it out, and the messages of errors, which quote it.
+	contents = []string{"input", "output", "tools"}
+	// Ids, models and counts are facts, and no mask may bend them.
+	maskedFields = []string{"input", "output", "tools", "metadata", "parameters", "attributes", "error"}
+)
 
 // item is a step with what its trace says, as the server's JSON door takes it.
 func (s *settings) item(step *Step, isRunning bool) Item {
@@ -24,7 +28,7 @@ func (s *settings) item(step *Step, isRunning bool) Item {
 	status, ended := whole.root.status, whole.root.ended
 	whole.root.mu.Unlock()
 	item["status"] = status
-	if status == "" || ended.IsZero() {
+	if !whole.rootEncoded { // the server never changes a root that ended, and this one may yet have failed
 		item["status"] = "running"
 	} else {
 		item["ended_at"] = ended.UTC().Format(timeFormat)
@@ -37,7 +41,7 @@ func (s *settings) item(step *Step, isRunning bool) Item {
 	if len(whole.tags) > 0 {
 		item["tags"] = whole.tags
 	}
-	if len(whole.metadata) > 0 && !s.OmitContent {
+	if len(whole.metadata) > 0 {
 		item["metadata"] = s.masked(whole.metadata)
 	}
 	return item
@@ -88,8 +92,11 @@ func (s *settings) body(step *Step, isRunning bool) object {
 		for _, name := range contents {
 			delete(body, name)
 		}
+		if failure := mapping(body["error"]); failure != nil {
+			body["error"] = object{"type": failure["type"]}
+		}
 	}
-	for _, name := range append([]string{"error", "attributes"}, contents...) {
+	for _, name := range maskedFields {
 		if value, ok := body[name]; ok {
 			body[name] = s.masked(value)
 		}
@@ -97,8 +104,16 @@ func (s *settings) body(step *Step, isRunning bool) object {
 	return body
 }
 
-// finished is JSON with texts masked and cut.
-func (s *settings) finished(value any) []byte { return encoded(s.masked(value)) }
+// maskedScore: names and ids are facts.
+func (s *settings) maskedScore(score object) object {
+	masked := copied(score)
+	for _, name := range []string{"reason", "value"} {
+		if said, ok := score[name].(string); ok {
+			masked[name] = s.masked(said)
+		}
+	}
+	return masked
+}
 
 func (s *settings) masked(value any) any {
 	switch value := value.(type) {

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
 package llmlab
 
@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 )
+
+const canLock = true
 
 // lockFile holds the file for this process; false when another one does.
 func lockFile(file *os.File) bool {

@@ -16,6 +16,7 @@ const (
 // packet is one encoded step or score. With a spool its bytes lie on disk until they are sent.
 type packet struct {
 	kind      packetKind
+	number    int64  // counts up
 	key       string // which trace's part it belongs to
 	head      []byte // the item without its steps
 	body      []byte
@@ -43,6 +44,7 @@ type queue struct {
 	bytes    int64
 	limit    int64
 	inFlight int64
+	numbers  int64
 	spool    *spool
 	settings *settings
 	wake     chan struct{}
@@ -66,7 +68,8 @@ func (q *queue) adopt() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, one := range found {
-		one.at = time.Now()
+		q.numbers++
+		one.at, one.number = time.Now(), q.numbers
 		q.packets = append(q.packets, one)
 		q.bytes += one.size()
 	}
@@ -80,6 +83,8 @@ func (q *queue) put(p packet) {
 	if q.spool != nil && !p.isRunning {
 		q.spool.write(&p)
 	}
+	q.numbers++
+	p.number = q.numbers
 	q.packets = append(q.packets, p)
 	q.bytes += p.size()
 	for q.bytes > q.limit && len(q.packets) > 1 {
@@ -165,6 +170,26 @@ func (q *queue) putBack(packets []packet) {
 		q.bytes += p.size()
 	}
 	q.packets = append(kept, q.packets...)
+}
+
+// last is the number of the newest packet.
+func (q *queue) last() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.numbers
+}
+
+// first is the lowest number that waits; higher than the last when none does. Only the sender asks, with nothing in flight.
+func (q *queue) first() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lowest := q.numbers + 1
+	for _, p := range q.packets {
+		if p.number < lowest {
+			lowest = p.number
+		}
+	}
+	return lowest
 }
 
 func (q *queue) waiting() int64 {

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,39 +28,80 @@ type sender struct {
 	queue    *queue
 	client   *http.Client
 	mu       sync.Mutex
-	waiters  []chan bool
+	waiters  []waiter
 	stopping chan struct{}
 	stopped  chan struct{}
 	cancel   context.CancelFunc
 	ctx      context.Context
 	failures int
 	next     time.Time // not before
+	isTold   bool      // the server said when
 	limit    int       // packets in a request; halved at 413
 	sent     atomic.Int64
 	dropped  atomic.Int64
 	rejected atomic.Int64
 }
 
-func newSender(s *settings, q *queue) *sender {
-	transport, _ := http.DefaultTransport.(*http.Transport)
-	var own http.RoundTripper = http.DefaultTransport
-	if transport != nil {
-		own = transport.Clone() // never one that records
+// waiter wants to know when everything up to a number has been acknowledged.
+type waiter struct {
+	upTo int64
+	done chan bool
+}
+
+// ownTransport is never one that records or that tells others of our uploads: the program may have put such a one in the
+// place of http.DefaultTransport.
+func ownTransport() http.RoundTripper {
+	below := http.DefaultTransport
+	for {
+		ours, ok := below.(*transport)
+		if !ok {
+			break
+		}
+		below = ours.base
 	}
+	if standard, ok := below.(*http.Transport); ok {
+		return standard.Clone()
+	}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
+}
+
+// asItIs: followed, a redirect would make a GET of our POST, and its 200 would be no receipt.
+func asItIs(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func newSender(s *settings, q *queue) *sender {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &sender{
-		settings: s, queue: q, client: &http.Client{Timeout: s.Timeout, Transport: own}, limit: s.FlushAt,
+		settings: s, queue: q, limit: s.FlushAt,
+		client:   &http.Client{Timeout: s.Timeout, Transport: ownTransport(), CheckRedirect: asItIs},
 		stopping: make(chan struct{}), stopped: make(chan struct{}), ctx: ctx, cancel: cancel,
 	}
 }
 
-// flush tells the channel when everything that waits is acknowledged.
+// flush tells the channel when everything that waits now is acknowledged. What the server asked us to wait is kept.
 func (s *sender) flush(done chan bool) {
+	upTo := s.queue.last()
 	s.mu.Lock()
-	s.waiters = append(s.waiters, done)
-	s.next = time.Time{} // somebody waits: try at once
+	s.waiters = append(s.waiters, waiter{upTo, done})
+	if !s.isTold {
+		s.next = time.Time{} // somebody waits: try at once
+	}
 	s.mu.Unlock()
 	s.queue.signal()
+}
+
+// leave: nobody waits on this channel any longer.
+func (s *sender) leave(done chan bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, one := range s.waiters {
+		if one.done == done {
+			s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
+			return
+		}
+	}
 }
 
 func (s *sender) stop() {
@@ -84,7 +123,8 @@ func (s *sender) run() {
 		resetTimer(timer, wait)
 		select {
 		case <-s.stopping:
-			s.answerWaiters(false)
+			s.answerWaiters()
+			s.dismissWaiters()
 			return
 		case <-s.queue.wake:
 		case <-timer.C:
@@ -110,13 +150,11 @@ func (s *sender) pause() time.Duration {
 	default:
 	}
 	due, any := s.queue.due(s.settings.FlushInterval)
+	s.answerWaiters()
 	s.mu.Lock()
 	isAwaited, next := len(s.waiters) > 0, s.next
 	s.mu.Unlock()
 	if !any {
-		if isAwaited {
-			s.answerWaiters(true)
-		}
 		return time.Hour
 	}
 	if isAwaited {
@@ -128,11 +166,30 @@ func (s *sender) pause() time.Duration {
 	return due
 }
 
-func (s *sender) answerWaiters(ok bool) {
+// answerWaiters tells those whose packets are all acknowledged, or given up; what came later is not waited for.
+func (s *sender) answerWaiters() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, waiter := range s.waiters {
-		waiter <- ok && s.queue.waiting() == 0
+	if len(s.waiters) == 0 {
+		return
+	}
+	first := s.queue.first()
+	left := s.waiters[:0:0]
+	for _, one := range s.waiters {
+		if first > one.upTo {
+			one.done <- true
+		} else {
+			left = append(left, one)
+		}
+	}
+	s.waiters = left
+}
+
+func (s *sender) dismissWaiters() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.waiters {
+		one.done <- false
 	}
 	s.waiters = nil
 }
@@ -152,6 +209,12 @@ func (s *sender) sendOne() {
 	case err != nil:
 		s.settings.tell.eachMinute("away", "LLMLab cannot be reached (%v); steps wait", err)
 		s.again(batch, 0, maxBackoff)
+	case (status == 200 || status == 201 || status == 207) && objectOf(answer) == nil:
+		s.settings.tell.eachMinute("stranger", "%s answers, but not as LLMLab does: is BaseURL right? Steps wait", s.settings.BaseURL)
+		s.again(batch, 0, refusedPause)
+	case status >= 300 && status < 400:
+		s.settings.tell.once("moved", "LLMLab answered %d, %s: set BaseURL to where it is; steps wait", status, header.Get("Location"))
+		s.again(batch, 0, refusedPause)
 	case status == 200 || status == 201 || status == 207:
 		s.failures, s.limit = 0, s.settings.FlushAt
 		s.settle(batch, groups, answer)
@@ -196,61 +259,6 @@ func (s *sender) giveUp(batch []packet) {
 	s.queue.done(batch)
 }
 
-// group is one item of a request: packets of one part of a trace under one budget.
-type group struct {
-	packets []packet
-	budget  *Budget
-}
-
-func (s *sender) request(batch []packet) (path string, body []byte, groups []group) {
-	base := s.settings.BaseURL + "/api/v1/projects/" + url.PathEscape(s.settings.Project)
-	var whole bytes.Buffer
-	if batch[0].kind == scorePacket {
-		whole.WriteString(`{"scores":[`)
-		for i, p := range batch {
-			comma(&whole, i)
-			whole.Write(p.body)
-		}
-		whole.WriteString("]}")
-		return base + "/scores", whole.Bytes(), nil
-	}
-	type groupKey struct {
-		key    string
-		budget *Budget
-	}
-	known := map[groupKey]int{}
-	for _, p := range batch {
-		key := groupKey{p.key, p.budget}
-		at, ok := known[key]
-		if !ok {
-			at = len(groups)
-			known[key] = at
-			groups = append(groups, group{budget: p.budget})
-		}
-		groups[at].packets = append(groups[at].packets, p)
-	}
-	whole.WriteString(`{"traces":[`)
-	for i, one := range groups {
-		comma(&whole, i)
-		head := one.packets[len(one.packets)-1].head // the newest knows most
-		whole.Write(head[:len(head)-1])
-		whole.WriteString(`,"steps":[`)
-		for j, p := range one.packets {
-			comma(&whole, j)
-			whole.Write(p.body)
-		}
-		whole.WriteString("]}")
-	}
-	whole.WriteString("]}")
-	return base + "/traces", whole.Bytes(), groups
-}
-
-func comma(buffer *bytes.Buffer, i int) {
-	if i > 0 {
-		buffer.WriteByte(',')
-	}
-}
-
 func (s *sender) post(path string, body []byte) (int, http.Header, []byte, error) {
 	var packed bytes.Buffer
 	writer, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
@@ -286,7 +294,7 @@ func (s *sender) again(batch []packet, asked, most time.Duration) {
 		wait = asked
 	}
 	s.mu.Lock()
-	s.next = time.Now().Add(wait)
+	s.next, s.isTold = time.Now().Add(wait), asked > 0
 	s.mu.Unlock()
 	s.queue.putBack(batch)
 }
@@ -331,58 +339,4 @@ func (s *sender) smaller(batch []packet) {
 		smaller.isSpooled, smaller.place = false, place{}
 	}
 	s.queue.putBack([]packet{smaller})
-}
-
-// results of the server's JSON door.
-type results struct {
-	Results []struct {
-		Cost     *string `json:"cost_usd"`
-		Unpriced int     `json:"unpriced_calls"`
-		Rejected []struct {
-			Code   string `json:"code"`
-			Detail string `json:"detail"`
-		} `json:"rejected"`
-		Result string `json:"result"`
-		Detail string `json:"detail"`
-		Code   string `json:"code"`
-	} `json:"results"`
-}
-
-func (s *sender) settle(batch []packet, groups []group, answer []byte) {
-	var told results
-	_ = json.Unmarshal(answer, &told)
-	refused := 0
-	for i, one := range told.Results {
-		for _, rejected := range one.Rejected {
-			refused++
-			s.settings.tell.once("rejected "+rejected.Code, "LLMLab did not store a step (%s): %s", rejected.Code, rejected.Detail)
-		}
-		if len(one.Rejected) == 0 && one.Result == "rejected" {
-			refused++
-			s.settings.tell.once("rejected "+one.Code, "LLMLab did not store an entry (%s): %s", one.Code, one.Detail)
-		}
-		if i < len(groups) && groups[i].budget != nil {
-			groups[i].budget.settle(ended(groups[i].packets), one.Cost, one.Unpriced > 0)
-		}
-	}
-	s.rejected.Add(int64(refused))
-	s.sent.Add(int64(len(batch) - refused))
-	s.queue.done(batch)
-}
-
-func ended(packets []packet) int {
-	count := 0
-	for _, p := range packets {
-		if !p.isRunning {
-			count++
-		}
-	}
-	return count
-}
-
-func detailOf(answer []byte) string {
-	if detail := text(objectOf(answer)["detail"]); detail != "" {
-		return cut(detail, 300)
-	}
-	return cut(string(answer), 300)
 }

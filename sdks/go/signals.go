@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -19,10 +20,12 @@ func (c *Client) ShutdownOnSignals() (undo func()) {
 		case got := <-signals:
 			signal.Stop(signals)
 			c.Shutdown(context.Background())
-			if self, err := os.FindProcess(os.Getpid()); err == nil {
-				_ = self.Signal(got)
+			self, err := os.FindProcess(os.Getpid())
+			if err != nil || self.Signal(got) != nil {
+				os.Exit(1) // Windows cannot send it
 			}
 		}
 	}()
-	return func() { signal.Stop(signals); close(done) }
+	var once sync.Once
+	return func() { once.Do(func() { signal.Stop(signals); close(done) }) }
 }

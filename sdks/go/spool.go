@@ -2,13 +2,12 @@ package llmlab
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 )
 
@@ -40,22 +39,17 @@ type spool struct {
 	settings *settings
 }
 
-// spoolLine is a packet as it is written.
-type spoolLine struct {
-	Kind packetKind      `json:"kind"`
-	Key  string          `json:"key,omitempty"`
-	Head json.RawMessage `json:"head,omitempty"`
-	Body json.RawMessage `json:"body"`
-}
-
 const (
 	spoolFileSize  = 4 << 20
 	spoolTimes     = 10 // as many queues fit on disk
-	maxSpoolLine   = 64 << 20
 	spoolExtension = ".jsonl"
 )
 
 func newSpool(s *settings) *spool {
+	if !canLock {
+		s.tell.once("spool", "files cannot be locked on this system: without that nobody knows whose spool is left; steps wait in memory only")
+		return nil
+	}
 	if err := os.MkdirAll(s.SpoolDir, 0o700); err != nil {
 		s.tell.once("spool", "the spool %s cannot be used (%v): steps wait in memory only", s.SpoolDir, err)
 		return nil
@@ -65,11 +59,7 @@ func newSpool(s *settings) *spool {
 
 // write appends the packet and drops its bytes from memory; on a full or broken disk it stays in memory.
 func (s *spool) write(p *packet) {
-	line, err := json.Marshal(spoolLine{p.kind, p.key, p.head, p.body})
-	if err != nil {
-		return
-	}
-	line = append(line, '\n')
+	line := lineOf(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.size+int64(len(line)) > s.limit {
@@ -78,7 +68,9 @@ func (s *spool) write(p *packet) {
 	}
 	file, err := s.open()
 	if err == nil {
-		_, err = file.file.WriteAt(line, file.size)
+		if _, err = file.file.WriteAt(line, file.size); err != nil {
+			_ = file.file.Truncate(file.size) // a full disk must leave no half of a line
+		}
 	}
 	if err != nil {
 		s.settings.tell.eachMinute("spool", "the spool %s cannot be written (%v): steps wait in memory only", s.dir, err)
@@ -104,8 +96,10 @@ func (s *spool) open() (*spoolFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !lockFile(file) {
-		s.settings.tell.once("spool lock", "files cannot be locked here: another process may send the spool again (nothing is stored twice)")
+	if !lockFile(file) { // a file system without locks
+		_ = file.Close()
+		_ = os.Remove(path)
+		return nil, errors.New("files cannot be locked there")
 	}
 	s.current = &spoolFile{path: path, file: file}
 	s.files[s.current] = true
@@ -118,11 +112,11 @@ func (s *spool) read(p *packet) error {
 	if _, err := p.place.file.file.ReadAt(raw, p.place.offset); err != nil {
 		return err
 	}
-	var line spoolLine
-	if err := json.Unmarshal(raw, &line); err != nil {
-		return err
+	found, ok := packetOf(raw)
+	if !ok {
+		return errors.New("a line has changed")
 	}
-	p.head, p.body = line.Head, line.Body
+	p.head, p.body = found.head, found.body
 	return nil
 }
 
@@ -168,12 +162,16 @@ func (s *spool) adopt() []packet {
 		if err != nil {
 			continue
 		}
-		if !lockFile(file) {
+		if !lockFile(file) || !isStillAt(file, path) {
 			_ = file.Close()
 			continue
 		}
 		adopted := &spoolFile{path: path, file: file, isSealed: true}
-		packets := s.packetsOf(adopted)
+		packets, foreign := s.packetsOf(adopted)
+		if len(packets) == 0 && foreign > 0 {
+			_ = file.Close() // somebody else's: not ours to delete
+			continue
+		}
 		s.files[adopted] = true
 		s.size += adopted.size
 		adopted.waiting = len(packets)
@@ -183,28 +181,70 @@ func (s *spool) adopt() []packet {
 	return found
 }
 
-// packetsOf reads the lines of a file; one that a crash cut off, or that is not ours, is left out and told.
-func (s *spool) packetsOf(file *spoolFile) []packet {
-	var found []packet
+// isStillAt: between opening and locking its owner may have been done with the file and deleted it.
+func isStillAt(file *os.File, path string) bool {
+	held, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(held, there)
+}
+
+// packetsOf reads the lines of a file. One that a crash cut off is left out and told; foreign counts those that are
+// something else altogether, which is nobody's fault.
+func (s *spool) packetsOf(file *spoolFile) (found []packet, foreign int) {
 	reader := bufio.NewReaderSize(file.file, 1<<16)
 	for {
 		raw, err := reader.ReadBytes('\n')
 		if len(raw) > 0 {
-			var line spoolLine
-			complete := strings.HasSuffix(string(raw[len(raw)-1:]), "\n") && len(raw) <= maxSpoolLine
-			if complete && json.Unmarshal(raw, &line) == nil && len(line.Body) > 0 {
-				at := place{file, file.size, len(raw)}
-				found = append(found, packet{kind: line.Kind, key: line.Key, place: at, isSpooled: true})
-			} else {
+			one, ok := packetOf(raw)
+			switch {
+			case ok:
+				found = append(found, packet{kind: one.kind, key: one.key, place: place{file, file.size, len(raw)}, isSpooled: true})
+			case json.Valid(raw):
+				foreign++
+			default:
 				s.settings.tell.once("spool line", "a line of the spool is cut off or damaged and left out (%s)", file.path)
 			}
 			file.size += int64(len(raw))
 		}
-		if errors.Is(err, io.EOF) {
-			return found
-		}
 		if err != nil {
-			return found
+			return found, foreign
 		}
 	}
+}
+
+// lineOf is a packet as all three SDKs write it: an item of the wire, or {"score": …}. Neither key nor project is in it.
+func lineOf(p *packet) []byte {
+	line := make([]byte, 0, len(p.head)+len(p.body)+16)
+	if p.kind == scorePacket {
+		return append(append(append(line, `{"score":`...), p.body...), "}\n"...)
+	}
+	line = append(append(line, p.head[:len(p.head)-1]...), `,"steps":[`...)
+	return append(append(line, p.body...), "]}\n"...)
+}
+
+func packetOf(line []byte) (packet, bool) {
+	var item map[string]json.RawMessage
+	if json.Unmarshal(line, &item) != nil {
+		return packet{}, false
+	}
+	if score, ok := item["score"]; ok {
+		return packet{kind: scorePacket, body: score}, true
+	}
+	var ids struct {
+		TraceID string            `json:"trace_id"`
+		RootID  string            `json:"root_id"`
+		Steps   []json.RawMessage `json:"steps"`
+	}
+	if json.Unmarshal(line, &ids) != nil || ids.TraceID == "" || len(ids.Steps) == 0 {
+		return packet{}, false
+	}
+	delete(item, "steps")
+	steps := make([][]byte, len(ids.Steps))
+	for i, step := range ids.Steps {
+		steps[i] = step
+	}
+	return packet{key: ids.TraceID + ids.RootID, head: encoded(item), body: bytes.Join(steps, []byte(","))}, true
 }

@@ -16,19 +16,22 @@ type Item = map[string]any
 
 // trace is what the steps of one process in one trace share.
 type trace struct {
-	mu        sync.Mutex
-	id        string
-	parentID  string // a step of another process
-	sampled   bool
-	root      *Step
-	name      string
-	user      string
-	session   string
-	tags      []string
-	metadata  object
-	held      []*Step // of a trace that is not sampled, until it ended
-	failed    bool
-	announced bool
+	mu       sync.Mutex
+	id       string
+	parentID string // a step of another process
+	sampled  bool
+	root     *Step
+	name     string
+	user     string
+	session  string
+	tags     []string
+	metadata object
+	// Of a trace that is not sampled; under the holding's lock.
+	held   []*Step
+	failed bool
+	isDone bool
+	// Whether the root's own step is on its way to the server.
+	rootEncoded bool
 }
 
 // Step is one step of a trace: a call, a tool, anything with a beginning and an end. All methods may be called on a nil
@@ -87,12 +90,17 @@ func Start(ctx context.Context, name string, options ...Option) (context.Context
 
 // Start begins a step below the context's, or a trace of its own. End it.
 func (c *Client) Start(ctx context.Context, name string, options ...Option) (context.Context, *Step) {
-	if c == nil || !c.isOn() {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if !c.isOn() {
 		return ctx, nil
 	}
 	step := c.newStep(ctx, name, "span")
 	for _, option := range options {
-		option(step)
+		if option != nil {
+			option(step)
+		}
 	}
 	c.opened(step)
 	return context.WithValue(ctx, stepKey, step), step
@@ -220,6 +228,9 @@ func (s *Step) put(field string, value any) {
 	copied, size := snapshot(value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isEnded.Load() {
+		return // it is on its way
+	}
 	if s.fields == nil {
 		s.fields = object{}
 	}
@@ -229,6 +240,20 @@ func (s *Step) put(field string, value any) {
 
 // End the step; it is on its way now. A second End is ignored.
 func (s *Step) End() { s.end(nil) }
+
+// lost: the step is not sent, and is none.
+func (s *Step) lost() {
+	if s.isEnded.CompareAndSwap(false, true) && s.budget != nil {
+		s.budget.dropped()
+	}
+}
+
+// unpaid: the server will not say what the step cost.
+func (s *Step) unpaid() {
+	if s.budget != nil {
+		s.budget.unknown()
+	}
+}
 
 func (s *Step) end(late func() object) {
 	if s == nil || !s.isEnded.CompareAndSwap(false, true) {

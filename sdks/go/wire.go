@@ -45,6 +45,9 @@ func valueOf(raw []byte) any {
 func objectOf(raw []byte) object { return mapping(valueOf(raw)) }
 
 func joined(chunks []chunk) []byte {
+	if len(chunks) == 1 {
+		return chunks[0].raw
+	}
 	var all []byte
 	for _, one := range chunks {
 		all = append(all, one.raw...)
@@ -63,6 +66,7 @@ func decoded(c *call) []chunk {
 			continue
 		}
 		raw := unpacked(encoding, joined(chunks))
+		c.isCut = c.isCut || len(raw) > maxRecorded
 		chunks = []chunk{{chunks[len(chunks)-1].at, raw}}
 	}
 	return chunks
@@ -84,7 +88,8 @@ func unpacked(encoding string, packed []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	plain, _ := io.ReadAll(reader) // what came before a break still counts
+	// What came before a break still counts; a megabyte may hold a gigabyte.
+	plain, _ := io.ReadAll(io.LimitReader(reader, maxRecorded+1))
 	return plain
 }
 
