@@ -45,3 +45,24 @@ def test_without_go_or_apt_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 def test_every_language_has_every_action() -> None:
     for action, steps in suites.STEPS.items():
         assert list(steps) == ["python", "javascript", "go"], action
+
+
+def test_a_suite_that_failed_is_tried_once_more_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[str] = []
+
+    def fails() -> None:
+        tries.append("first")
+        raise suites.FailedError("pytest ended with 1")
+
+    def again() -> None:
+        tries.append("again")
+
+    monkeypatch.setitem(suites.AGAIN, fails, again)
+    said: list[str] = []
+    assert suites.run({"python": fails}, [], needs_all=False, say=said.append) == 0
+    assert tries == ["first", "again"]
+    assert said == ["sdks: python failed (pytest ended with 1); once more:\n"]
+    monkeypatch.setitem(suites.AGAIN, fails, fails)
+    assert suites.run({"python": fails}, [], needs_all=False, say=said.append) == 1
