@@ -67,20 +67,24 @@ func (b *Budget) unknown() {
 	b.mu.Unlock()
 }
 
-func (b *Budget) settle(steps int, cost *string, hasUnpriced bool) {
+// settle takes in what so many steps cost together, and of how many of them the cost will not be learnt.
+func (b *Budget) settle(steps int, cost *string, unknown int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.pending -= steps; b.pending < 0 {
 		b.pending = 0
 	}
-	if cost != nil {
+	if unknown > steps {
+		unknown = steps
+	}
+	if cost != nil && steps > 0 {
 		if amount, ok := new(big.Rat).SetString(*cost); ok {
 			b.spent.Add(b.spent, amount)
+		} else {
+			unknown = steps
 		}
 	}
-	if hasUnpriced {
-		b.unlearnt++
-	}
+	b.unlearnt += unknown
 }
 
 // check refuses the next call when the money is gone. Costs on their way are waited for, shortly.

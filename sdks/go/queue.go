@@ -23,6 +23,7 @@ type packet struct {
 	budget    *Budget
 	isRunning bool
 	isCut     bool
+	wasTried  bool // and the answer may have been lost
 	at        time.Time
 	place     place
 	isSpooled bool
@@ -166,6 +167,7 @@ func (q *queue) putBack(packets []packet) {
 		if p.isSpooled {
 			p.head, p.body = nil, nil
 		}
+		p.wasTried = true
 		kept = append(kept, p)
 		q.bytes += p.size()
 	}

@@ -209,7 +209,7 @@ func (s *sender) sendOne() {
 	case err != nil:
 		s.settings.tell.eachMinute("away", "LLMLab cannot be reached (%v); steps wait", err)
 		s.again(batch, 0, maxBackoff)
-	case (status == 200 || status == 201 || status == 207) && objectOf(answer) == nil:
+	case (status == 200 || status == 201 || status == 207) && valueOf(answer) == nil:
 		s.settings.tell.eachMinute("stranger", "%s answers, but not as LLMLab does: is BaseURL right? Steps wait", s.settings.BaseURL)
 		s.again(batch, 0, refusedPause)
 	case status >= 300 && status < 400:

@@ -18,6 +18,7 @@ const (
 	maxRepr      = 1000
 	maxErrorText = 10_000
 	maxItems     = 100_000
+	maxValues    = 1_000_000
 )
 
 // snapshot copies a value into plain JSON values, so that the program may change it afterwards, and says roughly how many
@@ -41,6 +42,7 @@ func plain(value any) any {
 type copier struct {
 	seen map[uintptr]bool // what we are inside of
 	size int
+	made int // values
 }
 
 var (
@@ -50,6 +52,10 @@ var (
 
 func (c *copier) copy(v reflect.Value, depth int) any {
 	c.size += 16
+	// Lists of lists that all name the same ones are small in the program and endless when written out.
+	if c.made++; c.made > maxValues {
+		return "[cut]"
+	}
 	if !v.IsValid() {
 		return nil
 	}
@@ -184,7 +190,7 @@ func (c *copier) mapping(v reflect.Value, depth int) any {
 		return "[deep]"
 	}
 	result := make(object, v.Len())
-	for entries := v.MapRange(); entries.Next() && c.size < maxItems*64; {
+	for entries := v.MapRange(); entries.Next() && c.made <= maxValues && len(result) < maxItems; {
 		key := fmt.Sprint(entries.Key().Interface())
 		c.size += len(key)
 		result[valid(key)] = c.copy(entries.Value(), depth+1)
@@ -201,7 +207,7 @@ func (c *copier) list(v reflect.Value, depth int) any {
 		count = maxItems
 	}
 	result := make([]any, 0, count)
-	for i := 0; i < count; i++ {
+	for i := 0; i < count && c.made <= maxValues; i++ {
 		result = append(result, c.copy(v.Index(i), depth+1))
 	}
 	if left := v.Len() - count; left > 0 {

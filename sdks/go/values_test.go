@@ -1,6 +1,7 @@
 package llmlab
 
 import (
+	"context"
 	"math"
 	"math/big"
 	"strings"
@@ -72,5 +73,20 @@ func checkValue(t *testing.T, got, expected any) {
 		}
 	default:
 		same(t, got, expected)
+	}
+}
+
+func TestValuesThatAreEndlessWrittenOutAreCut(t *testing.T) {
+	list := []any{}
+	for n := 0; n < 18; n++ {
+		list = []any{list, list, list, list, list, list, list, list}
+	}
+	client := New(Config{Exporter: func(Item) {}})
+	_, step := client.Start(nil, "bomb", nil) //nolint:staticcheck // a program may
+	step.SetInput(list)
+	step.End()
+	Inject(context.Background(), nil)
+	if !client.Shutdown(context.Background()) {
+		t.Error("not written")
 	}
 }
