@@ -17,7 +17,7 @@ type Config struct {
 	Release     string
 	// Disabled switches the SDK off; so does a missing key or project.
 	Disabled bool
-	// OmitContent leaves inputs, outputs, tools, parameters and metadata out of every step.
+	// OmitContent leaves inputs, outputs, tools and the messages of errors out of every step.
 	OmitContent bool
 	// Masks names built-in masks: email, phone, credit_card, api_key.
 	Masks []string

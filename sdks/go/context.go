@@ -28,15 +28,17 @@ type remote struct {
 }
 
 func randomHex(size int) string {
-	raw := make([]byte, size)
+	var space [64]byte
+	raw, written := space[:size], space[32:32+2*size]
 	for {
 		if _, err := rand.Read(raw); err != nil {
 			// Without randomness there are no ids; time is all that is left.
-			binary.BigEndian.PutUint64(raw[len(raw)-8:], uint64(nowNanos()))
+			binary.BigEndian.PutUint64(space[:8], uint64(nowNanos()))
 		}
 		for _, b := range raw {
 			if b != 0 {
-				return hex.EncodeToString(raw)
+				hex.Encode(written, raw)
+				return string(written)
 			}
 		}
 	}

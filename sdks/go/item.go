@@ -3,6 +3,7 @@ package llmlab
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
@@ -42,7 +43,7 @@ func (s *settings) item(step *Step, isRunning bool) Item {
 		item["tags"] = whole.tags
 	}
 	if len(whole.metadata) > 0 {
-		item["metadata"] = s.masked(whole.metadata)
+		item["metadata"] = s.masked(copied(whole.metadata))
 	}
 	return item
 }
@@ -116,6 +117,9 @@ func (s *settings) maskedScore(score object) object {
 }
 
 func (s *settings) masked(value any) any {
+	if s.mask == nil && isFinished(value) {
+		return value
+	}
 	switch value := value.(type) {
 	case string:
 		if s.mask != nil {
@@ -138,6 +142,29 @@ func (s *settings) masked(value any) any {
 		return number(value)
 	}
 	return value
+}
+
+// isFinished: nothing in it has to be cut or written otherwise. Most values are, and need no copy.
+func isFinished(value any) bool {
+	switch value := value.(type) {
+	case string:
+		return len(value) <= maxText && utf8.ValidString(value)
+	case object:
+		for _, item := range value {
+			if !isFinished(item) {
+				return false
+			}
+		}
+	case []any:
+		for _, item := range value {
+			if !isFinished(item) {
+				return false
+			}
+		}
+	case json.Number:
+		return number(value) == any(value)
+	}
+	return true
 }
 
 // encoded is JSON without HTML escapes; what cannot be written (nothing we make) becomes null.
