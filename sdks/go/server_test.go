@@ -74,8 +74,10 @@ func (l *lab) steps() map[string]object {
 	defer l.mu.Unlock()
 	found := map[string]object{}
 	for _, item := range l.items {
+		trace := copied(item)
+		delete(trace, "steps")
 		for _, step := range objects(item["steps"]) {
-			step["item"] = item
+			step["item"] = trace // without its steps: a circle could not be printed
 			found[text(step["name"])] = step
 		}
 	}
