@@ -33,10 +33,10 @@ class Disturber(threading.Thread):
         self.stack, self.chance, self.kills, self.done = stack, chance, 0, threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(self.chance.uniform(1, 4)):
+        while not self.done.wait(self.chance.uniform(0.3, 1.2)):
             self.stack.kill("web")
             self.kills += 1
-            self.done.wait(self.chance.uniform(0.2, 3))
+            self.done.wait(self.chance.uniform(0.1, 1.0))
             self.stack.start_web()
 
 
