@@ -78,7 +78,7 @@ def go_options() -> Options:
     assert 'os.Getenv("LLMLAB_MASK")' in code
     assert 'os.Getenv("LLMLAB_SAMPLE_RATE")' in code
     assert "sampleRate: 1}" in code
-    assert "say = log.Printf" in code
+    assert "say = log.Printf" in (GO / "teller.go").read_text()
     return {
         **found,
         "Masks": ("LLMLAB_MASK", NONE),
