@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from core.csv_cells import inert
 from projects.exports.registry import Column, Row
 
-FORMULA = ("=", "+", "-", "@", "|", "%", "\t", "\r")
 _json = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -38,13 +38,7 @@ def _cell(value: Any, kind: str) -> Any:
         plain = _json.encode(plain).decode()
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    if (
-        kind in ("text", "list", "json")
-        and isinstance(plain, str)
-        and plain.lstrip()[:1] in FORMULA
-    ):
-        return f"'{plain}"
-    return plain
+    return inert(plain) if kind in ("text", "list", "json") else plain
 
 
 def json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:

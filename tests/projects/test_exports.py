@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,8 @@ from core.models import Job, OutboxItem
 from projects import purge
 from projects.exports import job as exports
 from projects.exports import withdrawal
-from projects.exports.registry import Request
+from projects.exports.encoding import csv_lines
+from projects.exports.registry import Column, Request
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.traces.spans import context_for, llm, span
@@ -135,6 +137,12 @@ def test_a_big_trace_is_read_in_pages(project: Project, monkeypatch: pytest.Monk
     monkeypatch.setattr(exports, "PAGE", 1)
     rows = lines_of(finished(start(project, "spans")))
     assert len({(row["trace_id"], row["span_id"]) for row in rows}) == len(rows) == 14
+
+
+def test_csv_cells_follow_the_one_rule_against_formulas() -> None:
+    columns = [Column("name", "text"), Column("cost", "decimal")]
+    line = csv_lines(columns, [["\tx", Decimal("-1.5")]])
+    assert line == b"'\tx,-1.5\r\n"
 
 
 def test_csv_holds_formulas_as_text_and_keeps_line_breaks(project: Project) -> None:
