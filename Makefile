@@ -51,8 +51,7 @@ doctor: $(RUN) ## name what is missing, unreachable or misconfigured
 
 test: $(DEV) clients ## run every test (browser tests only where chromium is installed: make browser)
 	@$(if $(CHROMIUM),:,echo "No chromium on this machine: browser tests are left out. Install it with: make browser")
-	$(BIN)/python -m pytest -n $(WORKERS) $(BROWSER_TESTS) $(ARGS) || { echo "What failed, once more and one by one:"; \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(BROWSER_TESTS) $(ARGS); }
+	$(BIN)/python -m pytest -n $(WORKERS) $(BROWSER_TESTS) $(ARGS)
 
 test-fast: $(DEV) ## run the tests that take no browser and no ten seconds
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
