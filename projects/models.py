@@ -97,6 +97,52 @@ class ApiKey(UUIDModel, TimestampedModel):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
+class ConnectionProvider(models.TextChoices):
+    OPENAI = "openai", "OpenAI"
+    ANTHROPIC = "anthropic", "Anthropic"
+    AZURE = "azure", "Azure"
+    GOOGLE = "google", "Google Cloud"
+
+
+class ProviderConnection(UUIDModel, TimestampedModel):
+    """An organisation's credentials at a provider, sealed with its data key. `settings` holds what is no secret
+    (base address, scope, table …); which names there are, the provider's plugin says (costs.providers)."""
+
+    class Status(models.TextChoices):
+        UNVERIFIED = "unverified", "Not checked yet"
+        VERIFIED = "verified", "Verified"
+        ERROR = "error", "Error"
+        PAUSED = "paused", "Paused"
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="provider_connections"
+    )
+    provider = models.CharField(max_length=20, choices=ConnectionProvider.choices)
+    name = models.CharField(max_length=80)
+    # core.crypto.seal of the credentials' JSON; the associated data is projects.connections.context(connection id).
+    credentials = models.BinaryField(editable=False)
+    # What people recognise it by: the first and last characters.
+    hint = models.CharField(max_length=60, blank=True, editable=False)
+    settings = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.UNVERIFIED)
+    # The provider's words, secrets taken out.
+    status_message = models.TextField(blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "name"], name="projects_connection_name_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Preference(UUIDModel, TimestampedModel):
     """How one person has arranged one project's pages (panels, columns, density); nobody else sees it."""
 

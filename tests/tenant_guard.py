@@ -39,6 +39,7 @@ TABLES = (
     "costs_costrecord",
     "costs_costaggregate",
     "costs_costdailyaggregate",
+    "costs_costday",
     "costs_projectusage",
     "projects_apikey",
 )

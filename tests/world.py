@@ -177,4 +177,9 @@ def make_world() -> World:
         "rule_number": rule.number,
         "preview_id": preview.pk,
     }
+    from tests.matrix import areas  # they import this module
+
+    for area in areas():
+        if extend := getattr(area, "extend", None):
+            extend(world)
     return world

@@ -218,7 +218,7 @@ SPECTACULAR_SETTINGS = {
         "SpanStatusEnum": "traces.models.SpanStatus",
         "SpanKindEnum": "traces.models.SpanKind",
         "ErrorStatusEnum": "traces.models.ErrorStatus",
-        "PriceRuleKindEnum": "costs.price_models.RuleKind",
+        "PriceRuleKindEnum": "costs.models.prices.RuleKind",
         "ScoreTypeEnum": "traces.models.ScoreType",
     },
 }

@@ -143,6 +143,12 @@ _DAY = "date_trunc('day', d.hour, 'UTC')"
 _DAY_DIMENSION = f"dimension || CASE WHEN dimension <> 'all' AND grouping(provider) = 0 THEN '{BY_FIELDS}' ELSE '' END"
 _BY_DAY = f"""GROUP BY GROUPING SETS ((day, dimension, value, {", ".join(_FIELDS)}), (day, dimension, value))
 HAVING dimension <> 'all' OR grouping(provider) = 0"""
+# CostDay: the days these sums belong to are other days now. Sorted, like everything writers share.
+_RAISE_DAYS = """
+INSERT INTO costs_costday AS v (project_id, day, version)
+SELECT DISTINCT %s::uuid, (hour AT TIME ZONE 'UTC')::date, 1 FROM {days} ORDER BY 2
+ON CONFLICT (project_id, day) DO UPDATE SET version = v.version + 1
+"""
 _UPSERT = f"""
 WITH d AS (
   SELECT {", ".join(_COLUMNS[: -len(_VECTORS)])},
@@ -152,7 +158,7 @@ WITH d AS (
   INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_COLUMNS)})
   SELECT %s, {", ".join(f"d.{name}" for name in _COLUMNS)} FROM d
   ON CONFLICT (project_id, {", ".join(_KEY_COLUMNS)}) DO UPDATE SET {_GROW}
-)
+), versions AS ({_RAISE_DAYS.format(days="d")})
 INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)})
 SELECT %s, day, {_DAY_DIMENSION}, value, {", ".join(f"coalesce({name}, '')" for name in _FIELDS)},
   {", ".join(f"sum({name})" for name in (*_COUNTS, *_MEASURES, *_VECTORS))}
@@ -179,7 +185,7 @@ def apply(cursor: Any, *, project_id: UUID, deltas: Deltas) -> None:
         [to_text(sums.latency_counts) for _, sums in items],
         [to_text(sums.first_token_counts) for _, sums in items],
     ]
-    prepared.execute(_UPSERT, [*keys, *written, *vectors, project_id, project_id])
+    prepared.execute(_UPSERT, [*keys, *written, *vectors, project_id, project_id, project_id])
 
 
 # What sums need of records that have new prices: this transaction's own table.
@@ -227,7 +233,7 @@ WITH hours AS MATERIALIZED (
   {_BY_DAY} ORDER BY 2, 1, 3, 4, 5, 6, 7
 ), written AS (
   INSERT INTO costs_costaggregate AS a (project_id, {", ".join(_COLUMNS)}) {_INSERT_PRICES.format(table="hours")}
-)
+), versions AS ({_RAISE_DAYS.format(days="days")})
 INSERT INTO costs_costdailyaggregate AS a (project_id, {", ".join(_COLUMNS)}) {_INSERT_PRICES.format(table="days")}
 """  # noqa: S608
 
@@ -239,4 +245,4 @@ def begin_prices(cursor: Any) -> None:
 
 def apply_prices(cursor: Any, *, project_id: UUID) -> None:
     """Let the sums grow by NEW_PRICES. One statement, rows in the order of `apply`."""
-    cursor.execute(_APPLY_PRICES, [project_id, project_id])
+    cursor.execute(_APPLY_PRICES, [project_id, project_id, project_id])

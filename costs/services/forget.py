@@ -1,5 +1,6 @@
 """Taking a person out of the ledger: the amounts stay, the id goes."""
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,10 @@ _RECORDS = {
     )
     for column in ("user_id", "session_id")
 }
+_DAYS = """
+UPDATE costs_costday SET version = version + 1 WHERE (project_id, day) IN (
+  SELECT project_id, day FROM costs_costday WHERE project_id = %s AND day = ANY(%s) ORDER BY day FOR UPDATE)
+"""
 _VERSION = "UPDATE costs_projectusage SET version = version + 1 WHERE project_id = %s"
 
 
@@ -31,8 +36,8 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
     """
     cursor.execute(_RECORDS[column], [project_id, value, AT_ONCE])
     found = cursor.fetchall()
+    rows = [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in found]
     if column == "user_id":
-        rows = [CostRow(**dict(zip(COLUMNS, values, strict=True))) for values in found]
         deltas: aggregates.Deltas = {}
         owned = [msgspec.structs.replace(row, user_id=value) for row in rows]
         aggregates.add(deltas, owned, sign=-1)
@@ -43,5 +48,7 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
                 f"DELETE FROM {table} WHERE project_id = %s AND dimension = ANY(%s) AND value = %s AND calls = 0",  # noqa: S608
                 [project_id, ["user", f"user{BY_FIELDS}"], value],
             )
+    days = sorted({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
+    cursor.execute(_DAYS, [project_id, days])
     cursor.execute(_VERSION, [project_id])
     return len(found) == AT_ONCE

@@ -221,6 +221,22 @@ class CostDailyAggregate(AggregateModel):
     )
 
 
+class CostDay(models.Model):
+    """How often the records of one UTC day of a project changed: what was worked out from them names the version it
+    saw, and holds while the version does. Raised by every transaction that writes, removes or re-prices records of the
+    day."""
+
+    pk = models.CompositePrimaryKey("project", "day")
+    project = models.ForeignKey(
+        "projects.Project", on_delete=models.CASCADE, db_index=False, related_name="+"
+    )
+    day = models.DateField()
+    version = models.BigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"{self.day} v{self.version}"
+
+
 class ProjectUsage(models.Model):
     """One row per project, raised in each ledger transaction: the version keys cached cost queries (never stale), the
     time is the project's last activity."""
@@ -236,21 +252,3 @@ class ProjectUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id} v{self.version}"
-
-
-# Their own module because this one is long; Django finds models here.
-from costs.price_models import PriceBook, PriceRule, RuleKind, Tier  # noqa: E402
-
-__all__ = [
-    "CostAggregate",
-    "CostRecord",
-    "Dimension",
-    "PriceBook",
-    "PriceRule",
-    "PriceStatus",
-    "ProjectUsage",
-    "RuleKind",
-    "TenantModel",
-    "Tier",
-    "usd_field",
-]
