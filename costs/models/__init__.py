@@ -12,6 +12,14 @@ from costs.models.billing import (
     SyncSchedule,
     TokenClass,
 )
+from costs.models.budgets import (
+    MAX_ROLLING_DAYS,
+    MAX_THRESHOLDS,
+    Budget,
+    BudgetChange,
+    BudgetPeriod,
+    BudgetScope,
+)
 from costs.models.ledger import (
     BY_FIELDS,
     AggregateModel,
@@ -31,12 +39,18 @@ from costs.models.prices import PriceBook, PriceRule, RuleKind, Tier
 
 __all__ = [
     "BY_FIELDS",
+    "MAX_ROLLING_DAYS",
+    "MAX_THRESHOLDS",
     "AggregateModel",
     "BilledCost",
     "BilledRevision",
     "BilledUsage",
     "BillingAccount",
     "BillingMapping",
+    "Budget",
+    "BudgetChange",
+    "BudgetPeriod",
+    "BudgetScope",
     "ChargeCategory",
     "CostAggregate",
     "CostDailyAggregate",
