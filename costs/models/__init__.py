@@ -20,6 +20,13 @@ from costs.models.budgets import (
     BudgetPeriod,
     BudgetScope,
 )
+from costs.models.forecasts import (
+    AnomalyState,
+    ForecastRun,
+    SeriesKind,
+    SpendAnomaly,
+    SpendForecast,
+)
 from costs.models.ledger import (
     BY_FIELDS,
     AggregateModel,
@@ -42,6 +49,7 @@ __all__ = [
     "MAX_ROLLING_DAYS",
     "MAX_THRESHOLDS",
     "AggregateModel",
+    "AnomalyState",
     "BilledCost",
     "BilledRevision",
     "BilledUsage",
@@ -58,6 +66,7 @@ __all__ = [
     "CostRecord",
     "CurrencyRate",
     "Dimension",
+    "ForecastRun",
     "PriceBook",
     "PriceRule",
     "PriceStatus",
@@ -66,6 +75,9 @@ __all__ = [
     "RecordHash",
     "RecordKey",
     "RuleKind",
+    "SeriesKind",
+    "SpendAnomaly",
+    "SpendForecast",
     "SyncSchedule",
     "TenantModel",
     "Tier",
