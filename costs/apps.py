@@ -10,6 +10,7 @@ class CostsConfig(AppConfig):
         from core import jobs, partitions
         from costs import export_sources
         from costs import purge as rows
+        from costs.billing import rate_changes
         from costs.services import reprice_job
         from projects import purge
 
@@ -18,3 +19,4 @@ class CostsConfig(AppConfig):
         jobs.register(reprice_job.PREVIEW, reprice_job.preview_step)
         jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)
         export_sources.register_sources()
+        rate_changes.register()

@@ -15,3 +15,7 @@ records_repriced = Signal()
 # Sent inside the transaction that ends a re-pricing, however it ended: project_ids (list[UUID]), job_id (UUID), now.
 # Receivers enqueue what is worth doing once, not per chunk.
 repricing_ended = Signal()
+
+# Sent inside the transaction that brought billed lines up to date: organization_id, account_id (UUIDs), first_day,
+# end_day (billing days, the last one excluded), now. Receivers enqueue what is worth doing once, not per line.
+sync_finished = Signal()
