@@ -81,7 +81,12 @@ class Budget(UUIDModel, TimestampedModel):
                 condition=_WHOLE | _PROJECT | _KEY | _NAMED, name="costs_budget_scope"
             ),
             models.CheckConstraint(
-                condition=Q(period="rolling", rolling_days__range=(2, MAX_ROLLING_DAYS))
+                # A check that is NULL passes, so NULL is ruled out by name.
+                condition=Q(
+                    period="rolling",
+                    rolling_days__isnull=False,
+                    rolling_days__range=(2, MAX_ROLLING_DAYS),
+                )
                 | (Q(period__in=["daily", "weekly", "monthly"]) & Q(rolling_days=None)),
                 name="costs_budget_period",
             ),

@@ -1,0 +1,1 @@
+"""Budgets: limits on what calls may cost, how they stand, and what would have happened."""
