@@ -40,6 +40,7 @@ TABLES = (
     "costs_costaggregate",
     "costs_costdailyaggregate",
     "costs_costday",
+    "costs_reconciledfacts",
     "costs_projectusage",
     "projects_apikey",
 )

@@ -43,6 +43,15 @@ from costs.models.ledger import (
     usd_field,
 )
 from costs.models.prices import PriceBook, PriceRule, RuleKind, Tier
+from costs.models.reconciliation import (
+    GapKind,
+    PriceCheck,
+    ReconciledCause,
+    ReconciledCell,
+    ReconciledDay,
+    ReconciledFacts,
+    ReconciliationRun,
+)
 
 __all__ = [
     "BY_FIELDS",
@@ -67,11 +76,18 @@ __all__ = [
     "CurrencyRate",
     "Dimension",
     "ForecastRun",
+    "GapKind",
     "PriceBook",
+    "PriceCheck",
     "PriceRule",
     "PriceStatus",
     "ProjectUsage",
     "ProviderSync",
+    "ReconciledCause",
+    "ReconciledCell",
+    "ReconciledDay",
+    "ReconciledFacts",
+    "ReconciliationRun",
     "RecordHash",
     "RecordKey",
     "RuleKind",
