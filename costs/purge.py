@@ -4,7 +4,14 @@ from uuid import UUID
 
 from django.db import connection
 
-from costs.models import CostAggregate, CostDailyAggregate, CostDay, CostRecord, ProjectUsage
+from costs.models import (
+    CostAggregate,
+    CostDailyAggregate,
+    CostDay,
+    CostRecord,
+    DayFacts,
+    ProjectUsage,
+)
 
 _DELETE_RECORDS = """
 DELETE FROM costs_costrecord WHERE (project_id, id, occurred_at) IN (
@@ -35,6 +42,7 @@ def delete_batch(project_id: UUID, limit: int) -> int:
             cursor.execute(statement, [project_id, limit])
             if cursor.rowcount:
                 return int(cursor.rowcount)
+    DayFacts.objects.filter(project_id=project_id).delete()
     CostDay.objects.filter(project_id=project_id).delete()
     ProjectUsage.objects.filter(project_id=project_id).delete()
     return 0

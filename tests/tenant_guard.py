@@ -41,6 +41,7 @@ TABLES = (
     "costs_costdailyaggregate",
     "costs_costday",
     "costs_reconciledfacts",
+    "costs_dayfacts",
     "costs_projectusage",
     "projects_apikey",
 )

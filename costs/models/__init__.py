@@ -20,6 +20,7 @@ from costs.models.budgets import (
     BudgetPeriod,
     BudgetScope,
 )
+from costs.models.facts import DayFacts
 from costs.models.forecasts import (
     AnomalyState,
     ForecastRun,
@@ -74,6 +75,7 @@ __all__ = [
     "CostDay",
     "CostRecord",
     "CurrencyRate",
+    "DayFacts",
     "Dimension",
     "ForecastRun",
     "GapKind",
