@@ -236,6 +236,8 @@ LLMLAB_EMBEDDINGS_API_KEY = env_secret("LLMLAB_EMBEDDINGS_API_KEY", "")
 LLMLAB_EMBEDDINGS_MODEL = env_str("LLMLAB_EMBEDDINGS_MODEL", "text-embedding-3-small")
 LLMLAB_EMBEDDINGS_DIMENSIONS = env_int("LLMLAB_EMBEDDINGS_DIMENSIONS", 0, maximum=4000)
 LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
+# What each process may remember of the cost explorer's columns.
+LLMLAB_EXPLORER_MEMORY_MB = env_int("LLMLAB_EXPLORER_MEMORY_MB", 128, minimum=1)
 
 # --- Static files, security headers
 STATIC_URL = "/static/"

@@ -9,7 +9,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -136,8 +136,8 @@ def _layout(found: Any) -> dict[str, tuple[int, int, str]]:
 
 
 def facts_of(days: Sequence[Day], parts: Sequence[str]) -> Iterator[Facts]:
-    """The columns of `parts` of each day, in order. One query per AT_ONCE days whose kept columns are not in memory, and
-    one per day that moved."""
+    """The columns of `parts` of each day, in order. One query per AT_ONCE days whose kept columns are not in
+    memory, and one per day that moved."""
     names = list(dict.fromkeys(name for part in parts for name in PARTS[part]))
     for at in range(0, len(days), AT_ONCE):
         some = days[at : at + AT_ONCE]
@@ -194,7 +194,7 @@ def _read(day: Day, parts: Sequence[str], names: Sequence[str]) -> Facts:
         rows, columns = read_day(day.project_id, day.day, wanted, calls=day.calls)
     except RecordsGoneError:
         if day.kept is not None and not day.is_gone:
-            older = Day(day.project_id, day.day, day.calls, day.kept, day.kept, False, day.rows, day.layout)  # fmt: skip
+            older = replace(day, version=day.kept)
             if columns_kept := _unpack([older], names).get(older.key):
                 return Facts(day, day.rows, columns_kept)
         return Facts(day, 0, {}, is_gone=True)

@@ -108,9 +108,7 @@ def read_day(
     start = dt.datetime.combine(day, dt.time(), dt.UTC)
     sql = _READ.format(columns=", ".join(expressions) or "1")
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql, [project_id, start, project_id, start, start + dt.timedelta(days=1)]
-        )
+        cursor.execute(sql, [project_id, start, project_id, start, start + dt.timedelta(days=1)])
         rows = cursor.fetchall()
     counted = rows[0][-1] if rows else calls or 0
     if len(rows) < counted:
