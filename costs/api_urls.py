@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from costs import api, panel_api, price_api
+from costs.estimates import api_urls as estimate_urls
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
@@ -43,4 +44,5 @@ urlpatterns = [
         price_api.PriceRuleView,
         "price_rule_api",
     ),
+    *estimate_urls.urlpatterns,
 ]

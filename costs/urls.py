@@ -3,6 +3,7 @@
 from django.urls import path
 
 from costs import arrangement_views, model_views, price_views, views
+from costs.estimates import urls as estimate_urls
 
 app_name = "costs"
 
@@ -43,4 +44,5 @@ urlpatterns = [
         )
         for key in (*views.OTHERS, *views.CHARTS)
     ),
+    *estimate_urls.urlpatterns,
 ]

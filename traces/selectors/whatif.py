@@ -7,14 +7,13 @@ counts are priced once. Token classes a model has no price of its own for count 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from costs.catalogue import current_catalogue
+from costs.known_models import first_models
 from costs.models import CostRecord
 from costs.price_rules import RuleSet
 from costs.pricing import price_call
@@ -25,24 +24,6 @@ from traces.models import Trace
 
 MAX_MODELS = 12
 MAX_DISTINCT = 20_000  # different token counts; beyond, the comparison says it is of the first ones
-# To begin with, where the catalogue knows them: one or two sizes of each large provider.
-FIRST = (
-    "openai/gpt-5", "openai/gpt-5-mini", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5",
-    "anthropic/claude-haiku-4-5", "google/gemini-2.5-pro", "google/gemini-2.5-flash",
-    "mistral/mistral-large-latest", "deepseek/deepseek-chat",
-)  # fmt: skip
-_PROVIDERS = (
-    "openai",
-    "anthropic",
-    "google",
-    "mistral",
-    "deepseek",
-    "x-ai",
-    "cohere",
-    "groq",
-    "aws",
-    "azure",
-)
 _CLASSES = {
     "cache_write_5m": "cache_write_5m_input_tokens", "cache_write_1h": "cache_write_1h_input_tokens",
     "input_audio": "input_audio_tokens", "output_audio": "output_audio_tokens", "input_image": "input_image_tokens",
@@ -105,9 +86,7 @@ def compare(project: Project, trace: Trace, *, models: Sequence[str] = ()) -> Co
         names[f"{provider}/{model}"] = None
         unpriced += cost is None
         own = own if cost is None else (own or Decimal(0)) + cost
-    wanted = list(dict.fromkeys(models)) or [
-        name for name in FIRST if name not in names and _is_known(name)
-    ]
+    wanted = list(dict.fromkeys(models)) or first_models(without=names)
     rules = load_rules(project.pk)
     found = (
         tuple(_sum(name, usages, trace, rules) for name in wanted[:MAX_MODELS]) if usages else ()
@@ -164,26 +143,3 @@ def _sum(name: str, usages: Counter[tuple[str, Usage]], trace: Trace, rules: Rul
         unpriced=tally["unpriced"],
         reasons=tuple(reason for reason, _ in reasons.most_common(3)),
     )
-
-
-def _is_known(name: str) -> bool:
-    provider, _, model = name.partition("/")
-    return not isinstance(current_catalogue().find(provider, model, ""), str)
-
-
-def known_models() -> tuple[str, ...]:
-    """What the catalogue can price, as "provider/model", for the field that suggests models."""
-    return _known(id(current_catalogue().snapshot))
-
-
-@lru_cache(maxsize=2)
-def _known(_: int) -> tuple[str, ...]:
-    return tuple(_names(current_catalogue().snapshot.providers))
-
-
-def _names(providers: Iterable[Any]) -> Iterable[str]:
-    by_id = {provider.id: provider for provider in providers}
-    for name in _PROVIDERS:
-        for model in by_id[name].models if name in by_id else ():
-            if not getattr(model, "deprecated", False):
-                yield f"{name}/{model.id}"

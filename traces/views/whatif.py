@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from core import formats
 from core.errors import NotFoundError
 from core.htmx import wants_part
+from costs.known_models import known_models
 from projects.access import project_for
 from traces.selectors import detail, whatif
 from traces.viewer import Viewer, member_viewer
@@ -39,7 +40,7 @@ def show_models(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "whatif": found,
         "rows": [_row(found, one) for one in found.models],
         "chosen": chosen,
-        "known_models": whatif.known_models(),
+        "known_models": known_models(),
         "is_page": not wants_part(request),
     }
     page = "traces/models.html" if not wants_part(request) and not viewer.is_public else ""
