@@ -125,6 +125,12 @@ def stages(
         # glibc keeps a heap per thread otherwise; fewer heaps, less idle memory.
         "MALLOC_ARENA_MAX": "2",
     }
+    simulator = simulator_port() if env_bool("DEMO", True) else None
+    if simulator:
+        # The demo's own provider is on this machine: the one private address that is called without being listed.
+        listed = [os.environ.get("LLMLAB_OUTBOUND_ALLOW", ""), f"127.0.0.1:{simulator}"]
+        environment["LLMLAB_OUTBOUND_ALLOW"] = ",".join(filter(None, listed))
+        environment["SIMULATOR_URL"] = f"http://127.0.0.1:{simulator}"
     python = sys.executable
 
     def program(name: str, *arguments: str, **options: object) -> Program:
@@ -145,7 +151,7 @@ def stages(
             program("worker", *worker),
             program("beat", *beat),
         ],
-        demo(program) if env_bool("DEMO", True) else [],
+        demo(program, simulator) if simulator else [],
     ]
 
 
@@ -164,15 +170,16 @@ def service_program(service: embedded.Service, port: int) -> Program:
     )
 
 
-def demo(program: Callable[..., Program]) -> list[Program]:
-    """History through the real door, then a provider simulator and traffic that never ends."""
+def simulator_port() -> int:
+    """The port wanted for the simulator, or a free one."""
     wanted = env_int("SIMULATOR_PORT", SIMULATOR_PORT, minimum=1, maximum=65_535)
-    port = wanted if embedded.is_port_free(wanted) else embedded.free_port()
+    return wanted if embedded.is_port_free(wanted) else embedded.free_port()
+
+
+def demo(program: Callable[..., Program], port: int) -> list[Program]:
+    """History through the real door, then a provider simulator and traffic that never ends."""
     traffic = program("traffic", "-m", "examples.demo_traffic")
-    traffic.environment |= {
-        "SIMULATOR_URL": f"http://127.0.0.1:{port}",
-        "LLMLAB_URL": f"http://127.0.0.1:{traffic.environment['PORT']}",
-    }
+    traffic.environment["LLMLAB_URL"] = f"http://127.0.0.1:{traffic.environment['PORT']}"
     return [
         program("seed", "manage.py", "seed_demo", kind="job"),
         program("simulator", "-m", "examples.simulator", "--port", str(port)),

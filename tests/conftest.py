@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from config.embedded import testing
 
-pytest_plugins = ["tests.tenants"]
+pytest_plugins = ["tests.tenants", "tests.fakes.billing"]
 # A slow machine is no failure, and a run that is repeated finds the same: new examples are looked for with
 # `--hypothesis-profile=default`.
 settings.register_profile(

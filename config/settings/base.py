@@ -238,6 +238,8 @@ LLMLAB_EMBEDDINGS_DIMENSIONS = env_int("LLMLAB_EMBEDDINGS_DIMENSIONS", 0, maximu
 LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
 # What each process may remember of the cost explorer's columns.
 LLMLAB_EXPLORER_MEMORY_MB = env_int("LLMLAB_EXPLORER_MEMORY_MB", 128, minimum=1)
+# Private addresses that may be called on somebody's word (core.outbound): host, host:port, address, CIDR.
+LLMLAB_OUTBOUND_ALLOW = env_list("LLMLAB_OUTBOUND_ALLOW")
 
 # --- Static files, security headers
 STATIC_URL = "/static/"

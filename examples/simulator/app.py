@@ -12,6 +12,7 @@ from examples.simulator import (
     openai_common,
     openai_responses,
 )
+from examples.simulator.billing import routes as billing
 from examples.simulator.faults import Faults, apply_faults, take_faults
 from examples.simulator.http import (
     HttpError,
@@ -48,41 +49,57 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise ValueError(f"The simulator does not speak {scope['type']}.")
     is_anthropic = scope["path"].startswith("/v1/messages")
-    request = None
+    request = route = None
     try:
         request = await read_request(scope, receive)
-        reply = await _answer(request)
+        route = billing.find(request)
+        reply = await (_bill(route, request) if route else _answer(request))
     except HttpError as error:
         reply = (
-            anthropic_messages.error_reply(error, request)
+            route.error_reply(error, request)
+            if route
+            else anthropic_messages.error_reply(error, request)
             if is_anthropic
             else openai_common.error_reply(error)
         )
     await send_reply(send, reply)
 
 
-async def _answer(request: Request) -> Reply:
+async def _bill(route: billing.Route, request: Request) -> Reply:
+    """A billing API: keys and faults are its own affair."""
+    _count_in(request)
+    return await route.answer(request)
+
+
+def _count_in(request: Request) -> None:
     global _count
+    _count += 1
+    request.number = _count
+    received.append(
+        {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "body": request.body,
+            "headers": _shown(request),
+        }
+    )
+
+
+async def _answer(request: Request) -> Reply:
     if request.path == "/healthz":
         return Reply({"status": "ok"})
     if request.path == "/simulator/requests":
         return Reply({"requests": list(received)})
     if request.path == "/simulator/usage":
         return Reply({"models": ledger.billed()})
-    _count += 1
-    request.number = _count
+    if (found := billing.control(request)) is not None:
+        return found
     endpoint = ROUTES.get((request.method, request.path))
     if endpoint is None:
         known = ", ".join(f"{method} {path}" for method, path in ROUTES)
         raise HttpError(404, "invalid_request_error", f"Unknown request URL. Known: {known}.")
-    received.append(
-        {
-            "method": request.method,
-            "path": request.path,
-            "body": request.body,
-            "headers": _shown(request),
-        }
-    )
+    _count_in(request)
     key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     key = key or request.headers.get("x-api-key", "") or request.headers.get("api-key", "")
     if not key or key.endswith("invalid"):

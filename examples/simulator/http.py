@@ -4,6 +4,9 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -13,18 +16,26 @@ MAX_BODY = 8 * 1024 * 1024
 
 @dataclass
 class Request:
-    """A request whose JSON body was read."""
+    """A request whose JSON or form body was read."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
     number: int = 0
+    query: list[tuple[str, str]] = field(default_factory=list)
+    # What a route's pattern found in the path.
+    path_values: dict[str, str] = field(default_factory=dict)
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a query parameter."""
+        return [value for key, value in self.query if key == name]
 
 
 @dataclass
 class Reply:
-    """A JSON answer, or with `events` a server-sent event stream of ready-made frames."""
+    """A JSON answer (Decimals become numbers, every digit; bytes are sent as they are), or with `events` a server-sent
+    event stream of ready-made frames."""
 
     body: Any = None
     status: int = 200
@@ -48,7 +59,7 @@ class StreamCutError(ConnectionAbortedError):
 
 
 async def read_request(scope: Scope, receive: Receive) -> Request:
-    """Reads the whole body; raises HttpError for one that is too large or no JSON object."""
+    """Reads the whole body; raises HttpError for one that is too large or neither a JSON object nor a form."""
     chunks, size = [], 0
     while True:
         message = await receive()
@@ -61,24 +72,34 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
         if not message.get("more_body"):
             break
     raw, body = b"".join(chunks), {}
-    if raw:
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+    }
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        body = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+    elif raw:
         try:
             body = json.loads(raw)
         except ValueError:
             raise HttpError(400, "invalid_request_error", "The body is not valid JSON.") from None
         if not isinstance(body, dict):
             raise HttpError(400, "invalid_request_error", "The body must be a JSON object.")
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
-    return Request(scope["method"], scope["path"], headers, body)
+    query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return Request(scope["method"], scope["path"], headers, body, query=query)
+
+
+_EXACT = msgspec.json.Encoder(decimal_format="number")
+
+
+def _encoded(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else _EXACT.encode(body)
 
 
 async def send_reply(send: Send, reply: Reply) -> None:
     """Sends a JSON body or streams the events."""
     kind = "text/event-stream" if reply.events else "application/json"
     headers = {"content-type": kind, **reply.headers}
-    payload = b"" if reply.events else json.dumps(reply.body).encode()
+    payload = b"" if reply.events else _encoded(reply.body)
     if not reply.events:
         headers["content-length"] = str(len(payload))
     await send(

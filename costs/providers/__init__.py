@@ -1,0 +1,1 @@
+"""One plugin per provider whose bill LLMLab reads (base: the contract, registry: which there are)."""
