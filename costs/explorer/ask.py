@@ -1,0 +1,344 @@
+"""Questions about what calls cost, and their exact answers.
+
+`answer(Question(...))` groups calls by up to two dimensions and by bins of time. Amounts are exact; unknown is None.
+Days are added one after the other, so memory does not grow with the range.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from core.errors import DomainError
+from core.ranges import Bin
+from costs.explorer import dimensions, outcomes
+from costs.explorer.adding import BITS, VALUES, Adder
+from costs.explorer.dimensions import DIMENSIONS, REPEATED, TeamRule
+from costs.explorer.facts import Day, days_of, facts_of
+from costs.explorer.grouping import count_by, distinct, sum_by
+from costs.explorer.measures import MEASURES, Value
+from projects.models import Project
+
+__all__ = ["BINS", "DIMENSIONS", "MEASURES", "Answer", "Question", "Row", "answer"]
+
+BINS: tuple[Bin, ...] = ("hour", "day", "week", "month")
+MAX_BY = 2
+_OTHER = None
+_NUMBER = (1 << BITS) - 1
+
+
+class InvalidQuestionError(DomainError):
+    """What was asked cannot be answered; the detail names what and the rule."""
+
+    code = "invalid_question"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Calls from `start` to before `end` (whole UTC hours). `filters` are (dimension, values), values are alternatives;
+    the empty value is calls without one. `limit` groups are listed apart, by `sort` (default: the first measure),
+    the others together."""
+
+    project_ids: tuple[UUID, ...]
+    start: dt.datetime
+    end: dt.datetime
+    by: tuple[str, ...] = ()
+    bin: str = ""
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    measures: tuple[str, ...] = ("cost_usd", "calls")
+    sort: str = ""
+    ascending: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        _check("by", self.by, DIMENSIONS)
+        _check("filters", [name for name, _ in self.filters], DIMENSIONS)
+        _check("measures", self.measures, MEASURES)
+        _check("sort", [self.sort] if self.sort else [], MEASURES)
+        _check("bin", [self.bin] if self.bin else [], BINS)
+        if len(self.by) > MAX_BY or len(set(self.by)) < len(self.by):
+            raise InvalidQuestionError(
+                f"by is {', '.join(self.by)}; it takes at most {MAX_BY} different dimensions.",
+                fields=["by"],
+            )
+
+    @property
+    def ranked_by(self) -> str:
+        return self.sort or self.measures[0]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Names the question in a cache."""
+        ends = (self.start.isoformat(), self.end.isoformat())
+        rest = (self.by, self.bin, self.filters, self.measures, self.sort, self.ascending)
+        return (tuple(one.hex for one in self.project_ids), *ends, *rest, self.limit)
+
+
+def _check(field: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for one in given:
+        if one not in known:
+            raise InvalidQuestionError(
+                f"{field} is {one[:40]!r}; it must be one of {', '.join(known)}.", fields=[field]
+            )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A group, or with `at` a group in one bin. `key` has a value per dimension, None for all groups that are not
+    listed apart (and () for a total)."""
+
+    key: tuple[str, ...] | None
+    at: dt.datetime | None
+    values: Mapping[str, Value]
+
+    @property
+    def is_other(self) -> bool:
+        return self.key is None
+
+    def __getitem__(self, measure: str) -> Value:
+        return self.values[measure]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`groups`: the listed groups over the whole range, best first. `rows`: the same, or by bin when bins were asked
+    for, oldest first within a group. `other`: the rest as one group (likewise `rows`' bins in `other_bins`), None
+    without one. `total` holds each call once; so does `totals`, by bin. `unknown_days`: days of which only sums are
+    left, which are in nothing here."""
+
+    question: Question
+    groups: list[Row]
+    rows: list[Row]
+    other: Row | None
+    other_bins: list[Row]
+    total: Row
+    totals: list[Row]
+    group_count: int
+    notes: tuple[str, ...] = ()
+    unknown_days: tuple[tuple[UUID, dt.date, int], ...] = field(default_factory=tuple)
+
+
+def answer(question: Question) -> Answer:
+    """Read the days of the range and add them up. Two queries, one per 32 days of columns that are not in memory, one
+    per day that moved since its facts were kept, one for team rules and those of scores when they are asked for."""
+    measures = [MEASURES[name] for name in dict.fromkeys((*question.measures, question.ranked_by))]
+    filters = {name: frozenset(values) for name, values in question.filters}
+    sums = list(dict.fromkeys(name for one in measures for name in one.sums))
+    counted = list(dict.fromkeys(one.distinct for one in measures if one.distinct))
+    rules = _team_rules(question, filters)
+    adder = Adder(
+        by=question.by,
+        size=question.bin or None,  # type: ignore[arg-type]  # checked with the question
+        span=(question.start, question.end),
+        filters=filters,
+        sums=sums,
+        distinct=counted,
+        verdicts=_verdicts(question, counted),
+    )
+    gone = []
+    for rule, days in _days(question, filters, rules):
+        for facts in facts_of(days, _parts(question, measures, filters, rule)):
+            if facts.is_gone:
+                gone.append((facts.day.project_id, facts.day.day, facts.day.calls))
+            else:
+                adder.add(facts, rule)
+    return replace(_answered(question, adder, measures), unknown_days=tuple(gone))
+
+
+def _verdicts(question: Question, counted: Sequence[str]) -> Mapping[UUID, outcomes.Verdicts]:
+    if "solved_tasks" not in counted:
+        return {}
+    return outcomes.verdicts(question.project_ids, question.start, question.end)
+
+
+def _team_rules(question: Question, filters: Mapping[str, Any]) -> dict[UUID, TeamRule]:
+    """The rule of each project. One query when teams are asked for, and those of the rules."""
+    if "team" not in question.by and "team" not in filters:
+        return {}
+    projects = dict(
+        Project.objects.filter(pk__in=question.project_ids).values_list("pk", "organization_id")
+    )
+    rules = {one: dimensions.team_rule(one) for one in set(projects.values())}
+    return {project: rules[organization] for project, organization in projects.items()}
+
+
+def _days(
+    question: Question, filters: Mapping[str, frozenset[str]], rules: Mapping[UUID, TeamRule]
+) -> Iterable[tuple[TeamRule, list[Day]]]:
+    """The days to add, with the rule of their teams. One query."""
+    wanted = filters.get("project")
+    projects = [one for one in question.project_ids if wanted is None or str(one) in wanted]
+    if not projects:
+        return
+    end = (question.end - dt.timedelta(microseconds=1)).date() + dt.timedelta(days=1)
+    found = days_of(projects, question.start.date(), end)
+    if not rules:
+        yield dimensions.BY_TAG, found
+        return
+    for project in projects:
+        if project in rules:
+            yield rules[project], [day for day in found if day.project_id == project]
+
+
+def _parts(
+    question: Question, measures: Sequence[Any], filters: Mapping[str, Any], rule: TeamRule
+) -> list[str]:
+    """The parts of facts that have to be read."""
+    found = [part for one in measures for part in one.parts]
+    for name in (*question.by, *filters):
+        found += dimensions.parts_of(name, rule)
+    is_cut = any(at.hour for at in (question.start, question.end))
+    if question.bin == "hour" or is_cut:
+        found.append("hour")
+    return list(dict.fromkeys(found)) or ["flags"]
+
+
+class _Merged:
+    """The merged sums of an adder, to be put together in any way."""
+
+    def __init__(self, adder: Adder, measures: Sequence[Any]) -> None:
+        self.adder, self.measures = adder, measures
+        self.keys, self.sums = adder.groups.merge()
+        self.pairs = {}
+        for name, pairs in adder.pairs.items():
+            keys, ids = pairs.merge()
+            self.pairs[name] = (np.searchsorted(self.keys, keys), ids)
+
+    def put_together(self, slots: Any, count: int) -> dict[str, Any]:
+        """The sums of the entries that share a slot; distinct things are counted once in each."""
+        found = {name: sum_by(slots, values, count) for name, values in self.sums.items()}
+        for name, (entries, ids) in self.pairs.items():
+            found[name] = count_by(distinct(slots[entries], ids)[0], count)
+        return found
+
+
+def _answered(question: Question, adder: Adder, measures: Sequence[Any]) -> Answer:
+    merged = _Merged(adder, measures)
+    places, which = np.unique(merged.keys & VALUES, return_inverse=True)
+    order = _ranked(question, adder, merged, places, which)
+    listed = len(order) if question.limit is None else min(question.limit, len(order))
+    # Groups by rank; those that are not listed share the last slot.
+    slot_of = np.full(len(places), listed, dtype=np.int64)
+    slot_of[order[:listed]] = np.arange(listed)
+    has_other = listed < len(order)
+    keys = [_key(adder, int(place)) for place in places[order[:listed]]]
+    shown = [*keys, *([_OTHER] if has_other else [])]
+    slots = slot_of[which]
+    groups = [
+        Row(key, None, values)
+        for key, values in zip(shown, _values(question, merged.put_together(slots, len(shown))), strict=True)
+    ]  # fmt: skip
+    rows = _by_bin(question, adder, merged, slots, shown) if question.bin else groups
+    total, totals = _totals(question, adder, merged)
+    notes = tuple(_NOTES[name] for name in question.by if name in REPEATED)
+    return Answer(
+        question,
+        groups[:listed],
+        [row for row in rows if not row.is_other],
+        groups[-1] if has_other else None,
+        [row for row in rows if row.is_other and row.at is not None],
+        total,
+        totals,
+        len(order),
+        notes,
+    )
+
+
+_NOTES = {
+    "tag": "A call with several tags counts under each of them; the total counts it once.",
+    "token_class": "A call counts under each token class it used; the total counts it once.",
+}
+
+
+def _key(adder: Adder, place: int) -> tuple[str, ...]:
+    """The values behind a key's numbers."""
+    numbers = (place >> BITS, place & _NUMBER)
+    return tuple(names.listed[number] for names, number in zip(adder.names, numbers, strict=False))
+
+
+def _ranked(question: Question, adder: Adder, merged: _Merged, places: Any, which: Any) -> Any:
+    """Groups in the order they are listed in: by their figure, unknown last, then by their values."""
+    sums = merged.put_together(which, len(places))
+    columns: list[Any] = []
+    for shift, names in zip((BITS, 0), adder.names, strict=False):
+        ranks = np.empty(len(names.listed), dtype=np.int64)
+        ranks[sorted(range(len(ranks)), key=names.listed.__getitem__)] = np.arange(len(ranks))
+        columns.insert(0, ranks[places >> shift & _NUMBER])
+    unknown, figure = _figures(question.ranked_by, sums, len(places))
+    sign = 1 if question.ascending else -1
+    # lexsort: the last key counts most.
+    return np.lexsort((*columns, *(sign * one for one in figure), unknown))
+
+
+def _figures(name: str, sums: Mapping[str, Any], count: int) -> tuple[Any, list[Any]]:
+    """What groups are ranked by, least important first, and which are unknown. Sums rank exactly, ratios by floats."""
+    measure = MEASURES[name]
+    nothing: Any = np.zeros(count, dtype=bool)
+    if name in sums:
+        return nothing, [sums[name]]
+    if name in ("cost_usd", "cache_savings_usd"):
+        kind, missing = ("cost", "unpriced_calls") if name == "cost_usd" else ("saved", "saved_unknown")  # fmt: skip
+        high, low = sums[f"{kind}.high"], sums[f"{kind}.low"]
+        return (sums[missing] > 0) & (high == 0) & (low == 0), [low, high]
+    rows = ({key: int(values[at]) for key, values in sums.items()} for at in range(count))
+    values = [measure.value(row) for row in rows]
+    return (
+        np.array([value is None for value in values], dtype=bool),
+        [np.array([float(value or 0) for value in values])],
+    )
+
+
+def _values(question: Question, sums: Mapping[str, Any]) -> list[dict[str, Value]]:
+    """The measures of each slot."""
+    names = list(sums)
+    columns = [sums[name].tolist() for name in names]
+    wanted = [(name, MEASURES[name].value) for name in question.measures]
+    return [
+        {name: value(row) for name, value in wanted}
+        for row in (dict(zip(names, one, strict=True)) for one in zip(*columns, strict=True))
+    ]
+
+
+def _by_bin(
+    question: Question, adder: Adder, merged: _Merged, slots: Any, shown: Sequence[Any]
+) -> list[Row]:
+    """The groups by bin, a group's bins together and oldest first; bins without calls are absent."""
+    starts = list(adder.bins)
+    oldest = np.argsort(np.argsort(np.array([start.timestamp() for start in starts])))
+    numbers = merged.keys >> 2 * BITS
+    combined = slots * len(starts) + oldest[numbers] if len(starts) else slots
+    cells, which = np.unique(combined, return_inverse=True)
+    ordered = sorted(starts)
+    return [
+        Row(shown[cell // len(starts)], ordered[cell % len(starts)], values)
+        for cell, values in zip(
+            cells.tolist(), _values(question, merged.put_together(which, len(cells))), strict=True
+        )
+    ]
+
+
+def _totals(question: Question, adder: Adder, merged: _Merged) -> tuple[Row, list[Row]]:
+    """Everything together, and by bin, each call once."""
+    keys, sums = adder.whole.merge() if adder.is_repeated else (merged.keys, merged.sums)
+
+    def together(slots_of: Any, count: int) -> list[dict[str, Value]]:
+        found = {name: sum_by(slots_of(keys), values, count) for name, values in sums.items()}
+        slots = slots_of(merged.keys)
+        for name, (entries, ids) in merged.pairs.items():
+            found[name] = count_by(distinct(slots[entries], ids)[0], count)
+        return _values(question, found)
+
+    total = Row((), None, together(lambda all_keys: np.zeros(len(all_keys), dtype=np.int64), 1)[0])
+    if not question.bin:
+        return total, []
+    starts = list(adder.bins)
+    present = np.unique(keys >> 2 * BITS)
+    by_bin = together(lambda all_keys: np.searchsorted(present, all_keys >> 2 * BITS), len(present))
+    totals = [
+        Row((), starts[number], values)
+        for number, values in zip(present.tolist(), by_bin, strict=True)
+    ]
+    return total, sorted(totals, key=lambda row: row.at or question.start)

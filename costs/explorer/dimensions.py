@@ -1,0 +1,126 @@
+"""What calls can be grouped and filtered by, and how each is read from a day's facts.
+
+A customer is the value of a tag `customer:<name>`. So is a team (`team:<name>`) until an app registers a better rule.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from costs.explorer.facts import Facts
+from costs.explorer.packing import Column, encode
+
+CUSTOMER, TEAM = "customer:", "team:"
+# Name → what people read.
+DIMENSIONS = {
+    "provider": "Provider",
+    "model": "Model",
+    "agent": "Agent",
+    "feature": "Feature",
+    "user": "User",
+    "customer": "Customer",
+    "team": "Team",
+    "environment": "Environment",
+    "tag": "Tag",
+    "api_key": "API key",
+    "prompt_version": "Prompt version",
+    "service_tier": "Service tier",
+    "token_class": "Token class",
+    "operation": "Operation",
+    "project": "Project",
+}
+# A call has several of these: it counts under each, and once in totals.
+REPEATED = ("tag", "token_class")
+_OWN = frozenset(DIMENSIONS) - {"customer", "team", "tag", "token_class", "project"}
+
+
+@dataclass(frozen=True)
+class TeamRule:
+    """`team_of(project_id, tags, api_key_id, user_id)` → the team, empty for none. `fields` are what it looks at, of
+    tags, api_key and user; `version` changes whenever an answer of it may."""
+
+    team_of: Callable[[UUID, Sequence[str], str, str], str]
+    fields: tuple[str, ...] = ("tags",)
+    version: str = ""
+
+
+def named(tags: Iterable[str], prefix: str) -> str:
+    """The value of the first such tag in order of text; empty without one."""
+    return min(
+        (tag[len(prefix) :] for tag in tags if tag.startswith(prefix) and tag != prefix), default=""
+    )
+
+
+def _by_tag(project_id: UUID, tags: Sequence[str], api_key_id: str, user_id: str) -> str:
+    return named(tags, TEAM)
+
+
+BY_TAG = TeamRule(_by_tag)
+_team_rules: list[Callable[[UUID], TeamRule | None]] = []
+
+
+def register_team_rule(rule_for: Callable[[UUID], TeamRule | None]) -> None:
+    """`rule_for(organization_id)` → the organisation's rule, or None to leave it to tags. The last one registered is
+    asked first."""
+    _team_rules.insert(0, rule_for)
+
+
+def team_rule(organization_id: UUID) -> TeamRule:
+    """How the organisation's calls find their team. The queries of the registered rule."""
+    for rule_for in _team_rules:
+        if (rule := rule_for(organization_id)) is not None:
+            return rule
+    return BY_TAG
+
+
+def parts_of(name: str, rule: TeamRule) -> tuple[str, ...]:
+    """The parts of facts a dimension is read from."""
+    if name == "project":
+        return ()
+    if name == "token_class":
+        return ("lines",)
+    if name == "team":
+        return rule.fields
+    return ("tags",) if name in ("customer", "tag") else (name,)
+
+
+def tags_of(facts: Facts) -> list[list[str]]:
+    """The tags behind each code of `tags`, each tag once."""
+    return [sorted(set(msgspec.json.decode(text))) for text in facts["tags.texts"]]
+
+
+def values_of(facts: Facts, name: str, rule: TeamRule) -> tuple[Column, list[str]]:
+    """A dimension that every call has one value of: codes by call, and the texts behind them."""
+    if name in _OWN:
+        return facts[name], facts[f"{name}.texts"]
+    if name == "project":
+        return np.zeros(facts.rows, dtype=np.uint8), [str(facts.day.project_id)]
+    if name == "customer":
+        codes, texts = encode(named(tags, CUSTOMER) for tags in tags_of(facts))
+        return codes[facts["tags"]], texts
+    return _teams(facts, rule)
+
+
+def _teams(facts: Facts, rule: TeamRule) -> tuple[Column, list[str]]:
+    """The rule is asked once for each combination of what it looks at."""
+    inverse: Any = np.zeros(facts.rows, dtype=np.int64)
+    for field in rule.fields:
+        combined = inverse * len(facts[f"{field}.texts"]) + facts[field].astype(np.int64)
+        inverse = np.unique(combined, return_inverse=True)[1]
+    _, first = np.unique(inverse, return_index=True)
+    tags = tags_of(facts) if "tags" in rule.fields else []
+
+    def asked(place: int) -> str:
+        key, user = (
+            facts[f"{field}.texts"][facts[field][place]] if field in rule.fields else ""
+            for field in ("api_key", "user")
+        )
+        own = tags[facts["tags"][place]] if tags else []
+        return rule.team_of(facts.day.project_id, own, key, user)
+
+    codes, texts = encode(asked(place) for place in first.tolist())
+    return codes[inverse], texts
