@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from examples.simulator.billing import anthropic, faults, openai, world
+from examples.simulator.billing import anthropic, azure, faults, google, openai, world
 from examples.simulator.http import HttpError, Reply, Request
 
 Endpoint = Callable[[Request], Awaitable[Reply]]
-MODULES: tuple[Any, ...] = (openai, anthropic)
+MODULES: tuple[Any, ...] = (openai, anthropic, azure, google)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,192 @@
+"""Azure's bill, by the Cost Management query API: one day × meter × resource per line.
+
+Azure bills meters; what they stand for is read by azure_meters. Names of deployments are not in the bill. Amounts are
+in the billing currency, which need not be dollars. Days are UTC days.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+
+from core.http import OutboundClient
+from costs.providers.azure_meters import PROVISIONED, read_meter
+from costs.providers.azure_query import LOGIN, MANAGEMENT, NO_CURRENCY, Query, Row
+from costs.providers.base import (
+    Checked,
+    CostLine,
+    Credentials,
+    Field,
+    Reading,
+    Settings,
+    merged,
+)
+
+MAX_PAGES = 200
+_AI_RESOURCE = re.compile(r"/providers/microsoft\.(?:cognitiveservices|machinelearningservices)/")
+
+FIELDS = (
+    Field("tenant_id", "Directory (tenant) id", "Entra ID → App registrations → your app → Overview."),
+    Field("client_id", "Application (client) id", "On the same page."),
+    Field(
+        "client_secret",
+        "Client secret",
+        "Certificates & secrets → New client secret: the value, not its id.",
+        is_secret=True,
+    ),
+    Field(
+        "scope",
+        "Scope",
+        "What the app may read: subscriptions/<id>, subscriptions/<id>/resourceGroups/<name>,"
+        " providers/Microsoft.Management/managementGroups/<id> or"
+        " providers/Microsoft.Billing/billingAccounts/<id>. It needs the role Cost Management Reader there.",
+    ),
+    Field(
+        "meter_categories",
+        "Only these meter categories",
+        "Separated by commas, as cost analysis shows them. Empty: everything on Azure AI accounts and"
+        " every meter that stands for a model.",
+        is_required=False,
+    ),
+    Field(
+        "cost_type",
+        "Reservations",
+        "Actual books a purchase on its day; amortised spreads it over the days it is for.",
+        is_required=False,
+        choices=(("ActualCost", "Actual cost"), ("AmortizedCost", "Amortised cost")),
+        default="ActualCost",
+    ),
+    Field(
+        "login_url",
+        "Sign-in address",
+        "US Government: https://login.microsoftonline.us.",
+        is_required=False,
+        default=LOGIN,
+    ),
+    Field(
+        "base_url",
+        "Management address",
+        "US Government: https://management.usgovcloudapi.net.",
+        is_required=False,
+        default=MANAGEMENT,
+    ),
+)  # fmt: skip
+
+
+class AzurePlugin:
+    """Cost Management, read with an Entra application's client secret."""
+
+    provider = "azure"
+    label = "Azure Cost Management"
+    fields = FIELDS
+    # Costs settle within 24–48 hours; refunds and price corrections of the last days come with them.
+    overlap_days = 5
+    # About four queries a minute are allowed, pages included: few days keep a reading to few pages.
+    days_per_read = 10
+
+    def time_zone(self, settings: Settings) -> str:
+        """Azure's usage dates are UTC days."""
+        return "UTC"
+
+    def check(
+        self, client: OutboundClient, credentials: Credentials, settings: Settings
+    ) -> Checked:
+        """One query for this month, its first page only."""
+        query = Query(client, credentials, settings)
+        rows = list(query.rows({"timeframe": "MonthToDate"}, max_pages=1))
+        kept = [row for row in rows if _is_kept(row, query.categories)]
+        return Checked(
+            account_name=query.scope.rsplit("/", 1)[-1],
+            scope=_scope_words(query.scope),
+            warnings=tuple(_warnings(rows, kept)),
+        )
+
+    def read(
+        self,
+        client: OutboundClient,
+        credentials: Credentials,
+        settings: Settings,
+        first_day: dt.date,
+        end_day: dt.date,
+    ) -> Reading:
+        """Every line of the days, all pages. Raises Retryable and Permanent."""
+        query = Query(client, credentials, settings)
+        # Right whether Azure takes the end as a day or as an instant; what lies outside is not ours to replace.
+        period = {
+            "from": f"{first_day.isoformat()}T00:00:00Z",
+            "to": f"{(end_day - dt.timedelta(days=1)).isoformat()}T23:59:59Z",
+        }
+        rows = query.rows({"timeframe": "Custom", "timePeriod": period}, max_pages=MAX_PAGES)
+        lines = [
+            _line(row)
+            for row in rows
+            if first_day <= row.day < end_day and _is_kept(row, query.categories)
+        ]
+        return Reading(costs=merged(lines), usage=[], requests=query.caller.requests)
+
+
+def _is_kept(row: Row, categories: list[str]) -> bool:
+    """Whether it is about models: Azure filtered already, or the resource or the meter says so."""
+    is_known = read_meter(row.meter).is_known
+    return bool(categories) or is_known or bool(_AI_RESOURCE.search(row.resource))
+
+
+def _line(row: Row) -> CostLine:
+    meaning = read_meter(row.meter)
+    starts_at = dt.datetime.combine(row.day, dt.time(), dt.UTC)
+    return CostLine(
+        day=row.day,
+        starts_at=starts_at,
+        ends_at=starts_at + dt.timedelta(days=1),
+        source="query",
+        provider="azure",
+        sub_account_id=row.resource[:300],
+        sub_account_name=row.resource.rsplit("/", 1)[-1][:300],
+        model=meaning.model,
+        service_tier=meaning.tier,
+        token_class=meaning.token_class,
+        context_window=meaning.context,
+        region=meaning.scope,
+        quantity=None if row.quantity is None else row.quantity * meaning.scale,
+        unit=meaning.unit,
+        amount=row.cost,
+        currency=row.currency[:8],
+        category=_category(row),
+        description=row.meter[:500],
+    )
+
+
+def _category(row: Row) -> str:
+    if row.cost < 0:
+        return "adjustment"
+    # A reservation is bought by nobody's resource.
+    is_bought = read_meter(row.meter).model == PROVISIONED and not _AI_RESOURCE.search(row.resource)
+    return "purchase" if is_bought else "usage"
+
+
+def _scope_words(scope: str) -> str:
+    kinds = (
+        ("/resourcegroups/", "Resource group"),
+        ("subscriptions/", "Subscription"),
+        ("managementgroups/", "Management group"),
+        ("billingaccounts/", "Billing account"),
+    )
+    low = scope.lower()
+    kind = next(words for part, words in kinds if part in f"/{low}")
+    return f"{kind} {scope.rsplit('/', 1)[-1]}"
+
+
+def _warnings(rows: list[Row], kept: list[Row]) -> Iterator[str]:
+    if not rows:
+        yield "Azure shows no costs in this scope this month. New costs appear within 8 to 24 hours."
+    elif not kept:
+        yield "Nothing this month was spent on Azure AI accounts: check the scope."
+    if unknown := sorted({row.meter for row in kept if not read_meter(row.meter).is_known}):
+        yield f"{len(unknown)} meters are not known and kept as azure:unmapped: {', '.join(unknown[:5])}."
+    currencies = sorted({row.currency for row in kept} - {"USD"})
+    if NO_CURRENCY in currencies:
+        yield "Azure names no currency for this scope; its amounts are not converted."
+    if others := [name for name in currencies if name != NO_CURRENCY]:
+        yield f"The bill is in {', '.join(others)}: LLMLab converts it by the rates an operator sets."
+
+
+PLUGIN = AzurePlugin()
