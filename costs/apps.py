@@ -11,6 +11,7 @@ class CostsConfig(AppConfig):
         from costs import export_sources
         from costs import purge as rows
         from costs.billing import rate_changes
+        from costs.exporting import registration
         from costs.services import reprice_job
         from projects import purge
 
@@ -20,3 +21,4 @@ class CostsConfig(AppConfig):
         jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)
         export_sources.register_sources()
         rate_changes.register()
+        registration.register()

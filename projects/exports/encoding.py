@@ -19,18 +19,22 @@ def csv_header(columns: Sequence[Column]) -> bytes:
     return csv_lines(columns, [[column.name for column in columns]])
 
 
-def csv_lines(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:
-    """Text a spreadsheet would run as a formula gets an apostrophe in front; an unknown value is an empty cell."""
+def csv_lines(columns: Sequence[Column], rows: Iterable[Row], *, is_machine: bool = False) -> bytes:
+    """Text a spreadsheet would run as a formula gets an apostrophe in front (not for programs); an unknown value is an
+    empty cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     for row in rows:
         writer.writerow(
-            [_cell(value, column.type) for value, column in zip(row, columns, strict=True)]
+            [
+                _cell(value, column.type, is_machine)
+                for value, column in zip(row, columns, strict=True)
+            ]
         )
     return out.getvalue().encode()
 
 
-def _cell(value: Any, kind: str) -> Any:
+def _cell(value: Any, kind: str, is_machine: bool) -> Any:
     plain = _plain(value)
     if plain is None:
         return ""
@@ -38,7 +42,7 @@ def _cell(value: Any, kind: str) -> Any:
         plain = _json.encode(plain).decode()
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    return inert(plain) if kind in ("text", "list", "json") else plain
+    return inert(plain) if not is_machine and kind in ("text", "list", "json") else plain
 
 
 def json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:

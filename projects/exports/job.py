@@ -1,4 +1,5 @@
-"""The export job: parts of a few megabytes, one per step, then one file. Memory stays flat whatever the number of rows.
+"""The export job: parts of a few megabytes, one per step, then one file (or one a section). Memory stays flat whatever
+the number of rows.
 
 A part's name follows from its step, so a step that is repeated after a kill replaces its own part.
 """
@@ -6,30 +7,35 @@ A part's name follows from its step, so a step that is repeated after a kill rep
 import datetime as dt
 import gzip
 import io
-import json
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 
-from accounts.models import User
+from accounts.models import Organization, User
 from accounts.services import record_audit_event
 from core import jobs
 from core.errors import DomainError
 from core.jobs import Step
 from core.models import Job
 from projects.exports import encoding
-from projects.exports.registry import Request, Source, source_of
+from projects.exports.files import folder, join_parts, part_name, remove_files, store
+from projects.exports.registry import (
+    JOB_KINDS,
+    Column,
+    Owner,
+    Request,
+    Row,
+    Section,
+    Source,
+    source_of,
+)
 from projects.models import Project
 
 KIND = "projects.export"
@@ -40,7 +46,9 @@ MAX_OPEN = 5
 PAGE = 1_000
 STEP_SECONDS = 3.0
 STEP_BYTES = 4 * 1024 * 1024
-COPY_BYTES = 256 * 1024
+# Rows that are text at the same time.
+BATCH = 500
+JOB_KINDS.add(KIND)
 
 
 @transaction.atomic
@@ -55,10 +63,23 @@ def start_export(
 ) -> Job:
     """A queued export. Raises DomainError for an unknown kind or format, an unreadable query, too many ids or jobs."""
     source = source_of(kind)
-    if format_name not in FORMATS:
-        raise DomainError(
-            f"format={format_name[:40]!r} must be one of {', '.join(FORMATS)}.", fields=["format"]
-        )
+    _check(source, format_name, request)
+    Project.objects.select_for_update().get(pk=project.pk)
+    check_open(open_exports(project), "this project")
+    job = queue(owner=project, source=source, format_name=format_name, request=request, actor=actor)
+    record_audit_event(
+        organization_id=project.organization_id,
+        actor=actor,
+        action="export.requested",
+        target=project.name,
+        data={"project": project.slug, "kind": kind, "with_payloads": request.with_payloads},
+        actor_label=actor_label,
+    )
+    return job
+
+
+def _check(source: Source, format_name: str, request: Request) -> None:
+    check_format(format_name)
     if len(request.ids) > MAX_IDS:
         raise DomainError(
             f"ids names {len(request.ids)} rows; at most {MAX_IDS} can be chosen one by one. Use a filter instead.",
@@ -69,40 +90,59 @@ def start_export(
             f"{source.label} have no inputs and outputs to add; only steps do.",
             fields=["with_payloads"],
         )
-    Project.objects.select_for_update().get(pk=project.pk)
-    if open_exports(project) >= MAX_OPEN:
+
+
+def check_format(format_name: str) -> None:
+    """Raises DomainError naming what there is."""
+    if format_name not in FORMATS:
         raise DomainError(
-            f"{MAX_OPEN} exports of this project are under way; wait for one or cancel it.",
+            f"format={format_name[:40]!r} must be one of {', '.join(FORMATS)}.", fields=["format"]
+        )
+
+
+def check_open(count: int, whose: str) -> None:
+    """Raises DomainError 429 when as many as may be are under way."""
+    if count >= MAX_OPEN:
+        raise DomainError(
+            f"{MAX_OPEN} exports of {whose} are under way; wait for one or cancel it.",
             code="too_many_exports",
             status=HTTPStatus.TOO_MANY_REQUESTS,
         )
-    total = source.count(project, request)
-    job = jobs.start(
-        kind=KIND,
-        title=f"Export {source.label.lower()} as {FORMATS[format_name]}",
-        organization_id=project.organization_id,
-        project_id=project.pk,
+
+
+def queue(
+    *,
+    owner: Owner,
+    source: Source,
+    format_name: str,
+    request: Request,
+    actor: User | None,
+    job_kind: str = KIND,
+    params: dict[str, Any] | None = None,
+) -> Job:
+    """The job with its first step; what it needs is in its params. Raises DomainError for an unreadable query."""
+    project = owner if isinstance(owner, Project) else None
+    sections = source.sections(owner, request) if source.sections else []
+    return jobs.start(
+        kind=job_kind,
+        title=f"Export {source.label if source.label.isupper() else source.label.lower()} as {FORMATS[format_name]}",
+        organization_id=project.organization_id if project else owner.pk,
+        project_id=project.pk if project else None,
         created_by_id=actor.pk if actor else None,
         now=dt.datetime.now(dt.UTC),
-        total=total,
+        total=source.count(owner, request),
         params={
-            "kind": kind,
+            "kind": source.kind,
             "format": format_name,
             "query": request.query,
             "ids": list(request.ids),
             "with_payloads": request.with_payloads,
+            "is_machine": request.is_machine,
             "now": request.now.isoformat(),
+            **({"sections": [[one.name, one.query] for one in sections]} if sections else {}),
+            **(params or {}),
         },
     )
-    record_audit_event(
-        organization_id=project.organization_id,
-        actor=actor,
-        action="export.requested",
-        target=project.name,
-        data={"project": project.slug, "kind": kind, "with_payloads": request.with_payloads},
-        actor_label=actor_label,
-    )
-    return job
 
 
 def open_exports(project: Project) -> int:
@@ -119,48 +159,118 @@ def exports_of(project: Project) -> Any:
     )
 
 
-def folder(job: Job) -> str:
-    return f"exports/{job.project_id}/{job.pk}"
+def _owner_of(job: Job) -> Owner | None:
+    """None when it is gone."""
+    if job.project_id is None:
+        return Organization.objects.filter(pk=job.organization_id).first()
+    project = Project.objects.select_related("organization").filter(pk=job.project_id).first()
+    return None if project is None or project.status == Project.Status.DELETING else project
 
 
 def run_step(job: Job, *, now: dt.datetime) -> Step:
-    """Some pages of rows into the next part; after the last one, the file."""
-    # `id__in`: the job may name no project.
-    project = Project.objects.select_related("organization").filter(id__in=[job.project_id]).first()
-    if project is None or project.status == Project.Status.DELETING:
+    """Some pages of rows into the next part; after a section's last one, its file."""
+    owner = _owner_of(job)
+    if owner is None:
         return Step(0, None, "The project is gone.")
-    source, request = source_of(job.params["kind"]), _request(job)
-    parts = int(job.cursor.get("parts", 0))
+    source = source_of(job.params["kind"], of_organization=job.project_id is None)
+    section = _section(job, source)
+    request = replace(_request(job), query=section.query)
     if job.cursor.get("is_read"):
-        return _finish(job, source, request, parts=parts)
-    rows, cursor, data = _read_part(job, project, source, request)
-    if data:
-        _store(f"{folder(job)}/part-{parts:05}.gz", data)
-        parts += 1
-    following: dict[str, Any] = {"parts": parts, "rows": cursor, "is_read": cursor is None}
-    message = "Writing the file" if cursor is None else f"{job.done + rows:,} rows read"
-    return Step(rows, following, message, total=max(job.total, job.done + rows))
+        return _finish(job, owner, source, section, request)
+    parts = int(job.cursor.get("parts", 0))
+    data, count, read, cursor = _read_part(job, owner, source, request)
+    store(part_name(job, parts), data)
+    following: dict[str, Any] = {
+        **{name: job.cursor.get(name, 0) for name in ("section", "first", "all", "units")},
+        "parts": parts + 1,
+        "rows": cursor,
+        "count": int(job.cursor.get("count", 0)) + count,
+        "is_read": cursor is None,
+    }
+    done = count if read is None else max(0, following["units"] + read - job.done)
+    rows = following["all"] + following["count"]
+    message = "Writing the file" if cursor is None else f"{rows:,} rows read"
+    return Step(done, following, message, total=max(job.total, job.done + done))
+
+
+def _section(job: Job, source: Source) -> Section:
+    sections = job.params.get("sections")
+    if not sections:
+        return Section(source.kind, job.params["query"])
+    return Section(*sections[int(job.cursor.get("section", 0))])
 
 
 def _read_part(
-    job: Job, project: Project, source: Source, request: Request
-) -> tuple[int, dict[str, Any] | None, bytes]:
-    """Pages until the part is large enough or its time is up: (rows, next cursor, compressed lines)."""
-    columns = source.columns_for(request)
+    job: Job, owner: Owner, source: Source, request: Request
+) -> tuple[bytes, int, int | None, dict[str, Any] | None]:
+    """Pages until the part is large enough or its time is up: (compressed lines, rows, how much of the count is read by
+    now where that is not rows, next cursor)."""
     is_csv = job.params["format"] == "csv"
-    lines = encoding.csv_lines if is_csv else encoding.json_lines
-    cursor, is_first = job.cursor.get("rows"), not job.cursor
-    chunks = [encoding.csv_header(columns)] if is_csv and is_first else []
-    size, count, end = 0, 0, time.monotonic() + STEP_SECONDS
+    cursor, is_first = job.cursor.get("rows"), not job.cursor.get("rows")
+    end = time.monotonic() + STEP_SECONDS
+    pack = Pack(source.columns_for(request), is_csv=is_csv, is_machine=request.is_machine)
+    if is_csv and is_first:
+        pack.add_header()
+    read: int | None = cursor.get("done") if cursor else None
     while True:
-        rows, cursor = source.read(project, request, cursor, PAGE)
-        chunk = lines(columns, rows)
-        chunks.append(chunk)
-        size, count = size + len(chunk), count + len(rows)
-        if cursor is None or size >= STEP_BYTES or time.monotonic() > end:
-            break
-    # mtime 0: a repeated step writes the same bytes.
-    return count, cursor, gzip.compress(b"".join(chunks), 6, mtime=0)
+        before = pack.count
+        rows, cursor = source.read(owner, request, cursor, PAGE)
+        pack.add(rows)
+        if cursor and "done" in cursor:
+            read = int(cursor["done"])
+        elif cursor is None and read is not None:
+            read += pack.count - before
+        if cursor is None or pack.size >= STEP_BYTES or time.monotonic() > end:
+            return pack.close(), pack.count, read, cursor
+
+
+class Pack:
+    """Rows as compressed lines, a batch at a time: only what is compressed stays in memory."""
+
+    def __init__(self, columns: tuple[Column, ...], *, is_csv: bool, is_machine: bool) -> None:
+        self.columns, self.is_csv, self.is_machine = columns, is_csv, is_machine
+        self.size = self.count = 0
+        self._bytes = io.BytesIO()
+        # mtime 0: a repeated step writes the same bytes.
+        self._packer = gzip.GzipFile(fileobj=self._bytes, mode="wb", compresslevel=6, mtime=0)
+
+    def add_header(self) -> None:
+        self._packer.write(encoding.csv_header(self.columns))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        left = iter(rows)
+        while some := list(islice(left, BATCH)):
+            if self.is_csv:
+                lines = encoding.csv_lines(self.columns, some, is_machine=self.is_machine)
+            else:
+                lines = encoding.json_lines(self.columns, some)
+            self._packer.write(lines)
+            self.size, self.count = self.size + len(lines), self.count + len(some)
+
+    def close(self) -> bytes:
+        """The compressed lines: a gzip member."""
+        self._packer.close()
+        return self._bytes.getvalue()
+
+
+def packed_pages(
+    *, owner: Owner, source: Source, request: Request, is_csv: bool
+) -> Iterator[bytes]:
+    """A whole export as gzip members, one a read, for answers that are made while they are sent."""
+    sections = source.sections(owner, request) if source.sections else []
+    is_first = True
+    for query in [one.query for one in sections] or [request.query]:
+        wanted, cursor = replace(request, query=query), None
+        while True:
+            pack = Pack(source.columns_for(wanted), is_csv=is_csv, is_machine=request.is_machine)
+            if is_csv and is_first:
+                pack.add_header()
+            rows, cursor = source.read(owner, wanted, cursor, PAGE)
+            pack.add(rows)
+            is_first = False
+            yield pack.close()
+            if cursor is None:
+                break
 
 
 def _request(job: Job) -> Request:
@@ -168,131 +278,58 @@ def _request(job: Job) -> Request:
         query=str(job.params["query"]),
         ids=tuple(job.params["ids"]),
         with_payloads=bool(job.params["with_payloads"]),
+        is_machine=bool(job.params.get("is_machine")),
         now=dt.datetime.fromisoformat(job.params["now"]),
     )
 
 
-def _store(name: str, data: bytes) -> None:
-    if default_storage.exists(name):
-        default_storage.delete(name)
-    default_storage.save(name, ContentFile(data))
-
-
-class _Parts(io.RawIOBase):
-    """The parts one after the other, as one stream. gzip members may follow each other (RFC 1952 §2.2)."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__()
-        self._chunks = self._read_all(names)
-        self._left = b""
-
-    @staticmethod
-    def _read_all(names: list[str]) -> Iterator[bytes]:
-        for name in names:
-            with default_storage.open(name) as part:
-                while data := part.read(COPY_BYTES):
-                    yield data
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._left = self._left or next(self._chunks, b"")
-        size = min(len(buffer), len(self._left))
-        buffer[:size], self._left = self._left[:size], self._left[size:]
-        return size
-
-
-def _finish(job: Job, source: Source, request: Request, *, parts: int) -> Step:
-    names = [f"{folder(job)}/part-{number:05}.gz" for number in range(parts)]
-    suffix = "parquet" if job.params["format"] == "parquet" else f"{job.params['format']}.gz"
-    target = f"{folder(job)}/{source.kind}.{suffix}"
-    if default_storage.exists(target):
-        default_storage.delete(target)
-    if suffix == "parquet":
-        _write_parquet(job, source, request, names, target)
-    else:
-        default_storage.save(target, File(io.BufferedReader(_Parts(names), COPY_BYTES)))
-    for name in names:
-        default_storage.delete(name)
+def _finish(job: Job, owner: Owner, source: Source, section: Section, request: Request) -> Step:
+    cursor, format_name = job.cursor, job.params["format"]
+    suffix = "parquet" if format_name == "parquet" else f"{format_name}.gz"
+    target, count = f"{folder(job)}/{section.name}.{suffix}", int(cursor["count"])
+    parts = [part_name(job, n) for n in range(cursor["first"], cursor["parts"])]
+    join_parts(parts, target, source.columns_for(request))
+    files = [*job.result.get("files", []), _file(target, count)]
+    if source.side_file:
+        name, content = source.side_file(owner, request, count)
+        store(f"{folder(job)}/{name}", content)
+        files.append(_file(f"{folder(job)}/{name}", None))
+    rows = int(cursor["all"]) + count
     result = {
-        "file": target,
-        "bytes": default_storage.size(target),
-        "rows": job.done,
-        "url": f"/projects/{job.project_id}/exports/{job.pk}/file/",
-        "label": "Download",
+        "files": files,
+        "file": files[0]["file"],
+        "bytes": sum(file["bytes"] for file in files),
+        "rows": rows,
     }
-    return Step(0, None, f"{job.done:,} rows exported.", total=job.done, result=result)
+    following, message = None, f"{rows:,} rows exported."
+    if cursor["section"] + 1 < len(job.params.get("sections", [0])):
+        message = f"{section.name} is written"
+        first = cursor["parts"]
+        following = {"section": cursor["section"] + 1, "first": first, "parts": first, "all": rows}
+        following["units"] = job.done
+    elif job.project_id:
+        result["url"] = f"/projects/{job.project_id}/exports/{job.pk}/file/"
+        result["label"] = "Download"
+    total = max(job.total, job.done) if following else job.done
+    return Step(0, following, message, total=total, result=result)
 
 
-def _write_parquet(
-    job: Job, source: Source, request: Request, names: list[str], target: str
-) -> None:
-    """DuckDB reads local files, so the parts come to this machine first; it runs in a process of its own."""
-    columns = [[column.name, column.type] for column in source.columns_for(request)]
-    spool = Path(settings.LLMLAB_DATA_DIR) / "spool"
-    spool.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=spool, prefix="export-") as place:
-        local = [str(_fetch(name, Path(place))) for name in names]
-        made, task = Path(place) / "out.parquet", Path(place) / "task.json"
-        task.write_text(json.dumps({"parts": local, "target": str(made), "columns": columns}))
-        _run([sys.executable, "-m", "projects.exports.parquet", str(task)])
-        with made.open("rb") as file:
-            default_storage.save(target, File(file))
-
-
-def _fetch(name: str, place: Path) -> Path:
-    path = place / f"{Path(name).stem}.json.gz"
-    with default_storage.open(name) as part, path.open("wb") as local:
-        while data := part.read(COPY_BYTES):
-            local.write(data)
-    return path
-
-
-def _run(command: list[str]) -> None:
-    """Run a command, and keep the step's transaction awake: PostgreSQL ends sessions that idle in one."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command, cwd=settings.BASE_DIR, stdout=said, stderr=subprocess.STDOUT
-        )
-        while process.poll() is None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                continue
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(
-                f"Writing Parquet failed: {said.read()[-1000:].decode(errors='replace')}"
-            )
+def _file(name: str, rows: int | None) -> dict[str, Any]:
+    return {
+        "name": name.rpartition("/")[2],
+        "file": name,
+        "bytes": default_storage.size(name),
+        "rows": rows,
+    }
 
 
 def clean_up(job: Job) -> None:
-    """A job that ended without a file leaves no parts behind."""
+    """A job that ended without a file leaves nothing behind, a finished one no parts."""
     if job.state != Job.State.DONE:
         remove_files(job)
-
-
-def remove_files(job: Job) -> None:
-    """Everything the export has stored; nothing to remove is no error."""
-    place = folder(job)
-    try:
-        _, names = default_storage.listdir(place)
-    except FileNotFoundError:
         return
-    for name in names:
-        default_storage.delete(f"{place}/{name}")
-    if (path := _local_path(place)) and path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
-
-
-def _local_path(name: str) -> Path | None:
-    try:
-        return Path(default_storage.path(name))
-    except NotImplementedError:
-        return None  # not on this machine's disk
+    for number in range(int(job.cursor.get("parts", 0))):
+        default_storage.delete(part_name(job, number))
 
 
 def delete_export(*, job: Job) -> None:
@@ -301,14 +338,20 @@ def delete_export(*, job: Job) -> None:
     job.delete()
 
 
+def forget_files(job: Job, message: str) -> None:
+    """Remove the files; the job stays listed without them, and says why."""
+    remove_files(job)
+    gone = ("file", "files", "url")
+    job.result = {key: value for key, value in job.result.items() if key not in gone}
+    job.message = message
+
+
 def expire_exports(*, now: dt.datetime) -> int:
     """Remove the files of exports older than a week; returns how many. The jobs stay listed without them."""
-    old = Job.objects.filter(kind=KIND, ended_at__lt=now - KEEP, result__has_key="file")
+    old = Job.objects.filter(kind__in=JOB_KINDS, ended_at__lt=now - KEEP, result__has_key="file")
     count = 0
     for job in old.iterator():
-        remove_files(job)
-        job.result = {key: value for key, value in job.result.items() if key not in ("file", "url")}
-        job.message = "The file was removed after a week."
+        forget_files(job, "The file was removed after a week.")
         job.save(update_fields=["result", "message", "updated_at"])
         count += 1
     return count

@@ -14,6 +14,7 @@ TYPES = {
     "integer": "BIGINT",
     "number": "DOUBLE",
     "decimal": "DECIMAL(38, 12)",
+    "amount": "DECIMAL(38, 18)",
     "boolean": "BOOLEAN",
     "time": "TIMESTAMPTZ",
     "list": "VARCHAR[]",

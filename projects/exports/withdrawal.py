@@ -4,8 +4,12 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Q
+
 from core.models import Job
 from projects.exports import job as exports
+from projects.exports.registry import JOB_KINDS, kinds_with_persons
+from projects.models import Project
 
 MESSAGE = "Removed: data of a person in this project was deleted after it was made."
 
@@ -20,22 +24,25 @@ class Withdrawn:
 
 
 def withdraw_exports(*, project_id: UUID, before: dt.datetime, now: dt.datetime) -> Withdrawn:
-    """Remove the file of every export of the project asked for before then, and cancel those under way: which persons
-    are in a file nobody knows. The jobs stay listed, without what was searched for. Call it again while `waiting`.
+    """Remove the file of every export of the project asked for before then, and of its organisation's that may name
+    persons, and cancel those under way: which persons are in a file nobody knows. The jobs stay listed, without what
+    was searched for. Call it again while `waiting`.
 
     A step that runs right now may still write a part or the file; it is removed by the next call.
     """
-    made = Job.objects.filter(kind=exports.KIND, project_id=project_id, created_at__lte=before)
+    organization = Project.objects.filter(pk=project_id).values("organization_id")
+    whose = Q(project_id=project_id) | Q(
+        project_id=None, organization_id__in=organization, params__kind__in=kinds_with_persons()
+    )
+    made = Job.objects.filter(whose, kind__in=JOB_KINDS, created_at__lte=before)
     under_way = made.filter(state__in=(Job.State.QUEUED, Job.State.RUNNING))
     cancelled = under_way.filter(cancel_requested_at=None).update(
         cancel_requested_at=now, message="Cancelled: a person's data is being deleted."
     )
     removed = 0
     for job in made.filter(state=Job.State.DONE, result__has_key="file").iterator():
-        exports.remove_files(job)
-        job.result = {key: value for key, value in job.result.items() if key not in ("file", "url")}
+        exports.forget_files(job, MESSAGE)
         job.params = {**job.params, "query": "", "ids": []}
-        job.message = MESSAGE
         job.save(update_fields=["result", "params", "message", "updated_at"])
         removed += 1
     for job in made.filter(state__in=(Job.State.CANCELLED, Job.State.FAILED)).exclude(
