@@ -20,6 +20,7 @@ from costs.models.budgets import (
     BudgetPeriod,
     BudgetScope,
 )
+from costs.models.exports import ExportDestination, ExportLink, ExportSchedule
 from costs.models.facts import DayFacts
 from costs.models.forecasts import (
     AnomalyState,
@@ -77,6 +78,9 @@ __all__ = [
     "CurrencyRate",
     "DayFacts",
     "Dimension",
+    "ExportDestination",
+    "ExportLink",
+    "ExportSchedule",
     "ForecastRun",
     "GapKind",
     "PriceBook",
