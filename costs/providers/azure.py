@@ -80,6 +80,8 @@ class AzurePlugin:
     fields = FIELDS
     # Costs settle within 24–48 hours; refunds and price corrections of the last days come with them.
     overlap_days = 5
+    # A month stays open until its invoice is made, some days into the next one.
+    daily_overlap_days = 35
     # About four queries a minute are allowed, pages included: few days keep a reading to few pages.
     days_per_read = 10
 

@@ -99,6 +99,8 @@ class GooglePlugin:
     fields = FIELDS
     # The export is usually a day behind, and corrects.
     overlap_days = 5
+    # Late rows of a month keep coming until about the tenth of the next one.
+    daily_overlap_days = 41
     # One query reads whole partitions: more days a query cost less than more queries.
     days_per_read = 31
 
