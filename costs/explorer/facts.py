@@ -191,7 +191,7 @@ def _read(day: Day, parts: Sequence[str], names: Sequence[str]) -> Facts:
     if here:
         wanted += [part for part, of in PARTS.items() if part not in parts and of[0] in here[1]]
     try:
-        rows, columns = read_day(day.project_id, day.day, wanted, calls=day.calls)
+        rows, columns = read_day(day.project_id, day.day, wanted)
     except RecordsGoneError:
         if day.kept is not None and not day.is_gone:
             older = replace(day, version=day.kept)

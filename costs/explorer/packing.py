@@ -4,7 +4,7 @@ A column is a numpy array or a list of texts; each is compressed by itself, so t
 Whole numbers take the narrowest type that holds them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -47,6 +47,14 @@ def unpack(kind: str, data: bytes) -> Column:
     if kind == _TEXTS:
         return msgspec.msgpack.decode(raw, type=list[str])
     return np.frombuffer(raw, dtype=kind)
+
+
+def replaced(
+    layout: Layout, data: bytes, name: str, change: Callable[[Column], Column]
+) -> tuple[Layout, bytes]:
+    """The same columns with one of them changed."""
+    columns = {one: unpack(kind, data[at : at + size]) for one, (at, size, kind) in layout.items()}
+    return pack(columns | {name: change(columns[name])})
 
 
 def narrow(values: Any) -> Any:

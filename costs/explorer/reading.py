@@ -72,6 +72,15 @@ FROM costs_costrecord c WHERE c.project_id = %s AND c.occurred_at >= %s AND c.oc
 """
 
 
+# Both in one snapshot: calls that were taken out meanwhile are no calls that are gone.
+_IS_GONE = """
+SELECT EXISTS (SELECT 1 FROM costs_costdailyaggregate a
+    WHERE a.project_id = %s AND a.dimension = 'all' AND a.hour = %s AND a.calls > 0)
+  AND NOT EXISTS (SELECT 1 FROM costs_costrecord c
+    WHERE c.project_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s)
+"""
+
+
 class RecordsGoneError(Exception):
     """Retention removed records of the day; only its sums are left."""
 
@@ -95,13 +104,10 @@ def _selected(parts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def read_day(
-    project_id: UUID, day: dt.date, parts: Sequence[str], *, calls: int | None = None
-) -> tuple[int, dict[str, Column]]:
-    """How many calls the day has, and the columns of `parts`. One query.
+def read_day(project_id: UUID, day: dt.date, parts: Sequence[str]) -> tuple[int, dict[str, Column]]:
+    """How many calls the day has, and the columns of `parts`. One query, two for a day without calls.
 
-    Raises RecordsGoneError when there are fewer records than the sums count; `calls` is what they counted before, for a
-    day without any.
+    Raises RecordsGoneError when there are fewer records than the sums count.
     """
     selected = _selected(parts)
     expressions = [one for many in selected.values() for one in many]
@@ -110,8 +116,14 @@ def read_day(
     with connection.cursor() as cursor:
         cursor.execute(sql, [project_id, start, project_id, start, start + dt.timedelta(days=1)])
         rows = cursor.fetchall()
-    counted = rows[0][-1] if rows else calls or 0
-    if len(rows) < counted:
+        if not rows:
+            cursor.execute(
+                _IS_GONE, [project_id, start, project_id, start, start + dt.timedelta(days=1)]
+            )
+            is_gone = cursor.fetchone() == (True,)
+        else:
+            is_gone = len(rows) < rows[0][-1]
+    if is_gone:
         raise RecordsGoneError
     columns: list[Sequence[Any]] = (
         list(zip(*rows, strict=True)) if rows else [()] * (len(expressions) + 1)

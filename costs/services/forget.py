@@ -1,4 +1,4 @@
-"""Taking a person out of the ledger: the amounts stay, the id goes."""
+"""Taking a person out of the ledger and the explorer's facts: the amounts stay, the id goes."""
 
 import datetime as dt
 from typing import Any
@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from costs.explorer import keeping
 from costs.models import BY_FIELDS
 from costs.services import aggregates
 from costs.services.rows import COLUMNS, SELECTED, CostRow
@@ -22,8 +23,9 @@ _RECORDS = {
     for column in ("user_id", "session_id")
 }
 _DAYS = """
-UPDATE costs_costday SET version = version + 1 WHERE (project_id, day) IN (
-  SELECT project_id, day FROM costs_costday WHERE project_id = %s AND day = ANY(%s) ORDER BY day FOR UPDATE)
+INSERT INTO costs_costday AS v (project_id, day, version)
+SELECT %s, day, 1 FROM unnest(%s::date[]) AS d(day) ORDER BY day
+ON CONFLICT (project_id, day) DO UPDATE SET version = v.version + 1
 """
 _VERSION = "UPDATE costs_projectusage SET version = version + 1 WHERE project_id = %s"
 
@@ -50,5 +52,8 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
             )
     days = sorted({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
     cursor.execute(_DAYS, [project_id, days])
+    is_more = len(found) == AT_ONCE
+    if not is_more:
+        keeping.forget_id(cursor, project_id=project_id, column=column, value=value)
     cursor.execute(_VERSION, [project_id])
-    return len(found) == AT_ONCE
+    return is_more
