@@ -48,6 +48,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "traces.tasks.forget_langfuse_items",
         "schedule": 3600.0,
     },
+    "keep-facts": {
+        "task": "costs.tasks.keep_facts",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

@@ -110,28 +110,32 @@ def keep_range(project_id: UUID, first: dt.date, end: dt.date) -> int:
     return sum(keep_day(day) for day in days if not day.is_kept)
 
 
-def forget_id(cursor: Any, *, project_id: UUID, column: str, value: str) -> int:
+def forget_id(*, project_id: UUID, column: str, value: str) -> int:
     """Blank a user_id or session_id in kept facts, also of days whose records are gone; returns in how many days.
 
-    Inside the caller's transaction, after the versions of the days were raised. One query to look, two per day found.
+    Inside the caller's transaction, after the versions of the days were raised. Two queries to look, three per day
+    found.
     """
     part = "user.texts" if column == "user_id" else "session.hashes"
     wanted: Any = value
-    if column == "session_id":
-        cursor.execute("SELECT hashtextextended(%s, 0)", [value])
-        wanted = cursor.fetchone()[0]
-    cursor.execute(_COLUMN, [part, part, project_id])
-    found = []
-    for day, layout, data in cursor.fetchall():
-        if wanted in unpack(_parsed(layout)[part][2], bytes(data)):
-            found.append(day)
-    for day in found:
-        cursor.execute(_RAISE, [project_id, day])
-        version = cursor.fetchone()[0]
-        cursor.execute(_DATA, [project_id, day])
-        layout, data = cursor.fetchone()
-        made = replaced(_parsed(layout), bytes(data), part, lambda old: _without(old, wanted))
-        cursor.execute(_REWRITE, [json.dumps(made[0]), made[1], version, version, project_id, day])
+    with connection.cursor() as cursor:
+        if column == "session_id":
+            cursor.execute("SELECT hashtextextended(%s, 0)", [value])
+            wanted = cursor.fetchone()[0]
+        cursor.execute(_COLUMN, [part, part, project_id])
+        found = [
+            day
+            for day, layout, data in cursor.fetchall()
+            if wanted in unpack(_parsed(layout)[part][2], bytes(data))
+        ]
+        for day in found:
+            at = [project_id, day]
+            cursor.execute(_RAISE, at)
+            version = cursor.fetchone()[0]
+            cursor.execute(_DATA, at)
+            layout, data = cursor.fetchone()
+            made = replaced(_parsed(layout), bytes(data), part, lambda old: _without(old, wanted))
+            cursor.execute(_REWRITE, [json.dumps(made[0]), made[1], version, version, *at])
     return len(found)
 
 

@@ -54,6 +54,6 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
     cursor.execute(_DAYS, [project_id, days])
     is_more = len(found) == AT_ONCE
     if not is_more:
-        keeping.forget_id(cursor, project_id=project_id, column=column, value=value)
+        keeping.forget_id(project_id=project_id, column=column, value=value)
     cursor.execute(_VERSION, [project_id])
     return is_more
