@@ -38,6 +38,9 @@ CATALOGUE = (
     Panel("mix", "Spend mix", "Shares of the spend by any dimension.", "third"),
     Panel("models", "Top models", "Spend, share, trend, change, calls and p95 of each model.", "wide", "table"),
     Panel("who", "Top agents, users, …", "The dearest values of a dimension of your choice.", "third", "table"),
+    Panel(
+        "budget", "Budget", "What is left and until when.", "third", url_name="costs:budget_panel"
+    ),
     Panel("latency", "Latency", "How long calls take: p50, p90, p95 and p99 over time."),
     Panel("first_token", "Time to first token", "How long a reader waits for the first word: p50 to p99."),
     Panel("tokens", "Tokens by class", "Uncached input, cache reads and writes, output and reasoning."),

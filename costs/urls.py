@@ -3,6 +3,7 @@
 from django.urls import path
 
 from costs import arrangement_views, model_views, price_views, views
+from costs.budgets import urls as budget_urls
 from costs.estimates import urls as estimate_urls
 
 app_name = "costs"
@@ -45,4 +46,5 @@ urlpatterns = [
         for key in (*views.OTHERS, *views.CHARTS)
     ),
     *estimate_urls.urlpatterns,
+    *budget_urls.urlpatterns,
 ]

@@ -21,11 +21,16 @@ NOUNS = {"daily": "day", "weekly": "week", "monthly": "month"}
 class Timed(Protocol):
     """What a period is made of: a Budget or a draft of one."""
 
-    period: str
-    rolling_days: int | None
-    time_zone: str
-    starts_on: dt.date | None
-    ends_on: dt.date | None
+    @property
+    def period(self) -> str: ...
+    @property
+    def rolling_days(self) -> int | None: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def starts_on(self) -> dt.date | None: ...
+    @property
+    def ends_on(self) -> dt.date | None: ...
 
 
 @dataclass(frozen=True)

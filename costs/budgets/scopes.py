@@ -22,9 +22,12 @@ _DIMENSIONS = {
 class Scoped(Protocol):
     """What says which calls count: a Budget or a draft of one."""
 
-    scope: str
-    value: str
-    project_id: UUID | None
+    @property
+    def scope(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    @property
+    def project_id(self) -> UUID | None: ...
 
 
 @dataclass(frozen=True)
