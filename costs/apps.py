@@ -12,6 +12,7 @@ class CostsConfig(AppConfig):
         from costs import purge as rows
         from costs.billing import rate_changes
         from costs.exporting import registration
+        from costs.forecasting import services as forecasting
         from costs.services import reprice_job
         from projects import purge
 
@@ -20,5 +21,6 @@ class CostsConfig(AppConfig):
         jobs.register(reprice_job.PREVIEW, reprice_job.preview_step)
         jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)
         export_sources.register_sources()
+        forecasting.register()
         rate_changes.register()
         registration.register()

@@ -19,3 +19,7 @@ repricing_ended = Signal()
 # Sent inside the transaction that brought billed lines up to date: organization_id, account_id (UUIDs), first_day,
 # end_day (billing days, the last one excluded), now. Receivers enqueue what is worth doing once, not per line.
 sync_finished = Signal()
+
+# Sent inside the transaction that explained a strange day of the last two, once per anomaly: organization_id,
+# project_id (UUID | None), anomaly_id, day (date), now. Receivers only write outbox rows.
+anomaly_found = Signal()

@@ -1,13 +1,23 @@
-"""Celery shells of costs."""
+"""Celery shells of costs: what runs by the clock."""
 
 from typing import Any
 
 from celery import shared_task
+from django.utils import timezone
 
 from costs.explorer import keeping
+from costs.forecasting import services as forecasting
 
 
 @shared_task(name="costs.tasks.keep_facts", queue="analysis", time_limit=120, soft_time_limit=100)
 def keep_facts(**_: Any) -> int:
     """Facts of days that nobody writes to any more."""
     return keeping.sweep()
+
+
+@shared_task(
+    name="costs.tasks.refresh_forecasts", queue="analysis", time_limit=120, soft_time_limit=100
+)
+def refresh_forecasts(**_: Any) -> int:
+    """Queue the forecasts of organisations whose days changed; the work itself is jobs."""
+    return forecasting.start_due(now=timezone.now())

@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,7 @@ LLMLAB_EMBEDDINGS_API_KEY = env_secret("LLMLAB_EMBEDDINGS_API_KEY", "")
 LLMLAB_EMBEDDINGS_MODEL = env_str("LLMLAB_EMBEDDINGS_MODEL", "text-embedding-3-small")
 LLMLAB_EMBEDDINGS_DIMENSIONS = env_int("LLMLAB_EMBEDDINGS_DIMENSIONS", 0, maximum=4000)
 LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
+LLMLAB_ANOMALY_LEAST_USD = Decimal(env_int("LLMLAB_ANOMALY_LEAST_USD", 1))
 # What each process may remember of the cost explorer's columns.
 LLMLAB_EXPLORER_MEMORY_MB = env_int("LLMLAB_EXPLORER_MEMORY_MB", 128, minimum=1)
 # Private addresses that may be called on somebody's word (core.outbound): host, host:port, address, CIDR.

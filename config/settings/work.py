@@ -42,6 +42,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
     "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
+    "refresh-forecasts": {
+        "task": "costs.tasks.refresh_forecasts",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "forget-langfuse-items": {

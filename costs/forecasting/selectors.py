@@ -3,6 +3,8 @@
 import datetime as dt
 from uuid import UUID
 
+from django.db.models import Q
+
 from costs.models import SeriesKind, SpendForecast
 
 
@@ -18,10 +20,8 @@ def forecast_for(
 
     `expected_usd` is None where the history did not allow one; `reason` says why.
     """
-    return SpendForecast.objects.filter(
-        organization_id=organization_id,
-        month=month.replace(day=1),
-        kind=kind,
-        value=value,
-        project_id=project_id,
-    ).first()
+    found = SpendForecast.objects.filter(
+        organization_id=organization_id, month=month.replace(day=1), kind=kind, value=value
+    )
+    of_project = Q(project=None) if project_id is None else Q(project_id=project_id)
+    return found.filter(of_project).first()

@@ -134,9 +134,10 @@ class ForecastRun(models.Model):
     organization = models.OneToOneField(
         Organization, on_delete=models.CASCADE, primary_key=True, related_name="+"
     )
-    # The first forecast day of that run, and the sum of CostDay.version over the days it read.
+    # The first forecast day of that run, and the sum of CostDay.version over the days it read, without and with it.
     day = models.DateField()
     versions = models.BigIntegerField()
+    versions_with_today = models.BigIntegerField(default=0)
     made_at = models.DateTimeField()
 
     def __str__(self) -> str:
