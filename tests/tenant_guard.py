@@ -36,6 +36,8 @@ TABLES = (
     "traces_sharelink",
     "traces_collection",
     "traces_collectionitem",
+    "traces_wasteday",
+    "traces_wastefinding",
     "costs_costrecord",
     "costs_costaggregate",
     "costs_costdailyaggregate",

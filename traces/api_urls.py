@@ -5,6 +5,7 @@ from core.api.routes import endpoint
 from traces import api, erasure_api, intake_api, list_api, trace_api
 from traces.activity.api_urls import urlpatterns as activity_patterns
 from traces.feedback_api.urls import urlpatterns as feedback_patterns
+from traces.waste.api import WasteView
 
 _TRACE = "projects/<str:project>/traces/<str:trace_id>"
 
@@ -25,6 +26,7 @@ urlpatterns = [
     *endpoint(
         "projects/<str:project>/trace-actions", list_api.TraceActionsView, "trace_actions_api"
     ),
+    *endpoint("projects/<str:project>/waste", WasteView, "waste_api"),
     *endpoint("projects/<str:project>/erasures", erasure_api.ErasureListView, "erasure_list_api"),
     *feedback_patterns,
     *activity_patterns,

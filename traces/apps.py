@@ -24,6 +24,7 @@ class TracesConfig(AppConfig):
         from traces.search import purge as derived
         from traces.search import schedule
         from traces.signals import spans_recorded
+        from traces.waste import sweep
 
         partitions.register("traces_span", "started_at")
         partitions.register("traces_spanpayload", "started_at")
@@ -35,6 +36,7 @@ class TracesConfig(AppConfig):
         jobs.register(rotation.KIND, rotation.run_step, ended=rotation.record_end)
         outbox.handler("traces.first_trace")(followups.record_first_trace)
         outbox.handler(schedule.TOPIC)(schedule.handle)
+        outbox.handler(sweep.TOPIC)(sweep.handle)
         spans_recorded.connect(schedule.announce_spans, dispatch_uid="traces.search")
         outbox.handler(comments.TOPIC)(comments.handle_mention_mail)
         records_repricing.connect(repricing.lock_traces, dispatch_uid="traces.repricing.lock")

@@ -10,6 +10,7 @@ from traces import retention
 from traces.ingest import tally
 from traces.langfuse import state
 from traces.search import embedding, schedule
+from traces.waste import sweep
 
 
 @shared_task(
@@ -59,3 +60,9 @@ def forget_langfuse_items(**_: Any) -> int:
 def apply_retention(**_: Any) -> int:
     """What projects no longer keep. Asked for every hour, done once a day and project."""
     return retention.announce(now=timezone.now())
+
+
+@shared_task(name="traces.tasks.scan_waste", queue="analysis", time_limit=300, soft_time_limit=270)
+def scan_waste(**_: Any) -> int:
+    """Look through the days that changed, project by project, for up to four minutes."""
+    return sweep.scan_projects(now=timezone.now, for_s=240)

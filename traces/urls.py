@@ -6,7 +6,7 @@ from traces.activity_urls import urlpatterns as activity_patterns
 from traces.feedback_urls import urlpatterns as feedback_patterns
 from traces.list_urls import list_urls
 from traces.trace_urls import trace_urls
-from traces.views import data, detail, intake, palette, starting, understood
+from traces.views import data, detail, intake, palette, starting, understood, waste
 
 app_name = "traces"
 
@@ -31,6 +31,12 @@ urlpatterns = [
     path("projects/<str:slug>/ingestion/", intake.ingestion, name="ingestion"),
     path("projects/<str:slug>/ingestion.csv", intake.ingestion_csv, name="ingestion_csv"),
     path("projects/<str:slug>/ingestion/understood/", understood.understood, name="understood"),
+    path("projects/<str:slug>/waste/", waste.waste, name="waste"),
+    path("projects/<str:slug>/waste.csv", waste.waste_csv, name="waste_csv"),
+    path("projects/<str:slug>/waste/scan/", waste.waste_scan, name="waste_scan"),
+    path(
+        "projects/<str:slug>/waste/<str:kind>/<str:mark>/", waste.waste_detail, name="waste_detail"
+    ),
     *list_urls(_LIST),
     *trace_urls(_TRACE),
     *feedback_patterns,

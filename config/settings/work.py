@@ -58,6 +58,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "scan-waste": {
+        "task": "traces.tasks.scan_waste",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

@@ -21,6 +21,7 @@ from traces.models.search import (
 )
 from traces.models.sharing import ShareLink
 from traces.models.trace import Span, SpanKind, SpanPayload, SpanStatus, Trace
+from traces.models.waste import WasteDay, WasteFinding, WasteKind
 
 __all__ = [
     "Collection",
@@ -50,4 +51,7 @@ __all__ = [
     "Trace",
     "TraceEmbedding",
     "UserRow",
+    "WasteDay",
+    "WasteFinding",
+    "WasteKind",
 ]

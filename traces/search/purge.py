@@ -15,6 +15,8 @@ from traces.models import (
     SessionRow,
     TraceEmbedding,
     UserRow,
+    WasteDay,
+    WasteFinding,
 )
 
 _STATEMENTS = tuple(
@@ -27,9 +29,13 @@ _STATEMENTS = tuple(
         "traces_errorgroup",
         "traces_sessionrow",
         "traces_userrow",
+        "traces_wastefinding",
+        "traces_wasteday",
     )
 )
-_MODELS = (TraceEmbedding, SearchDocument, ErrorTrace, ErrorGroup, SessionRow, UserRow)
+_MODELS = (
+    TraceEmbedding, SearchDocument, ErrorTrace, ErrorGroup, SessionRow, UserRow, WasteFinding, WasteDay,
+)  # fmt: skip
 _OF_TRACES = (TraceEmbedding, SearchDocument, ErrorTrace)
 
 
