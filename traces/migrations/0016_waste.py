@@ -5,49 +5,104 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projects', '0003_provider_connections'),
-        ('traces', '0015_step_keys'),
+        ("projects", "0003_provider_connections"),
+        ("traces", "0015_step_keys"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='WasteDay',
+            name="WasteDay",
             fields=[
-                ('pk', models.CompositePrimaryKey('project', 'day', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('version', models.BigIntegerField()),
-                ('calls', models.BigIntegerField()),
-                ('cost_usd', models.DecimalField(decimal_places=12, max_digits=26)),
-                ('unread_calls', models.BigIntegerField(default=0)),
-                ('scanned_at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='projects.project')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "project",
+                        "day",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("version", models.BigIntegerField()),
+                ("calls", models.BigIntegerField()),
+                ("cost_usd", models.DecimalField(decimal_places=12, max_digits=26)),
+                ("unread_calls", models.BigIntegerField(default=0)),
+                ("scanned_at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='WasteFinding',
+            name="WasteFinding",
             fields=[
-                ('pk', models.CompositePrimaryKey('project', 'day', 'kind', 'fingerprint', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('kind', models.CharField(choices=[('paid_failure', 'Paid failures'), ('retry_storm', 'Retry storms'), ('duplicate', 'Duplicate prompts'), ('unused_output', 'Unused output'), ('truncated', 'Truncated answers'), ('missed_cache', 'Missed cache'), ('oversized', 'Oversized context')], max_length=16)),
-                ('fingerprint', models.CharField(blank=True, max_length=32)),
-                ('provider', models.CharField(blank=True, max_length=64)),
-                ('model', models.CharField(blank=True, max_length=200)),
-                ('agent', models.CharField(blank=True, max_length=200)),
-                ('feature', models.CharField(blank=True, max_length=200)),
-                ('detail', models.CharField(blank=True, max_length=200)),
-                ('calls', models.BigIntegerField()),
-                ('cost_usd', models.DecimalField(decimal_places=12, max_digits=26)),
-                ('wasted_usd', models.DecimalField(decimal_places=12, max_digits=26)),
-                ('samples', models.JSONField(default=list)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='projects.project')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "project",
+                        "day",
+                        "kind",
+                        "fingerprint",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("paid_failure", "Paid failures"),
+                            ("retry_storm", "Retry storms"),
+                            ("duplicate", "Duplicate prompts"),
+                            ("unused_output", "Unused output"),
+                            ("truncated", "Truncated answers"),
+                            ("missed_cache", "Missed cache"),
+                            ("oversized", "Oversized context"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("fingerprint", models.CharField(blank=True, max_length=32)),
+                ("provider", models.CharField(blank=True, max_length=64)),
+                ("model", models.CharField(blank=True, max_length=200)),
+                ("agent", models.CharField(blank=True, max_length=200)),
+                ("feature", models.CharField(blank=True, max_length=200)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                ("calls", models.BigIntegerField()),
+                ("cost_usd", models.DecimalField(decimal_places=12, max_digits=26)),
+                ("wasted_usd", models.DecimalField(decimal_places=12, max_digits=26)),
+                ("samples", models.JSONField(default=list)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['project', 'kind', 'fingerprint'], name='traces_waste_one')],
+                "indexes": [
+                    models.Index(fields=["project", "kind", "fingerprint"], name="traces_waste_one")
+                ],
             },
         ),
     ]

@@ -147,7 +147,7 @@ def daily_waste(project_id: UUID, filters: Filters) -> dict[tuple[dt.date, str],
 
 _REASONS = """
 SELECT kind, fingerprint, min(provider), min(model), min(agent), min(feature), min(detail),
-  sum(calls) AS calls, sum(cost_usd) AS cost, sum(wasted_usd) AS wasted, count(*), max(day)
+  sum(calls)::bigint, sum(cost_usd), sum(wasted_usd), count(*), max(day)
 FROM traces_wastefinding
 WHERE project_id = %s AND day >= %s AND day <= %s AND (%s::text[] IS NULL OR kind = ANY(%s))
   AND (%s = '' OR position(lower(%s) in lower(model || ' ' || agent || ' ' || feature || ' ' || detail)) > 0)
@@ -155,6 +155,12 @@ GROUP BY kind, fingerprint
 HAVING %s::numeric IS NULL OR ({order}, kind || ' ' || fingerprint) < (%s::numeric, %s)
 ORDER BY {order} DESC, kind || ' ' || fingerprint DESC LIMIT %s
 """
+
+
+_COLUMNS = (
+    "kind", "fingerprint", "provider", "model", "agent", "feature", "detail", "calls", "cost_usd", "wasted_usd",
+    "days", "last_day",
+)  # fmt: skip
 
 
 def reasons(
@@ -168,14 +174,12 @@ def reasons(
     """Findings over the range, largest first, after a place (`Reason.place`). One query."""
     kinds = list(filters.kinds) or None
     value, key = after or (None, "")
-    params = [
+    params: list[Any] = [
         project_id, filters.first, filters.last, kinds, kinds, filters.q, filters.q, value, value, key, limit,
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_REASONS.format(order=SORTS[sort]), params)
-        return [
-            Reason(*row[:7], int(row[7]), row[8], row[9], *row[10:]) for row in cursor.fetchall()
-        ]
+        return [Reason(**dict(zip(_COLUMNS, row, strict=True))) for row in cursor.fetchall()]
 
 
 def reason_of(project_id: UUID, filters: Filters, kind: str, fingerprint: str) -> Reason | None:

@@ -58,8 +58,9 @@ def read_state(query: QueryDict, *, now: dt.datetime) -> WasteState:
 
 
 def _period(query: QueryDict, now: dt.datetime) -> TimeRange:
-    if query.get("start") and query.get("end"):
-        start, end = parse_instant(query["start"], "start"), parse_instant(query["end"], "end")
+    first, last = query.get("start"), query.get("end")
+    if first and last:
+        start, end = parse_instant(first, "start"), parse_instant(last, "end")
         return make_range(start, end, fields=("start", "end"))
     return parse_range(query.get("range", ""), now=now, default=DEFAULT).whole_hours()
 
