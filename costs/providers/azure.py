@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from core.http import OutboundClient
-from costs.providers.azure_meters import PROVISIONED, read_meter
+from costs.providers.azure_meters import PROVISIONED, Meter, read_meter
 from costs.providers.azure_query import LOGIN, MANAGEMENT, NO_CURRENCY, Query, Row
 from costs.providers.base import (
     Checked,
@@ -20,8 +20,11 @@ from costs.providers.base import (
     Settings,
     merged,
 )
+from costs.providers.cloud import given_model
 
 MAX_PAGES = 200
+# Costs appear within a day and settle within two.
+SETTLES_IN = dt.timedelta(hours=48)
 _AI_RESOURCE = re.compile(r"/providers/microsoft\.(?:cognitiveservices|machinelearningservices)/")
 
 FIELDS = (
@@ -54,6 +57,12 @@ FIELDS = (
         is_required=False,
         choices=(("ActualCost", "Actual cost"), ("AmortizedCost", "Amortised cost")),
         default="ActualCost",
+    ),
+    Field(
+        "model_names",
+        "Meters by hand",
+        "For meters that LLMLab does not know: 6.2 vega* = gpt-6.2-vega; another meter = its model.",
+        is_required=False,
     ),
     Field(
         "login_url",
@@ -95,11 +104,11 @@ class AzurePlugin:
         """One query for this month, its first page only."""
         query = Query(client, credentials, settings)
         rows = list(query.rows({"timeframe": "MonthToDate"}, max_pages=1))
-        kept = [row for row in rows if _is_kept(row, query.categories)]
+        kept = [row for row in rows if _is_kept(row, settings, query.categories)]
         return Checked(
             account_name=query.scope.rsplit("/", 1)[-1],
             scope=_scope_words(query.scope),
-            warnings=tuple(_warnings(rows, kept)),
+            warnings=tuple(_warnings(rows, kept, settings)),
         )
 
     def read(
@@ -119,21 +128,32 @@ class AzurePlugin:
         }
         rows = query.rows({"timeframe": "Custom", "timePeriod": period}, max_pages=MAX_PAGES)
         lines = [
-            _line(row)
+            _line(row, settings)
             for row in rows
-            if first_day <= row.day < end_day and _is_kept(row, query.categories)
+            if first_day <= row.day < end_day and _is_kept(row, settings, query.categories)
         ]
-        return Reading(costs=merged(lines), usage=[], requests=query.caller.requests)
+        return Reading(
+            costs=merged(lines),
+            usage=[],
+            requests=query.caller.requests,
+            data_through=dt.datetime.now(dt.UTC) - SETTLES_IN,
+        )
 
 
-def _is_kept(row: Row, categories: list[str]) -> bool:
+def _meaning(row: Row, settings: Settings) -> Meter:
+    return read_meter(row.meter, given_model(settings, row.meter))
+
+
+def _is_kept(row: Row, settings: Settings, categories: list[str]) -> bool:
     """Whether it is about models: Azure filtered already, or the resource or the meter says so."""
-    is_known = read_meter(row.meter).is_known
-    return bool(categories) or is_known or bool(_AI_RESOURCE.search(row.resource))
+    if categories or _AI_RESOURCE.search(row.resource):
+        return True
+    meaning = _meaning(row, settings)
+    return meaning.is_known and (meaning.unit == "tokens" or meaning.model == PROVISIONED)
 
 
-def _line(row: Row) -> CostLine:
-    meaning = read_meter(row.meter)
+def _line(row: Row, settings: Settings) -> CostLine:
+    meaning = _meaning(row, settings)
     starts_at = dt.datetime.combine(row.day, dt.time(), dt.UTC)
     return CostLine(
         day=row.day,
@@ -177,12 +197,12 @@ def _scope_words(scope: str) -> str:
     return f"{kind} {scope.rsplit('/', 1)[-1]}"
 
 
-def _warnings(rows: list[Row], kept: list[Row]) -> Iterator[str]:
+def _warnings(rows: list[Row], kept: list[Row], settings: Settings) -> Iterator[str]:
     if not rows:
         yield "Azure shows no costs in this scope this month. New costs appear within 8 to 24 hours."
     elif not kept:
         yield "Nothing this month was spent on Azure AI accounts: check the scope."
-    if unknown := sorted({row.meter for row in kept if not read_meter(row.meter).is_known}):
+    if unknown := sorted({row.meter for row in kept if not _meaning(row, settings).is_known}):
         yield f"{len(unknown)} meters are not known and kept as azure:unmapped: {', '.join(unknown[:5])}."
     currencies = sorted({row.currency for row in kept} - {"USD"})
     if NO_CURRENCY in currencies:

@@ -175,22 +175,23 @@ _RELEASES = {
 
 
 @lru_cache(maxsize=4096)
-def read_meter(name: str) -> Meter:
-    """What the meter stands for; never raises, and what it does not know is UNMAPPED with all it could tell."""
+def read_meter(name: str, given: str = "") -> Meter:
+    """What the meter stands for; never raises, and what it does not know is UNMAPPED. `given` is a model that people
+    say it stands for: then only the other words are read."""
     words = _spelled_out(name).split()
-    if "provisioned" in words[:2]:
+    if "provisioned" in words[:2] and not given:
         return _provisioned(words)
     facts, rest = _facts(words)
-    model = _model(" ".join(rest))
+    model = given or _model(" ".join(rest))
     unit, scale = UNITS.get(facts.get("unit", ""), ("", 1))
     if "1m" in words and unit == "tokens":
         scale = 1_000_000
     token_class = _token_class(facts, model or "", unit)
-    if facts.get("tuned") and model:
+    if facts.get("tuned") and model and not given:
         model = f"ft:{model}"
     is_understood = model is not None and bool(unit)
     return Meter(
-        model=model if model is not None and is_understood else UNMAPPED,
+        model=model if model is not None and (is_understood or given) else UNMAPPED,
         token_class=token_class if is_understood else "other",
         tier=facts.get("tier", "standard"),
         scope=facts.get("scope", "regional"),

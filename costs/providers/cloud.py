@@ -6,7 +6,9 @@ costs.providers.base.
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from core.http import AddressRefusedError, OutboundClient, OutboundError, Reply
@@ -97,8 +99,36 @@ def amount_of(value: Any, what: str) -> Decimal:
     """An amount, digit for digit as far as the ledger keeps digits."""
     number = decimal_of(value, what)
     if int(number.as_tuple().exponent) < -18:
-        number = number.quantize(_PLACES, rounding=ROUND_HALF_EVEN)
+        with localcontext(prec=100):
+            number = number.quantize(_PLACES, rounding=ROUND_HALF_EVEN)
     return number
+
+
+@lru_cache(maxsize=64)
+def _names(text: str) -> tuple[tuple[str, str], ...]:
+    """`pattern = model; …` taken apart. Raises Permanent for a part that is no pair."""
+    found = []
+    for part in filter(None, (piece.strip() for piece in re.split(r"[;\n]", text))):
+        pattern, sign, model = (word.strip().lower() for word in part.rpartition("="))
+        if not (pattern and sign and model) or len(model) > 200:
+            raise Permanent(
+                f"{part[:80]!r} names no model: write a name of the bill, an equals sign and the model,"
+                " such as 6.2 vega* = gpt-6.2-vega; separate several by semicolons."
+            )
+        found.append((pattern, model))
+    return tuple(found)
+
+
+def given_model(settings: Mapping[str, Any], *names: str) -> str:
+    """The model that the connection's own list gives to something the bill calls by any of `names`; "" for none."""
+    return next(
+        (
+            model
+            for pattern, model in _names(str(settings.get("model_names") or ""))
+            if any(fnmatchcase(name.lower(), pattern) for name in names)
+        ),
+        "",
+    )
 
 
 def rooted(settings: Mapping[str, Any], name: str, default: str) -> str:

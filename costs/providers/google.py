@@ -20,15 +20,17 @@ from costs.providers.base import (
     Permanent,
     Reading,
     Settings,
+    decimal_of,
     merged,
     optional_decimal,
 )
-from costs.providers.cloud import amount_of
+from costs.providers.cloud import amount_of, given_model
 from costs.providers.google_export import BIGQUERY, Export
 from costs.providers.google_skus import read_sku
 from costs.providers.google_sql import NEWEST_SQL, READ_SQL
 
 PACIFIC = "America/Los_Angeles"
+EXPORTED_IN = dt.timedelta(days=1)
 _CATEGORIES = {
     "regular": "usage",
     "tax": "tax",
@@ -79,6 +81,12 @@ FIELDS = (
         is_required=False,
         choices=(("no", "Leave out"), ("yes", "Read too")),
         default="no",
+    ),
+    Field(
+        "model_names",
+        "SKUs by hand",
+        "For SKUs that LLMLab does not know, by id or description: A1B2-C3D4-E5F6 = gemini-9-omni; *9 omni* = …",
+        is_required=False,
     ),
     Field(
         "max_gigabytes",
@@ -138,15 +146,29 @@ class GooglePlugin:
             "zone": ("STRING", zone),
             "with_account": ("BOOL", str(settings.get("account_charges") == "yes").lower()),
         }
-        lines = [_line(row, zone) for row in export.ask(READ_SQL, parameters)]
-        return Reading(costs=merged(lines), usage=[], requests=export.caller.requests)
+        rows = list(export.ask(READ_SQL, parameters))
+        return Reading(
+            costs=merged(_line(row, zone, settings) for row in rows),
+            usage=[],
+            requests=export.caller.requests,
+            data_through=_exported_through(rows),
+        )
+
+
+def _exported_through(rows: list[dict[str, Any]]) -> dt.datetime | None:
+    """Rows are exported within a day of their use, usually: a day before the table's newest row."""
+    newest = rows[0].get("newest") if rows else None
+    if newest is None:
+        return None
+    seconds = int(decimal_of(newest, "an export time"))
+    return dt.datetime.fromtimestamp(seconds, dt.UTC) - EXPORTED_IN
 
 
 def _start_of(day: dt.date, zone: str) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), ZoneInfo(zone)).astimezone(dt.UTC)
 
 
-def _line(row: dict[str, Any], zone: str) -> CostLine:
+def _line(row: dict[str, Any], zone: str, settings: Settings) -> CostLine:
     """One row as a line: a charge, or one kind of credit."""
     try:
         day = dt.date.fromisoformat(str(row.get("day")))
@@ -156,7 +178,10 @@ def _line(row: dict[str, Any], zone: str) -> CostLine:
         ) from None
     sku, credit = str(row.get("sku") or ""), str(row.get("credit") or "")
     meaning = read_sku(
-        sku, unit=str(row.get("unit") or ""), label=str(row.get("model_label") or "")
+        sku,
+        unit=str(row.get("unit") or ""),
+        label=str(row.get("model_label") or ""),
+        given=given_model(settings, str(row.get("sku_id") or ""), sku),
     )
     kind = str(row.get("cost_type") or "regular")
     return CostLine(

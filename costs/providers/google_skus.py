@@ -86,11 +86,12 @@ _CLASSES = {"search": "web_search", "cache_read": "cache_read", "image": "output
 
 
 @lru_cache(maxsize=4096)
-def read_sku(description: str, *, unit: str = "", label: str = "") -> Sku:
-    """What the SKU stands for; never raises. `unit` is the export's `usage.unit`, `label` its row's model label."""
+def read_sku(description: str, *, unit: str = "", label: str = "", given: str = "") -> Sku:
+    """What the SKU stands for; never raises. `unit` is the export's `usage.unit`, `label` its row's model label,
+    `given` a model that people say it stands for."""
     text = re.sub(r"[\s_]+", " ", description.lower()).strip()
     kind = _first(KINDS, text)
-    model = _model(text) or _labelled(label)
+    model = given or _model(text) or _labelled(label)
     if not model and kind not in ("storage", "search") and (_FAMILY.search(text) or label):
         return Sku(UNMAPPED, tier=_first(TIERS, text) or "standard", unit=_unit_of(unit))
     return Sku(

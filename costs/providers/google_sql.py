@@ -46,7 +46,11 @@ SELECT
   invoice_month, model_label, credit, unit,
   SUM(PARSE_BIGNUMERIC(CAST(quantity AS STRING))) AS quantity,
   SUM(PARSE_BIGNUMERIC(CAST(amount AS STRING))) AS amount,
-  SUM(PARSE_BIGNUMERIC(CAST(list_amount AS STRING))) AS list_amount
+  SUM(PARSE_BIGNUMERIC(CAST(list_amount AS STRING))) AS list_amount,
+  (
+    SELECT UNIX_SECONDS(MAX(n.export_time)) FROM `{table}` AS n
+    WHERE n._PARTITIONTIME >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
+  ) AS newest
 FROM entries
 GROUP BY
   day, service, sku_id, sku, project_id, region, cost_type, currency, invoice_month, model_label, credit, unit

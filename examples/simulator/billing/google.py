@@ -35,7 +35,7 @@ COLUMNS = {
     "day": "DATE", "service": "STRING", "sku_id": "STRING", "sku": "STRING", "project_id": "STRING",
     "project_name": "STRING", "region": "STRING", "cost_type": "STRING", "currency": "STRING",
     "invoice_month": "STRING", "model_label": "STRING", "credit": "STRING", "unit": "STRING",
-    "quantity": "BIGNUMERIC", "amount": "BIGNUMERIC", "list_amount": "BIGNUMERIC",
+    "quantity": "BIGNUMERIC", "amount": "BIGNUMERIC", "list_amount": "BIGNUMERIC", "newest": "INTEGER",
 }  # fmt: skip
 UNITS = {"tokens": "count", "requests": "count", "searches": "count", "hours": "hour"}
 COST_TYPES = {"usage": "regular", "credit": "regular", "purchase": "regular"}
@@ -252,8 +252,9 @@ def _entries(values: dict[str, str]) -> Job:
             continue
         for credit, amount in _parts(charge):
             _add(found, _key(charge, credit, zone), charge, credit, amount)
+    newest = str(int(faults.clock().timestamp()))
     rows = [
-        [*key, *(None if number is None else format(number, "f") for number in sums)]
+        [*key, *(None if number is None else format(number, "f") for number in sums), newest]
         for key, sums in found.items()
     ]
     return Job(COLUMNS, sorted(rows, key=lambda row: (row[0] or "", row[2] or "")))

@@ -333,3 +333,21 @@ def test_every_kind_of_scope_is_asked(azure: Azure, scope: str) -> None:
     assert azure.bills.received()[-1]["path"].startswith(
         f"/{scope.strip('/')}/providers/Microsoft.CostM"
     )
+
+
+def test_people_name_the_meters_that_are_not_known(azure: Azure) -> None:
+    azure.bills.world(charge(description="6.2 vega ShortCo cd Inp PP Gl 1M Tokens", quantity=3))
+    line = azure.only(model_names="other = x; 6.2 VEGA* = gpt-6.2-vega")
+    assert (line.model, line.token_class, line.service_tier) == (
+        "gpt-6.2-vega", "cache_read", "priority",
+    )  # fmt: skip
+    assert (line.quantity, line.unit) == (Decimal(3), "tokens")
+    assert "names no model" in azure.refusal(model_names="6.2 vega").message
+    azure.bills.world(charge(description="Vega Unit of work"))
+    assert azure.only(model_names="vega* = gpt-6.2-vega").model == "gpt-6.2-vega"
+
+
+def test_the_last_two_days_are_not_settled(azure: Azure) -> None:
+    known = azure.read().data_through
+    assert known is not None
+    assert dt.timedelta(hours=47) < dt.datetime.now(dt.UTC) - known < dt.timedelta(hours=49)

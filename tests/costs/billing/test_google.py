@@ -371,3 +371,24 @@ def test_the_check_says_what_it_sees(google: Google) -> None:
     google.bills.world(charge(currency="EUR"))
     (warning,) = PLUGIN.check(google.client, google.credentials, google.settings).warnings
     assert "EUR" in warning
+
+
+def test_people_name_the_skus_that_are_not_known(google: Google) -> None:
+    google.bills.world(
+        charge(description="Generate content output token count gemini 9 omni text flex")
+    )
+    line = google.only()
+    assert line.model == "google:unmapped"
+    for names in (f"{line.sku_id} = gemini-9-omni", "*9 omni* = Gemini-9-Omni\n"):
+        named = google.only(model_names=names)
+        assert (named.model, named.token_class, named.service_tier) == (
+            "gemini-9-omni",
+            "output",
+            "flex",
+        )
+
+
+def test_the_export_says_how_far_it_reaches(google: Google) -> None:
+    assert google.read().data_through is None
+    google.bills.world(charge())
+    assert google.read().data_through == NOW - dt.timedelta(days=1)
