@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from costs import api, panel_api, price_api
+from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
 
 urlpatterns = [
@@ -45,4 +46,5 @@ urlpatterns = [
         "price_rule_api",
     ),
     *estimate_urls.urlpatterns,
+    *budget_urls.urlpatterns,
 ]

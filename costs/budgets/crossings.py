@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from core.ranges import DAY
+from core.ranges import DAY, HOUR
 from costs.budgets.periods import (
     Period,
     Timed,
@@ -24,6 +24,8 @@ from costs.models.budgets import BudgetPeriod
 
 LIMIT = 100
 ZERO = Decimal(0)
+# An hour is judged by what held at its end, as its sum is.
+_END = HOUR - dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ def crossings(
     *,
     since: dt.datetime,
 ) -> list[Crossing]:
-    """Every share reached from `since` on, oldest first. `hours` begin at `reading_start`, in order."""
+    """Every share reached from `since` on, oldest first. `hours` begin at `reading_start`, in order.
+
+    An hour in which the terms changed should be among them, with 0: so a limit lowered below what is spent counts.
+    """
     if budget.period == BudgetPeriod.ROLLING:
         found = _rolling(budget, hours, terms_at)
     else:
@@ -118,7 +123,7 @@ def _fixed(
         if not period.counts_from <= at < period.counts_until:
             continue
         spent += cost
-        terms = terms_at(at)
+        terms = terms_at(at + _END)
         if terms.is_paused:
             continue
         for mark in terms.marks:
@@ -146,7 +151,7 @@ def _rolling(
         )
         for at, cost in days.get(day, ()):
             spent += cost
-            terms = terms_at(at)
+            terms = terms_at(at + _END)
             for mark in () if terms.is_paused else terms.marks:
                 if mark not in done and terms.reached(mark, spent):
                     done.add(mark)

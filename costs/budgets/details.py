@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from core.ranges import DAY, instant
+from core.ranges import DAY, floor, instant
 from costs.budgets.charts import Drawing, burn_down
 from costs.budgets.crossings import Crossing, Terms, crossings, reading_start, terms_of
 from costs.budgets.outlook import PACE_DAYS, Outlook, Pace, outlook_of, pace_of
@@ -68,9 +68,9 @@ def detail_of(budget: Budget, now: dt.datetime) -> Detail:
     days = daily_amounts(budget, first, max(today, found.period.last) + DAY)
     since = now - CROSSING_DAYS * DAY
     hours = hourly_amounts(budget, reading_start(budget, since), found.period.ends_at)
-    reached = crossings(
-        budget, {at: one.cost_usd for at, one in hours.items()}, terms_at, since=since
-    )
+    changed = {floor(one.valid_from, "hour"): ZERO for one in changes if one.valid_from >= since}
+    judged = changed | {at: one.cost_usd for at, one in hours.items()}
+    reached = crossings(budget, dict(sorted(judged.items())), terms_at, since=since)
     costs = {day: one.cost_usd for day, one in days.items()}
     outlook = _outlook(found, costs, reached, today)
     names = key_names([budget])

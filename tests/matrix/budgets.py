@@ -1,7 +1,7 @@
 """Who may use the routes of budgets."""
 
 from tests.factories.budgets import BudgetFactory
-from tests.matrix.access import READ, A, Matrix, Page
+from tests.matrix.access import READ, A, Api, Matrix, Page, V
 from tests.world import World
 
 _PAGES = "organizations/<slug:slug>/budgets/"
@@ -15,6 +15,14 @@ ROUTES: Matrix = {
     f"{_PAGES}<uuid:budget_id>/pause/": {"POST": Page(A)},
     f"{_PAGES}<uuid:budget_id>/deletion/": {"POST": Page(A)},
     "projects/<slug:slug>/dashboard/panels/budget/": READ,
+    _API: {"GET": Api(V, "read", needs_person=True), "POST": Api(A, "read", needs_person=True)},
+    f"{_API}/previews": {"POST": Api(A, "read", needs_person=True)},
+    f"{_API}/<uuid:budget>": {
+        "GET": Api(V, "read", needs_person=True),
+        **dict.fromkeys(("PUT", "PATCH", "DELETE"), Api(A, "read", needs_person=True)),
+    },
+    f"{_API}/<uuid:budget>/history": {"GET": Api(V, "read", needs_person=True)},
+    "api/v1/projects/<str:project>/budgets": {"GET": Api(V, "read")},
 }
 PARAMETERS = {
     "budget_id": lambda world, route: world.names["budget_id"],
