@@ -138,11 +138,14 @@ class OutboundClient:
         self,
         *,
         total_s: float = TOTAL_SECONDS,
+        budget_s: float | None = None,
         max_body: int = MAX_BODY,
         resolve: Resolver | None = None,
     ) -> None:
-        """`total_s`: the longest one request may take; `resolve` replaces the system's resolver in tests."""
+        """`total_s`: the longest one request may take, `budget_s` all of them together from now on; `resolve` replaces
+        the system's resolver in tests."""
         self.total_s, self.max_body = total_s, max_body
+        self._last = monotonic() + budget_s if budget_s is not None else float("inf")
         # How many requests were sent.
         self.requests = 0
         self._clock, self._resolve = _Clock(), resolve
@@ -165,6 +168,11 @@ class OutboundClient:
     def close(self) -> None:
         self._client.close()
 
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether `budget_s` is used up."""
+        return monotonic() >= self._last
+
     def get(
         self, url: str, *, params: Params = (), headers: Mapping[str, str] | None = None
     ) -> Reply:
@@ -183,7 +191,9 @@ class OutboundClient:
         redirects: int = 0,
     ) -> Reply:
         """Send one request and read the whole answer, whatever its status. Raises OutboundError's kinds."""
-        self._clock.end = monotonic() + self.total_s
+        self._clock.end = min(monotonic() + self.total_s, self._last)
+        if monotonic() >= self._last:
+            raise OutboundTimeoutError("The time for these requests is used up.")
         request = self._client.build_request(
             method, self._checked(url), params=list(params) or None, headers=headers, json=json, data=form,
             content=content,

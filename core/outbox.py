@@ -81,11 +81,11 @@ def enqueue(
         cursor.execute(_INSERT, [uuid7(), topic, key, document, now, available_at or now])
         created: bool = cursor.rowcount == 1
     wait_s = max(0.0, (available_at - now).total_seconds()) if available_at else 0.0
-    transaction.on_commit(lambda: _ring(wait_s), robust=True)
+    transaction.on_commit(lambda: ring(wait_s), robust=True)
     return created
 
 
-def _ring(wait_s: float = 0) -> None:
+def ring(wait_s: float = 0) -> None:
     """Best effort, when the row is due: a lost bell is picked up by the sweeper within 10 s.
 
     A long wait is left to the sweeper: the broker gives back what lies unacknowledged for ten minutes.

@@ -10,7 +10,7 @@ class CostsConfig(AppConfig):
         from core import jobs, partitions
         from costs import export_sources
         from costs import purge as rows
-        from costs.billing import rate_changes
+        from costs.billing import rate_changes, step
         from costs.exporting import registration
         from costs.forecasting import services as forecasting
         from costs.services import reprice_job
@@ -24,3 +24,4 @@ class CostsConfig(AppConfig):
         forecasting.register()
         rate_changes.register()
         registration.register()
+        jobs.register(step.KIND, step.run, ended=step.ended)

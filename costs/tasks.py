@@ -5,6 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
+from costs.billing import sync
 from costs.explorer import keeping
 from costs.forecasting import services as forecasting
 
@@ -21,3 +22,9 @@ def keep_facts(**_: Any) -> int:
 def refresh_forecasts(**_: Any) -> int:
     """Queue the forecasts of organisations whose days changed; the work itself is jobs."""
     return forecasting.start_due(now=timezone.now())
+
+
+@shared_task(name="costs.tasks.sync_bills", queue="sync", time_limit=120, soft_time_limit=100)
+def sync_bills(**_: Any) -> int:
+    """Start the reading of bills that is due; the steps themselves are outbox work."""
+    return sync.run_due(timezone.now())

@@ -40,6 +40,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
+    "sync-bills": {
+        "task": "costs.tasks.sync_bills",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
     "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
     "refresh-forecasts": {

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Protocol, TypeVar
 
 from core.http import OutboundClient
@@ -78,18 +78,6 @@ class Line:
         text = json.dumps(self.identity, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
-    @property
-    def subject(self) -> str:
-        """The line in words, for the trail of corrections."""
-        parts = (
-            self.model,
-            self.token_class,
-            self.service_tier,
-            self.sub_account_name or self.sub_account_id,
-            self.provider_key_name or self.provider_key_id,
-        )
-        return " · ".join(part for part in parts if part)[:500]
-
 
 @dataclass(frozen=True, kw_only=True)
 class CostLine(Line):
@@ -116,10 +104,6 @@ class CostLine(Line):
             self.currency,
         )
 
-    @property
-    def subject(self) -> str:
-        return (super().subject + (f" · {self.description}" if self.description else ""))[:500]
-
 
 @dataclass(frozen=True, kw_only=True)
 class UsageLine(Line):
@@ -145,14 +129,17 @@ def _sum(one: LineT, other: LineT) -> LineT:
         "requests": _added(one.requests, other.requests),
     }
     if isinstance(one, CostLine) and isinstance(other, CostLine):
-        changes["amount"] = one.amount + other.amount
+        changes["amount"] = _added(one.amount, other.amount)
         changes["list_amount"] = _added(one.list_amount, other.list_amount)
         changes["is_allocated"] = one.is_allocated or other.is_allocated
     return replace(one, **changes)
 
 
 def _added(one: Any, other: Any) -> Any:
-    return None if one is None or other is None else one + other
+    if one is None or other is None:
+        return None
+    with localcontext(prec=100):
+        return one + other
 
 
 def decimal_of(value: Any, what: str) -> Decimal:

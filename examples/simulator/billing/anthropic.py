@@ -6,7 +6,7 @@ both. What B knows is four hours old.
 
 import datetime as dt
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import localcontext
 from typing import Any
 
 from examples.simulator.anthropic_messages import error_reply as shaped
@@ -131,7 +131,8 @@ def cents(parts: list[Charge], field: str = "amount") -> str:
     amounts = [
         one.amount if value is None else value for one, value in zip(parts, values, strict=True)
     ]
-    return format(sum(amounts, Decimal(0)) * 100, "f")
+    with localcontext(prec=200):
+        return format(world.total(amounts).scaleb(2), "f")
 
 
 async def cost_report(request: Request) -> Reply:

@@ -142,8 +142,8 @@ async def costs(request: Request) -> Reply:
 
 def _cost_row(key: tuple[Any, ...], parts: list[Charge], by_item: bool) -> dict[str, Any]:
     currency, project, item, key_id = key
-    amount: Decimal | str = sum((one.amount for one in parts), Decimal(0))
-    quantity = sum((one.quantity for one in parts), Decimal(0))
+    amount: Decimal | str = world.total(one.amount for one in parts)
+    quantity = world.total(one.quantity for one in parts)
     return {
         "object": "organization.costs.result",
         "amount": {

@@ -8,7 +8,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, TypeVar
 
 from examples.simulator.http import HttpError
@@ -125,25 +125,31 @@ def grouped(charges: Iterable[Charge], key: Callable[[Charge], Key]) -> dict[Key
     return dict(found)
 
 
+def total(values: Iterable[Decimal]) -> Decimal:
+    """The exact sum, however many digits it has."""
+    with localcontext(prec=200):
+        return sum(values, Decimal(0))
+
+
 def totals(provider: str, now: dt.datetime, *, without_tiers: Iterable[str] = ()) -> dict[str, Any]:
     """Exact sums of what is visible: money by currency and by UTC day, quantities by token class."""
     left_out = set(without_tiers)
     charges = [one for one in visible(provider, now) if one.tier not in left_out]
-    money: dict[str, Decimal] = defaultdict(Decimal)
-    days: dict[str, Decimal] = defaultdict(Decimal)
-    quantities: dict[str, Decimal] = defaultdict(Decimal)
-    for charge in charges:
-        money[charge.currency] += charge.amount
-        days[charge.at.date().isoformat()] += charge.amount
-        quantities[charge.token_class] += charge.quantity
+    money = grouped(charges, lambda charge: charge.currency)
+    days = grouped(charges, lambda charge: charge.at.date().isoformat())
+    classes = grouped(charges, lambda charge: charge.token_class)
     return {
         "charges": len(charges),
         "requests": sum(charge.requests for charge in charges),
-        "amounts": {name: _plain(value) for name, value in sorted(money.items())},
-        "days": {name: _plain(value) for name, value in sorted(days.items())},
-        "quantities": {name: _plain(value) for name, value in sorted(quantities.items())},
+        "amounts": {
+            name: _plain(one.amount for one in found) for name, found in sorted(money.items())
+        },
+        "days": {name: _plain(one.amount for one in found) for name, found in sorted(days.items())},
+        "quantities": {
+            name: _plain(one.quantity for one in found) for name, found in sorted(classes.items())
+        },
     }
 
 
-def _plain(number: Decimal) -> str:
-    return format(number, "f")
+def _plain(values: Iterable[Decimal]) -> str:
+    return format(total(values), "f")

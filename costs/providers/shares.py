@@ -1,0 +1,29 @@
+"""Dividing an amount by shares so that the parts add up to it, to the last digit (largest remainder). Pure."""
+
+from collections.abc import Hashable, Mapping
+from decimal import ROUND_DOWN, Decimal, localcontext
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+# The finest amount the ledger keeps (costs.models.billing.amount_field).
+QUANTUM = Decimal("1e-18")
+
+
+def split(amount: Decimal, weights: Mapping[Key, Decimal]) -> dict[Key, Decimal]:
+    """`amount` by `weights` (none negative, their sum not zero). Each part is cut at eighteen decimals; what is left
+    goes, one unit each, to the parts that lost most, then by key."""
+    with localcontext(prec=100):
+        total = sum(weights.values(), Decimal(0))
+        exact = {key: amount * weight / total for key, weight in weights.items()}
+        parts = {key: value.quantize(QUANTUM, ROUND_DOWN) for key, value in exact.items()}
+        left = amount - sum(parts.values(), Decimal(0))
+        unit = QUANTUM.copy_sign(left)
+        order = sorted(exact, key=lambda key: (-abs(exact[key] - parts[key]), str(key)))
+        for key in order:
+            if abs(left) < QUANTUM:
+                break
+            parts[key] += unit
+            left -= unit
+        if left:  # the amount itself is finer than the ledger
+            parts[order[0]] += left
+        return parts
