@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from costs.billing import sync
 from costs.explorer import keeping
+from costs.exporting import schedules
 from costs.forecasting import services as forecasting
 
 
@@ -28,3 +29,9 @@ def refresh_forecasts(**_: Any) -> int:
 def sync_bills(**_: Any) -> int:
     """Start the reading of bills that is due; the steps themselves are outbox work."""
     return sync.run_due(timezone.now())
+
+
+@shared_task(name="costs.tasks.run_export_schedules", queue="analysis", time_limit=120)
+def run_export_schedules(**_: Any) -> int:
+    """Exports that are due now."""
+    return schedules.run_due(now=timezone.now())

@@ -17,6 +17,7 @@ from core.errors import ConflictError
 from core.models import Job
 from core.partitions import existing_days
 from projects.models import Project
+from projects.resealing import seal_all_again
 from traces.models import SpanPayload, Trace
 from traces.payloads import is_plain, payload_context
 
@@ -183,6 +184,7 @@ def _previews(
 
 def _conclude(organization: Organization, job: Job, now: dt.datetime) -> jobs.Step:
     locked = Organization.objects.select_for_update().get(pk=organization.pk)
+    seal_all_again(locked)
     locked.data_key = crypto.newest_only(locked.data_key)
     locked.save(update_fields=["data_key", "updated_at"])
     return jobs.Step(0, None, "Everything is sealed with the new key; the old one is gone.")

@@ -52,6 +52,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 900.0,
         "options": {"expires": 900},
     },
+    "run-export-schedules": {
+        "task": "costs.tasks.run_export_schedules",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "forget-langfuse-items": {

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('costs', '0015_known_days'),
+        ("costs", "0015_known_days"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='forecastrun',
-            name='versions_with_today',
+            model_name="forecastrun",
+            name="versions_with_today",
             field=models.BigIntegerField(default=0),
         ),
     ]

@@ -328,6 +328,11 @@ def clean_up(job: Job) -> None:
     if job.state != Job.State.DONE:
         remove_files(job)
         return
+    remove_parts(job)
+
+
+def remove_parts(job: Job) -> None:
+    """What the files were made of."""
     for number in range(int(job.cursor.get("parts", 0))):
         default_storage.delete(part_name(job, number))
 

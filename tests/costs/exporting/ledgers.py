@@ -80,8 +80,8 @@ def start(
     )
 
 
-def drain() -> None:
-    later = dt.timedelta(minutes=10)
+def drain(minutes: int = 1) -> None:
+    later = dt.timedelta(minutes=minutes)
     while outbox.drain(now=lambda: timezone.now() + later):
         pass
 
