@@ -135,7 +135,7 @@ class AzurePlugin:
         return Reading(
             costs=merged(lines),
             usage=[],
-            requests=query.caller.requests,
+            requests=query.asker.requests,
             data_through=dt.datetime.now(dt.UTC) - SETTLES_IN,
         )
 

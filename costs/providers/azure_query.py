@@ -9,22 +9,16 @@ from urllib.parse import quote, urlsplit
 
 from core.http import OutboundClient, Reply
 from costs.providers.base import Credentials, Permanent, Retryable, Settings, optional_decimal
-from costs.providers.cloud import (
-    TRY_AGAIN,
-    Caller,
-    amount_of,
-    object_of,
-    rooted,
-    send,
-    wait_of,
-    words_of,
-)
+from costs.providers.cloud import CloudAsker, SignIn, amount_of, longest_wait_s, rooted
 
+LABEL = "Azure"
 API_VERSION = "2025-03-01"
 LOGIN, MANAGEMENT = "https://login.microsoftonline.com", "https://management.azure.com"
 WAIT_S = 60.0
 # ISO 4217: no currency. Such lines keep their money and are never taken for dollars.
 NO_CURRENCY = "XXX"
+# Permanent.code: this page is to be had by GET.
+NO_POST = "no_post"
 _SCOPE = re.compile(
     r"(?:subscriptions/[\w-]+(?:/resourceGroups/[\w.()-]+)?"
     r"|providers/Microsoft\.Management/managementGroups/[\w.()-]+"
@@ -49,6 +43,21 @@ class Row:
         self.quantity = optional_decimal(quantity, "a quantity")
 
 
+class _Asker(CloudAsker):
+    """With what Azure means by its refusals."""
+
+    def _refusal(self, reply: Reply) -> Exception:
+        error = super()._refusal(reply)
+        if isinstance(error, Retryable):
+            waits = longest_wait_s(reply.headers)
+            error.retry_after_s = WAIT_S if waits is None and reply.status == 429 else waits
+        elif isinstance(error, Permanent) and reply.status == 405:
+            error.code = NO_POST
+        elif isinstance(error, Permanent) and error.code == "forbidden":
+            error.message += " The app needs the role Cost Management Reader on the scope."
+        return error
+
+
 class Query:
     """The query API at one scope."""
 
@@ -66,7 +75,7 @@ class Query:
         names = str(settings.get("meter_categories") or "").split(",")
         self.categories = [name.strip() for name in names if name.strip()]
         self.base = rooted(settings, "base_url", MANAGEMENT)
-        self.caller = Caller(client, self._token)
+        self.asker = _Asker(client, LABEL, self._token)
 
     def rows(self, when: dict[str, Any], *, max_pages: int) -> Iterator[Row]:
         """Every row of up to `max_pages` pages. Raises Permanent when there are more than any bill has."""
@@ -77,8 +86,11 @@ class Query:
         body, method, seen = self._body(when), "POST", set[str]()
         for _ in range(max_pages):
             seen.add(url)
-            reply = self._ask(method, url, body)
-            if reply.status == 405 and len(seen) > 1:
+            try:
+                reply = self._ask(method, url, body)
+            except Permanent as error:
+                if error.code != NO_POST or len(seen) == 1:
+                    raise
                 # Some gateways serve the next page only by GET.
                 method = "GET"
                 reply = self._ask(method, url, body)
@@ -123,15 +135,10 @@ class Query:
 
     def _ask(self, method: str, url: str, body: dict[str, Any]) -> Reply:
         options = {"json": body} if method == "POST" else {}
-        reply = self.caller.call(method, url, **options)
-        if reply.status in (200, 204) or reply.status == 405:
-            return reply
-        raise _refusal(reply)
+        return self.asker.ask(method, url, **options)
 
     def _properties(self, reply: Reply) -> dict[str, Any]:
-        if reply.status != 200:
-            raise _refusal(reply)
-        properties = object_of(reply, "Azure").get("properties")
+        properties = self.asker.json_of(reply).get("properties")
         if not isinstance(properties, dict):
             raise Permanent("Azure's answer has no `properties`.", "unreadable")
         return properties
@@ -149,25 +156,15 @@ class Query:
         tenant = str(self.settings.get("tenant_id") or "").strip()
         if not re.fullmatch(r"[\w.-]+", tenant):
             raise Permanent(f"The tenant {tenant[:60]!r} is neither an id nor a domain.")
-        reply = send(
-            self.client,
-            "POST",
+        return SignIn(self.client, "Azure's sign-in").token(
             f"{rooted(self.settings, 'login_url', LOGIN)}/{tenant}/oauth2/v2.0/token",
-            form={
+            {
                 "grant_type": "client_credentials",
                 "client_id": str(self.settings.get("client_id") or "").strip(),
                 "client_secret": self.credentials.get("client_secret", ""),
                 "scope": f"{self.base}/.default",
             },
         )
-        if reply.status in (400, 401, 403):
-            raise Permanent(f"Azure did not sign the app in: {words_of(reply)[1]}", "unauthorized")
-        if reply.status != 200:
-            raise _refusal(reply)
-        token = object_of(reply, "Azure's sign-in").get("access_token")
-        if not isinstance(token, str) or not token:
-            raise Permanent("Azure's sign-in gave no token.", "unreadable")
-        return token
 
 
 def _rows(properties: dict[str, Any]) -> Iterator[Row]:
@@ -190,20 +187,3 @@ def _day(value: Any) -> dt.date:
         raise Permanent(
             f"Azure's answer holds {text[:40]!r} as a usage date.", "unreadable"
         ) from None
-
-
-def _refusal(reply: Reply) -> Permanent | Retryable:
-    """What an answer other than the one asked for means, with Azure's words."""
-    code, message = words_of(reply)
-    told = f"Azure answered {reply.status}: {message or code}"
-    if reply.status in TRY_AGAIN or reply.status >= 500:
-        waits = wait_of(reply.headers)
-        return Retryable(told, WAIT_S if waits is None and reply.status == 429 else waits)
-    if reply.status == 401:
-        return Permanent(told, "unauthorized")
-    if reply.status == 403:
-        return Permanent(
-            f"{told} Give the app the role Cost Management Reader on the scope; it takes some minutes to count.",
-            "forbidden",
-        )
-    return Permanent(told, "not_found" if reply.status == 404 else "refused")

@@ -1,7 +1,5 @@
-"""What the billing plugins of the two clouds share: sending, reading replies, and words for what went wrong.
-
-Both clouds hand out a token for an hour and answer in pages; a call here gives a reply or raises the errors of
-costs.providers.base.
+"""What the billing plugins of the two clouds share: signing in, asking with a token that runs out, exact amounts, and
+the models that people name by hand.
 """
 
 import re
@@ -11,88 +9,74 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
-from core.http import AddressRefusedError, OutboundClient, OutboundError, Reply
-from costs.providers.base import Permanent, Retryable, decimal_of
+from core.http import OutboundClient, Reply
+from costs.providers.asking import LONGEST_WAIT_S, Asker, retry_after_s, words_of
+from costs.providers.base import Permanent, decimal_of
 
 # As many as the ledger keeps (costs.models.billing.amount_field).
 _PLACES = Decimal("1e-18")
-MAX_WAIT_S = 86_400.0
-TRY_AGAIN = frozenset({408, 409, 424, 425, 429})
+_WAITS = re.compile(r"x-ms-ratelimit-.*retry-after")
 
 
-class Caller:
-    """One reading's calls to one cloud: the token is fetched when first needed and once more when it is refused."""
+class SignIn(Asker):
+    """Gets tokens for credentials. `hints`: what to say beside the provider's own words, by its error code."""
 
-    def __init__(self, client: OutboundClient, fetch_token: Callable[[], str]) -> None:
-        self.client, self._fetch_token = client, fetch_token
-        self._token = ""
-        self._started_at = client.requests
+    def __init__(
+        self, client: OutboundClient, label: str, hints: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(client, label, {"accept": "application/json"})
+        self._hints = dict(hints or {})
 
-    @property
-    def requests(self) -> int:
-        """How many HTTP requests this reading took."""
-        return self.client.requests - self._started_at
+    def token(self, url: str, form: Mapping[str, str]) -> str:
+        """A fresh access token. Raises Permanent (unauthorized) for credentials that are refused, Retryable."""
+        found = self.json_of(self.send("POST", url, form=form)).get("access_token")
+        if not isinstance(found, str) or not found:
+            raise self.unreadable("has no token")
+        return found
 
-    def call(self, method: str, url: str, **options: Any) -> Reply:
-        """The reply to a request with the token, whatever its status, except that a token which has run out is
-        replaced once. Raises Retryable and Permanent."""
+    def _refusal(self, reply: Reply) -> Exception:
+        if reply.status not in (400, 401, 403):
+            return super()._refusal(reply)
+        # Azure adds trace ids on further lines.
+        said = (words_of(reply).splitlines() or ["no reason given"])[0]
+        hint = next((words for code, words in self._hints.items() if code in reply.text()), "")
+        told = f"{self._label} refuses the credentials: {said} {hint}".strip()
+        return Permanent(told, "unauthorized", requests=self.requests)
+
+
+class CloudAsker(Asker):
+    """Asks with a token, which is fetched when first needed and once more when it is refused."""
+
+    def __init__(self, client: OutboundClient, label: str, fetch_token: Callable[[], str]) -> None:
+        super().__init__(client, label, {"accept": "application/json"})
+        self._fetch_token, self._token = fetch_token, ""
+
+    def ask(self, method: str, url: str, **options: Any) -> Reply:
+        """A 2xx reply. Raises Retryable, Permanent."""
         self._token = self._token or self._fetch_token()
-        reply = self._send(method, url, options)
-        if reply.status == 401:
-            self._token = self._fetch_token()
-            reply = self._send(method, url, options)
-        return reply
+        try:
+            return self._ask(method, url, options)
+        except Permanent as error:
+            if error.code != "unauthorized":
+                raise
+        self._token = self._fetch_token()
+        return self._ask(method, url, options)
 
-    def _send(self, method: str, url: str, options: dict[str, Any]) -> Reply:
-        headers = {"authorization": f"Bearer {self._token}", "accept": "application/json"}
-        return send(self.client, method, url, headers=headers, **options)
-
-
-def send(client: OutboundClient, method: str, url: str, **options: Any) -> Reply:
-    """client.request with its errors as a plugin's."""
-    try:
-        return client.request(method, url, **options)
-    except AddressRefusedError as error:
-        raise Permanent(str(error), "refused") from None
-    except OutboundError as error:
-        raise Retryable(str(error)) from None
+    def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
+        headers = {"authorization": f"Bearer {self._token}"}
+        return self.send(method, url, headers=headers, **options)
 
 
-def object_of(reply: Reply, who: str) -> dict[str, Any]:
-    """The reply's JSON object. Raises Retryable: a gateway's page instead of an answer passes."""
-    try:
-        found = reply.json()
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Retryable(f"{who} answered {reply.status} with something that is no JSON object.")
-    return found
-
-
-def words_of(reply: Reply) -> tuple[str, str]:
-    """The provider's error code and message, from either cloud's shapes; a text when it is no JSON."""
-    try:
-        found = reply.json()
-    except ValueError:
-        return "", reply.text(300)
-    error = found.get("error") if isinstance(found, dict) else None
-    if isinstance(error, dict):
-        return str(error.get("code", "")), str(error.get("message", ""))[:1_000]
-    if isinstance(error, str):
-        told = str(found.get("error_description", "")).splitlines()
-        return error, told[0][:1_000] if told else error
-    return "", reply.text(300)
-
-
-def wait_of(headers: Mapping[str, str]) -> float | None:
-    """The longest wait that any of the reply's retry-after headers asks for, in seconds; None when none does."""
-    waits = [
+def longest_wait_s(headers: Mapping[str, str]) -> float | None:
+    """The longest wait that Retry-After or one of Azure's own headers asks for; None when none does."""
+    asked = [retry_after_s(headers)]
+    asked += [
         float(value)
         for name, value in headers.items()
-        if re.fullmatch(r"retry-after|x-ms-ratelimit-.*retry-after", name)
-        and re.fullmatch(r"\d+(?:\.\d+)?", value.strip())
+        if _WAITS.fullmatch(name) and re.fullmatch(r"\d{1,9}(?:\.\d+)?", value.strip())
     ]
-    return min(max(waits), MAX_WAIT_S) if waits else None
+    waits = [one for one in asked if one is not None]
+    return min(max(waits), LONGEST_WAIT_S) if waits else None
 
 
 def amount_of(value: Any, what: str) -> Decimal:

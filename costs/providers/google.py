@@ -150,7 +150,7 @@ class GooglePlugin:
         return Reading(
             costs=merged(_line(row, zone, settings) for row in rows),
             usage=[],
-            requests=export.caller.requests,
+            requests=export.asker.requests,
             data_through=_exported_through(rows),
         )
 

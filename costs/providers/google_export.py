@@ -7,9 +7,10 @@ from uuid import uuid4
 
 from core.http import OutboundClient, Reply
 from costs.providers.base import Credentials, Permanent, Retryable, Settings
-from costs.providers.cloud import TRY_AGAIN, Caller, object_of, rooted, wait_of, words_of
+from costs.providers.cloud import CloudAsker, longest_wait_s, rooted
 from costs.providers.google_key import ServiceAccount, fetch_token, read_key
 
+LABEL = "BigQuery"
 BIGQUERY = "https://bigquery.googleapis.com"
 PAGE_ROWS, MAX_PAGES, MAX_POLLS, POLL_MS = 5_000, 200, 6, 8_000
 GIGABYTE = 10**9
@@ -19,6 +20,31 @@ _TABLE = re.compile(r"gcp_billing_export_(?:resource_)?v1_[A-Za-z0-9_]+")
 _AGAIN = frozenset(
     {"rateLimitExceeded", "quotaExceeded", "backendError", "internalError", "jobRateLimitExceeded"}
 )
+
+
+class _Asker(CloudAsker):
+    """With what Google means by its refusals."""
+
+    def _refusal(self, reply: Reply) -> Exception:
+        error = super()._refusal(reply)
+        if isinstance(error, Retryable):
+            return error
+        reasons = set(re.findall(r'"reason"\s*:\s*"(\w+)"', reply.text()))
+        if reasons & _AGAIN:
+            return Retryable(str(error), longest_wait_s(reply.headers), requests=self.requests)
+        if isinstance(error, Permanent):
+            error.message += _hint(error.code, reasons)
+        return error
+
+
+def _hint(code: str, reasons: set[str]) -> str:
+    if code == "forbidden":
+        return " The service account needs BigQuery Job User on the project and BigQuery Data Viewer on the dataset."
+    if code == "not_found":
+        return " A new export's dataset or table may take hours to appear."
+    if "bytesBilledLimitExceeded" in reasons:
+        return " Raise the gigabytes one query may read."
+    return ""
 
 
 class Export:
@@ -33,7 +59,7 @@ class Export:
         dataset = _name(settings.get("dataset"), "dataset")
         self.dataset = dataset if "." in dataset else f"{self.project}.{dataset}"
         self.base = rooted(settings, "base_url", BIGQUERY)
-        self.caller = Caller(client, lambda: fetch_token(client, self.key))
+        self.asker = _Asker(client, LABEL, lambda: fetch_token(client, self.key))
         self._table = ""
 
     def table(self) -> str:
@@ -50,7 +76,7 @@ class Export:
         token = ""
         for _ in range(MAX_PAGES):
             params = [("maxResults", "100"), *([("pageToken", token)] if token else [])]
-            page = self._object(self.caller.call("GET", url, params=params))
+            page = self.asker.json_of(self.asker.ask("GET", url, params=params))
             for table in page.get("tables") or []:
                 names.append(str(table.get("tableReference", {}).get("tableId", "")))
             token = str(page.get("nextPageToken") or "")
@@ -77,7 +103,7 @@ class Export:
         """Every row of the query's answer, by column name. Raises Permanent when pages do not add up."""
         url = f"{self.base}/bigquery/v2/projects/{self.project}/queries"
         body = self._body(sql, parameters)
-        page = self._finished(self._object(self.caller.call("POST", url, json=body)))
+        page = self._finished(self.asker.json_of(self.asker.ask("POST", url, json=body)))
         total, count, seen = page.get("totalRows"), 0, set[str]()
         names = [str(field.get("name")) for field in page.get("schema", {}).get("fields", [])]
         for _ in range(MAX_PAGES):
@@ -133,14 +159,9 @@ class Export:
         params += [("pageToken", token)] if token else []
         name = _name(job.get("jobId"), "job")
         url = f"{self.base}/bigquery/v2/projects/{self.project}/queries/{name}"
-        found = self._object(self.caller.call("GET", url, params=params))
+        found = self.asker.json_of(self.asker.ask("GET", url, params=params))
         # A later answer need not repeat what the first said.
         return {"jobReference": job, **found}
-
-    def _object(self, reply: Reply) -> dict[str, Any]:
-        if reply.status != 200:
-            raise _refusal(reply)
-        return object_of(reply, "BigQuery")
 
 
 def _name(value: Any, what: str) -> str:
@@ -157,27 +178,3 @@ def _cells(row: Any, names: list[str]) -> dict[str, Any]:
     if not isinstance(cells, list) or len(cells) != len(names):
         raise Permanent("A row of BigQuery's answer does not fit its schema.", "unreadable")
     return dict(zip(names, [cell.get("v") for cell in cells], strict=True))
-
-
-def _refusal(reply: Reply) -> Permanent | Retryable:
-    """What an answer other than the one asked for means, with Google's words."""
-    message = words_of(reply)[1]
-    reasons = set(re.findall(r'"reason"\s*:\s*"(\w+)"', reply.text()))
-    told = f"BigQuery answered {reply.status}: {message}"
-    if reply.status in TRY_AGAIN or reply.status >= 500 or reasons & _AGAIN:
-        return Retryable(told, wait_of(reply.headers))
-    if reply.status == 401:
-        return Permanent(told, "unauthorized")
-    if reply.status == 403:
-        return Permanent(
-            f"{told} The service account needs BigQuery Job User on the project and BigQuery Data Viewer on the"
-            " dataset.",
-            "forbidden",
-        )
-    if reply.status == 404:
-        return Permanent(
-            f"{told} A new export's dataset or table may take hours to appear.", "not_found"
-        )
-    if "bytesBilledLimitExceeded" in reasons:
-        return Permanent(f"{told} Raise the gigabytes one query may read.")
-    return Permanent(told)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from core.http import OutboundClient
-from costs.providers.base import Permanent, Retryable
-from costs.providers.cloud import TRY_AGAIN, object_of, send, wait_of, words_of
+from costs.providers.base import Permanent
+from costs.providers.cloud import SignIn
 
 AUDIENCE = "https://oauth2.googleapis.com/token"
 SCOPE = "https://www.googleapis.com/auth/bigquery.readonly"
@@ -61,34 +61,13 @@ def read_key(text: str) -> ServiceAccount:
 
 
 def fetch_token(client: OutboundClient, key: ServiceAccount) -> str:
-    """A fresh access token. Raises Permanent for a key that Google refuses."""
-    reply = send(
-        client,
-        "POST",
-        key.token_uri,
-        form={
-            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
-            "assertion": signed_claim(key, now=int(time.time())),
-        },
-    )
-    code, message = words_of(reply) if reply.status != 200 else ("", "")
-    if reply.status in TRY_AGAIN or reply.status >= 500:
-        raise Retryable(
-            f"Google's sign-in answered {reply.status}: {message}", wait_of(reply.headers)
-        )
-    if reply.status != 200:
-        hint = (
-            " The key was deleted, or this server's clock is wrong."
-            if code == "invalid_grant"
-            else ""
-        )
-        raise Permanent(
-            f"Google did not sign the service account in: {message}.{hint}", "unauthorized"
-        )
-    token = object_of(reply, "Google's sign-in").get("access_token")
-    if not isinstance(token, str) or not token:
-        raise Permanent("Google's sign-in gave no token.", "unreadable")
-    return token
+    """A fresh access token. Raises Permanent for a key that Google refuses, Retryable."""
+    hints = {"invalid_grant": "The key was deleted, or this server's clock is wrong."}
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": signed_claim(key, now=int(time.time())),
+    }
+    return SignIn(client, "Google's sign-in", hints).token(key.token_uri, form)
 
 
 def signed_claim(key: ServiceAccount, *, now: int) -> str:

@@ -3,6 +3,7 @@
 Days are UTC days, quantities are in the meter's units (1M, hours …), the rest as azure-billing.md has it. Flags:
 `azure_shuffled` (columns in another order), `azure_no_currency` (no such column), `azure_get_pages` (a next page only
 by GET), `azure_foreign_pages` (the next page is on another host), `azure_other_services` (a virtual machine beside),
+`azure_wide_days` (a day more at both ends),
 `azure_qpu_wait` and `azure_consumption_wait` (where a 429 says how long to wait; otherwise in Retry-After).
 """
 
@@ -164,6 +165,8 @@ def _rows(asked: dict[str, Any]) -> list[tuple[Key, Decimal, Decimal]]:
     first, last = (dt.date.fromisoformat(asked[name]) for name in ("from", "to"))
     start = dt.datetime.combine(first, dt.time(), dt.UTC)
     end = dt.datetime.combine(last, dt.time(), dt.UTC) + dt.timedelta(days=1)
+    if faults.flagged("azure_wide_days"):
+        start, end = start - dt.timedelta(days=1), end + dt.timedelta(days=1)
     if asked["categories"] is not None and CATEGORY not in asked["categories"]:
         return []
 

@@ -154,9 +154,10 @@ def test_the_question_is_the_one_azure_understands(azure: Azure) -> None:
 
 def test_days_outside_the_question_are_left_alone(azure: Azure) -> None:
     azure.bills.world(*month())
-    assert {
-        line.day.day for line in azure.read(dt.date(2026, 11, 2), dt.date(2026, 11, 3)).costs
-    } == {2}
+    for flags in ([], ["azure_wide_days"]):
+        azure.set(flags=flags)
+        lines = azure.read(dt.date(2026, 11, 2), dt.date(2026, 11, 3)).costs
+        assert {line.day.day for line in lines} == {2}
 
 
 def test_no_content_is_no_lines(azure: Azure) -> None:
@@ -266,6 +267,7 @@ def test_throttling_says_how_long_to_wait(
     assert isinstance(refusal, Retryable)
     assert refusal.retry_after_s == waits
     assert "Too many requests" in refusal.message
+    assert refusal.requests == 2
 
 
 def test_trouble_in_the_middle_gives_nothing_rather_than_half(azure: Azure) -> None:
@@ -294,7 +296,7 @@ def test_pages_that_lead_nowhere_end(azure: Azure) -> None:
         ({"scope": "subscriptions/forbidden"}, "s", "forbidden", "Cost Management Reader"),
         ({"scope": "subscriptions/0000/../x"}, "s", "refused", "scope"),
         ({"scope": ""}, "s", "refused", "scope"),
-        ({"base_url": "http://169.254.169.254"}, "s", "refused", "LLMLAB_OUTBOUND_ALLOW"),
+        ({"base_url": "http://169.254.169.254"}, "s", "address_refused", "LLMLAB_OUTBOUND_ALLOW"),
     ],
 )
 def test_refusals_say_what_to_do(

@@ -332,7 +332,7 @@ def test_answers_that_do_not_add_up_give_nothing(google: Google) -> None:
         ({"table": "gcp_billing_export_v1_missing"}, "not_found", "hours to appear"),
         ({"project": "forbidden"}, "forbidden", "BigQuery Job User"),
         ({"max_gigabytes": "0"}, "refused", "gigabytes"),
-        ({"base_url": "http://10.0.0.1"}, "refused", "LLMLAB_OUTBOUND_ALLOW"),
+        ({"base_url": "http://10.0.0.1"}, "address_refused", "LLMLAB_OUTBOUND_ALLOW"),
     ],
 )
 def test_refusals_say_what_to_do(
