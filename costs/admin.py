@@ -16,6 +16,7 @@ from core import formats, system
 from core.admin import ReadOnlyAdmin
 from core.errors import DomainError
 from core.ranges import parse_instant
+from costs.billing import admin as billing_admin  # noqa: F401 - registers its pages
 from costs.models import CostRecord, ProjectUsage
 from projects.access import parse_uuid
 from projects.models import Project

@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from costs import api, panel_api, price_api
+from costs.billing import api_urls as billing_urls
 from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
 
@@ -45,6 +46,7 @@ urlpatterns = [
         price_api.PriceRuleView,
         "price_rule_api",
     ),
+    *billing_urls.urlpatterns,
     *estimate_urls.urlpatterns,
     *budget_urls.urlpatterns,
 ]

@@ -10,7 +10,7 @@ class CostsConfig(AppConfig):
         from core import jobs, partitions
         from costs import export_sources
         from costs import purge as rows
-        from costs.billing import rate_changes, step
+        from costs.billing import rate_changes, removal, step
         from costs.exporting import registration
         from costs.forecasting import services as forecasting
         from costs.services import reprice_job
@@ -23,5 +23,6 @@ class CostsConfig(AppConfig):
         export_sources.register_sources()
         forecasting.register()
         rate_changes.register()
+        removal.register()
         registration.register()
         jobs.register(step.KIND, step.run, ended=step.ended)

@@ -221,6 +221,10 @@ SPECTACULAR_SETTINGS = {
         "ErrorStatusEnum": "traces.models.ErrorStatus",
         "PriceRuleKindEnum": "costs.models.prices.RuleKind",
         "ScoreTypeEnum": "traces.models.ScoreType",
+        "JobStateEnum": "core.models.Job.State",
+        "WasteKindEnum": "traces.models.waste.WasteKind",
+        "ProviderSyncKindEnum": "costs.models.billing.ProviderSync.Kind",
+        "ProviderSyncStateEnum": "costs.models.billing.ProviderSync.State",
     },
 }
 

@@ -21,6 +21,7 @@ class ProviderConnectionFactory(factory.django.DjangoModelFactory[ProviderConnec
 
     class Params:
         secret = SECRET
+        credentials_in_clear = factory.LazyAttribute(lambda one: {"api_key": one.secret})
 
     organization = factory.SubFactory(OrganizationFactory)
     provider = "openai"
@@ -29,7 +30,7 @@ class ProviderConnectionFactory(factory.django.DjangoModelFactory[ProviderConnec
     hint = factory.LazyAttribute(lambda one: hint_of(one.secret))
     id = factory.LazyFunction(uuid7)
     credentials = factory.LazyAttribute(
-        lambda one: seal_credentials(one.organization, one.id, {"api_key": one.secret})
+        lambda one: seal_credentials(one.organization, one.id, one.credentials_in_clear)
     )
 
 
