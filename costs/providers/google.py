@@ -40,7 +40,7 @@ _CATEGORIES = {
 
 FIELDS = (
     Field(
-        "service_account_key",
+        "service_account_json",
         "Service account key",
         "The whole JSON file: IAM → Service accounts → Keys → Add key → JSON. It needs BigQuery Job User on the"
         " project below and BigQuery Data Viewer on the dataset.",

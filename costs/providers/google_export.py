@@ -54,7 +54,7 @@ class Export:
         self, client: OutboundClient, credentials: Credentials, settings: Settings
     ) -> None:
         self.settings = settings
-        self.key: ServiceAccount = read_key(credentials.get("service_account_key", ""))
+        self.key: ServiceAccount = read_key(credentials.get("service_account_json", ""))
         self.project = _name(settings.get("project") or self.key.project_id, "project")
         dataset = _name(settings.get("dataset"), "dataset")
         self.dataset = dataset if "." in dataset else f"{self.project}.{dataset}"

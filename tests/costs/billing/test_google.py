@@ -90,7 +90,7 @@ class Google:
     def __init__(self, bills: BillingSimulator, client: OutboundClient) -> None:
         self.bills, self.client = bills, client
         self.settings = {"dataset": "billing", "base_url": bills.url, "days": "utc"}
-        self.credentials = {"service_account_key": key_file(bills.url)}
+        self.credentials = {"service_account_json": key_file(bills.url)}
 
     def read(self, first: dt.date = FIRST, end: dt.date = END, **settings: Any) -> Reading:
         return PLUGIN.read(self.client, self.credentials, {**self.settings, **settings}, first, end)
@@ -269,7 +269,7 @@ def test_a_named_table_is_not_searched_for(google: Google) -> None:
 
 
 def test_the_claim_is_signed_by_the_key(google: Google) -> None:
-    key = read_key(google.credentials["service_account_key"])
+    key = read_key(google.credentials["service_account_json"])
     header, claims, signature = signed_claim(key, now=1_793_491_200).split(".")
     private_key().public_key().verify(
         base64.urlsafe_b64decode(signature + "=="),
@@ -356,7 +356,7 @@ def test_refusals_say_what_to_do(
 def test_a_bad_key_is_named_and_not_repeated(
     google: Google, changes: dict[str, str], code: str, words: str
 ) -> None:
-    google.credentials = {"service_account_key": key_file(google.bills.url, **changes)}
+    google.credentials = {"service_account_json": key_file(google.bills.url, **changes)}
     refusal = google.refusal()
     assert isinstance(refusal, Permanent)
     assert (refusal.code, words in refusal.message) == (code, True)
