@@ -20,7 +20,6 @@ from costs.explorer.dimensions import DIMENSIONS, REPEATED, TeamRule
 from costs.explorer.facts import Day, days_of, facts_of
 from costs.explorer.grouping import count_by, distinct, sum_by
 from costs.explorer.measures import MEASURES, Value
-from projects.models import Project
 
 __all__ = ["BINS", "DIMENSIONS", "MEASURES", "Answer", "Question", "Row", "answer"]
 
@@ -40,7 +39,7 @@ class InvalidQuestionError(DomainError):
 class Question:
     """Calls from `start` to before `end` (whole UTC hours). `filters` are (dimension, values), values are alternatives;
     the empty value is calls without one. `limit` groups are listed apart, by `sort` (default: the first measure),
-    the others together."""
+    the others together. With `keys` exactly these groups are listed, in this order, where they have calls."""
 
     project_ids: tuple[UUID, ...]
     start: dt.datetime
@@ -52,6 +51,7 @@ class Question:
     sort: str = ""
     ascending: bool = False
     limit: int | None = None
+    keys: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         _check("by", self.by, DIMENSIONS)
@@ -74,7 +74,7 @@ class Question:
         """Names the question in a cache."""
         ends = (self.start.isoformat(), self.end.isoformat())
         rest = (self.by, self.bin, self.filters, self.measures, self.sort, self.ascending)
-        return (tuple(one.hex for one in self.project_ids), *ends, *rest, self.limit)
+        return (tuple(one.hex for one in self.project_ids), *ends, *rest, self.limit, self.keys)
 
 
 def _check(field: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -155,14 +155,9 @@ def _verdicts(question: Question, counted: Sequence[str]) -> Mapping[UUID, outco
 
 
 def _team_rules(question: Question, filters: Mapping[str, Any]) -> dict[UUID, TeamRule]:
-    """The rule of each project. One query when teams are asked for, and those of the rules."""
-    if "team" not in question.by and "team" not in filters:
-        return {}
-    projects = dict(
-        Project.objects.filter(pk__in=question.project_ids).values_list("pk", "organization_id")
-    )
-    rules = {one: dimensions.team_rule(one) for one in set(projects.values())}
-    return {project: rules[organization] for project, organization in projects.items()}
+    """The rule of each project, when teams are asked for."""
+    is_asked = "team" in question.by or "team" in filters
+    return dimensions.team_rules(question.project_ids) if is_asked else {}
 
 
 def _days(
@@ -218,13 +213,16 @@ class _Merged:
 def _answered(question: Question, adder: Adder, measures: Sequence[Any]) -> Answer:
     merged = _Merged(adder, measures)
     places, which = np.unique(merged.keys & VALUES, return_inverse=True)
-    order = _ranked(question, adder, merged, places, which)
-    listed = len(order) if question.limit is None else min(question.limit, len(order))
+    if question.keys is None:
+        order = _ranked(question, adder, merged, places, which)[: question.limit]
+    else:
+        order = _picked(adder, places, question.keys)
+    listed = len(order)
     # Groups by rank; those that are not listed share the last slot.
     slot_of = np.full(len(places), listed, dtype=np.int64)
-    slot_of[order[:listed]] = np.arange(listed)
-    has_other = listed < len(order)
-    keys = [_key(adder, int(place)) for place in places[order[:listed]]]
+    slot_of[order] = np.arange(listed)
+    has_other = listed < len(places)
+    keys = [_key(adder, int(place)) for place in places[order]]
     shown = [*keys, *([_OTHER] if has_other else [])]
     slots = slot_of[which]
     groups = [
@@ -242,7 +240,7 @@ def _answered(question: Question, adder: Adder, measures: Sequence[Any]) -> Answ
         [row for row in rows if row.is_other and row.at is not None],
         total,
         totals,
-        len(order),
+        len(places),
         notes,
     )
 
@@ -257,6 +255,20 @@ def _key(adder: Adder, place: int) -> tuple[str, ...]:
     """The values behind a key's numbers."""
     numbers = (place >> BITS, place & _NUMBER)
     return tuple(names.listed[number] for names, number in zip(adder.names, numbers, strict=False))
+
+
+def _picked(adder: Adder, places: Any, keys: Sequence[tuple[str, ...]]) -> Any:
+    """Where the given groups are, in their order; those without calls are left out."""
+    found = []
+    for key in keys:
+        numbers = [
+            names.numbers.get(value, -1) for names, value in zip(adder.names, key, strict=True)
+        ]
+        place = sum(number << BITS * (1 - at) for at, number in enumerate(numbers))
+        at = int(np.searchsorted(places, place)) if min(numbers, default=0) >= 0 else len(places)
+        if at < len(places) and places[at] == place:
+            found.append(at)
+    return np.array(found, dtype=np.int64)
 
 
 def _ranked(question: Question, adder: Adder, merged: _Merged, places: Any, which: Any) -> Any:

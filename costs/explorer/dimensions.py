@@ -13,6 +13,7 @@ import numpy as np
 
 from costs.explorer.facts import Facts
 from costs.explorer.packing import Column, encode
+from projects.models import Project
 
 CUSTOMER, TEAM = "customer:", "team:"
 # Name → what people read.
@@ -75,6 +76,18 @@ def team_rule(organization_id: UUID) -> TeamRule:
         if (rule := rule_for(organization_id)) is not None:
             return rule
     return BY_TAG
+
+
+def team_rules(project_ids: Sequence[UUID]) -> dict[UUID, TeamRule]:
+    """The rule of each project. One query, and those of the rules."""
+    projects = dict(Project.objects.filter(pk__in=project_ids).values_list("pk", "organization_id"))
+    rules = {one: team_rule(one) for one in set(projects.values())}
+    return {project: rules[organization] for project, organization in projects.items()}
+
+
+def team_version(project_ids: Sequence[UUID]) -> str:
+    """Changes whenever a call may have another team. The queries of `team_rules`."""
+    return ",".join(sorted({rule.version for rule in team_rules(project_ids).values()}))
 
 
 def parts_of(name: str, rule: TeamRule) -> tuple[str, ...]:
