@@ -6,6 +6,7 @@ from costs import api, panel_api, price_api
 from costs.billing import api_urls as billing_urls
 from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
+from costs.explorer import api_urls as explorer_urls
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
@@ -49,4 +50,5 @@ urlpatterns = [
     *billing_urls.urlpatterns,
     *estimate_urls.urlpatterns,
     *budget_urls.urlpatterns,
+    *explorer_urls.urlpatterns,
 ]

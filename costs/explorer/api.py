@@ -1,7 +1,7 @@
 """The cost explorer for programs: any two dimensions, exact sums, JSON or CSV."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -43,9 +43,7 @@ PARAMETERS = [
     ),
     _parameter("by", f"Up to two of {', '.join(DIMENSIONS)}, with a comma between them."),
     _parameter("bin", "Also by time. hour spans at most 31 days.", enum=list(BINS)),
-    _parameter(
-        "measures", f"Any of {', '.join(MEASURES)}. Default: cost_usd,calls,total_tokens."
-    ),
+    _parameter("measures", f"Any of {', '.join(MEASURES)}. Default: cost_usd,calls,total_tokens."),
     _parameter("sort", "A measure, - in front for the largest first. Default: -<first measure>."),
     OpenApiParameter(
         "limit", OpenApiTypes.INT, description="Groups listed apart, 1 to 1000. Default: 50."
@@ -67,9 +65,7 @@ PARAMETERS = [
 class ExploreValuesSerializer(serializers.Serializer[Any]):
     """Figures by measure: counts are numbers, amounts decimal strings with every digit, null is unknown."""
 
-    values = serializers.DictField(  # type: ignore[assignment]  # DRF takes fields off the class
-        child=serializers.JSONField(allow_null=True)
-    )
+    values = serializers.DictField(child=serializers.JSONField(allow_null=True))
     previous = serializers.DictField(
         child=serializers.JSONField(allow_null=True), allow_null=True, help_text="Null unless `compare` is given"
     )  # fmt: skip
@@ -118,22 +114,21 @@ class ExploreSerializer(serializers.Serializer[Any]):
 class AnyFormat(BaseContentNegotiation):
     """`format` is the question's own parameter."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        return next(iter(parsers))
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
     ) -> Any:
-        return renderers[0], renderers[0].media_type
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 class _ExploreView(APIView):
     permission_classes = [HasScope("read")]
     content_negotiation_class = AnyFormat
 
-    def answered(
-        self, request: Request, project_ids: Sequence[UUID]
-    ) -> Response | HttpResponse:
+    def answered(self, request: Request, project_ids: Sequence[UUID]) -> Response | HttpResponse:
         now = timezone.now()
         asked = read_question(request.query_params, project_ids=project_ids, now=now)
         found = cached_answer(asked.question)
@@ -151,9 +146,7 @@ class _ExploreView(APIView):
 class ProjectExploreView(_ExploreView):
     """The explorer of one project."""
 
-    @extend_schema(
-        operation_id="costs_explore", parameters=PARAMETERS, responses=ExploreSerializer
-    )
+    @extend_schema(operation_id="costs_explore", parameters=PARAMETERS, responses=ExploreSerializer)
     def get(self, request: Request, project: str) -> HttpResponseBase:
         """Cost, tokens, calls and ratios by up to two dimensions and time."""
         found = project_from_api(request, project, "read")
@@ -180,9 +173,7 @@ class OrganizationExploreView(_ExploreView):
         return self.answered(request, project_ids_of(member.organization_id))
 
 
-def _body(
-    asked: Asked, found: Answer, before: Answer | None, now: dt.datetime
-) -> dict[str, Any]:
+def _body(asked: Asked, found: Answer, before: Answer | None, now: dt.datetime) -> dict[str, Any]:
     question = found.question
     past = {row.key: row for row in before.groups} if before else {}
     if before and before.other:

@@ -64,7 +64,7 @@ def keep_day(day: Day) -> bool:
         layout, data = pack(columns)
     except RecordsGoneError:
         is_gone = True
-    at = [day.project_id, day.day]
+    at: list[Any] = [day.project_id, day.day]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ENSURE, at)
         cursor.execute(_LOCK, at)
@@ -129,7 +129,7 @@ def forget_id(*, project_id: UUID, column: str, value: str) -> int:
             if wanted in unpack(_parsed(layout)[part][2], bytes(data))
         ]
         for day in found:
-            at = [project_id, day]
+            at: list[Any] = [project_id, day]
             cursor.execute(_RAISE, at)
             version = cursor.fetchone()[0]
             cursor.execute(_DATA, at)

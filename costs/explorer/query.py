@@ -77,7 +77,7 @@ def read_question(
         bin=size,
         filters=tuple((name, found) for name in DIMENSIONS if (found := _values(query, name))),
         measures=measures,
-        sort=_sorted_by(sort),
+        sort=_sorted_by(sort, measures),
         ascending=not sort.startswith("-"),
         limit=read_limit(query, default=DEFAULT_LIMIT, most=MAX_LIMIT),
     )
@@ -89,8 +89,11 @@ def read_question(
     )
 
 
-def _sorted_by(sort: str) -> str:
+def _sorted_by(sort: str, measures: tuple[str, ...]) -> str:
+    """The measure; an unknown one among `measures` is named by the question itself."""
     name = sort.removeprefix("-")
+    if name in measures:
+        return "" if name == measures[0] else name
     if name not in MEASURES:
         raise InvalidQuestionError(
             f"sort is {sort[:40]!r}; it must be one of {', '.join(MEASURES)}, with - in front for the largest first.",
