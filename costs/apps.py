@@ -13,6 +13,7 @@ class CostsConfig(AppConfig):
         from costs.billing import rate_changes, removal, step
         from costs.exporting import registration
         from costs.forecasting import services as forecasting
+        from costs.reconciliation import receivers as reconciliation
         from costs.services import reprice_job
         from projects import purge
 
@@ -26,3 +27,4 @@ class CostsConfig(AppConfig):
         removal.register()
         registration.register()
         jobs.register(step.KIND, step.run, ended=step.ended)
+        reconciliation.register()

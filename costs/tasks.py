@@ -9,6 +9,7 @@ from costs.billing import sync
 from costs.explorer import keeping
 from costs.exporting import schedules
 from costs.forecasting import services as forecasting
+from costs.reconciliation import receivers as reconciliation
 
 
 @shared_task(name="costs.tasks.keep_facts", queue="analysis", time_limit=120, soft_time_limit=100)
@@ -35,3 +36,14 @@ def sync_bills(**_: Any) -> int:
 def run_export_schedules(**_: Any) -> int:
     """Exports that are due now."""
     return schedules.run_due(now=timezone.now())
+
+
+@shared_task(
+    name="costs.tasks.refresh_reconciliations",
+    queue="analysis",
+    time_limit=300,
+    soft_time_limit=270,
+)
+def refresh_reconciliations(**_: Any) -> int:
+    """Work out again what differs between bill and records where either changed; the work itself is jobs."""
+    return reconciliation.refresh_stale(now=timezone.now())

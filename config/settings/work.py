@@ -52,6 +52,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 900.0,
         "options": {"expires": 900},
     },
+    "refresh-reconciliations": {
+        "task": "costs.tasks.refresh_reconciliations",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "run-export-schedules": {
         "task": "costs.tasks.run_export_schedules",
         "schedule": 60.0,
