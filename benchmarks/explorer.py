@@ -1,9 +1,9 @@
 """How long the cost explorer takes: a million calls of 30 days in one project, grouped by every two dimensions.
 
-`python -m benchmarks.explorer [--keep DIR]` fills a project through the ledger's writer (two processes), keeps
-the facts of its days and times each pair of dimensions in one process, without a cache of answers: with the columns in
-memory, with nothing in memory, and with today's calls read from the ledger because today still moves. Then the same
-over HTTP. A directory that was filled before is used as it is.
+`python -m benchmarks.explorer [--keep DIR]` fills a project through the ledger's writer, keeps the facts of its days
+and times each pair of dimensions in one process, without a cache of answers: with the columns in memory, with nothing
+in memory, and with today's calls read from the ledger because today still moves. Then the same over HTTP. A directory
+that was filled before is used as it is.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -91,11 +90,11 @@ def days_back(today: dt.date) -> list[dt.date]:
     return [today - dt.timedelta(days=number) for number in range(DAYS)]
 
 
-def fill(project_id: UUID, part: int, of: int, calls: int, today: dt.date) -> None:
-    """One process's share of the days."""
+def fill(project_id: UUID, calls: int, today: dt.date) -> None:
+    """The days' calls, by the ledger's writer."""
     from costs.services.record_costs import record_costs
 
-    for day in days_back(today)[part::of]:
+    for day in days_back(today):
         rows = calls_of(day, calls // DAYS)
         while batch := list(itertools.islice(rows, BATCH)):
             now = dt.datetime.combine(day, dt.time(23), dt.UTC)
@@ -196,8 +195,8 @@ def inside(options: argparse.Namespace) -> None:
     """The parts that run in the stack's environment."""
     django.setup()
     project_id, today = UUID(options.project), dt.date.fromisoformat(options.today)
-    if options.part is not None:
-        fill(project_id, options.part, 2, options.calls, today)
+    if options.fill:
+        fill(project_id, options.calls, today)
     elif options.keep_facts:
         from costs.explorer.keeping import keep_range
 
@@ -215,7 +214,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--http", type=int, default=60, help="questions over HTTP")
     parser.add_argument("--project", help=argparse.SUPPRESS)
-    parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--today", default=f"{dt.datetime.now(dt.UTC).date()}", help=argparse.SUPPRESS
     )
@@ -226,19 +225,18 @@ def main() -> int:
         return 0
     print(machine(), flush=True)
     with Stack(keep=options.keep) as stack, stack.connect() as database:
-        count = database.execute(
+        count: Any = database.execute(
             "SELECT count(*), max(occurred_at) FROM costs_costrecord"
         ).fetchone()
         today = f"{count[1]:%Y-%m-%d}" if count[0] else options.today
         started = time.perf_counter()
         if not count[0]:
-            with ThreadPoolExecutor(2) as pool:
-                shares = [("--part", str(part), "--calls", str(options.calls)) for part in range(2)]
-                list(pool.map(lambda share: run(stack, *share, "--today", today), shares))
+            # One process: bare records of a project are written one batch at a time.
+            run(stack, "--fill", "--calls", str(options.calls), "--today", today)
             database.execute("VACUUM ANALYZE")
         print(f"filled in {time.perf_counter() - started:.0f} s", flush=True)
         print(run(stack, "--keep-facts", "--today", today), end="", flush=True)
-        size = database.execute(
+        size: Any = database.execute(
             "SELECT sum(octet_length(data)), sum(rows) FROM costs_dayfacts"
         ).fetchone()
         print(f"{size[1]:,} calls, facts {size[0] / 2**20:.1f} MiB", flush=True)
