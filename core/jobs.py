@@ -189,18 +189,20 @@ def request_cancel(job_id: UUID, *, now: dt.datetime) -> None:
     )
     if not asked:
         raise ConflictError("The job has ended already; there is nothing left to cancel.")
+    _hurry(job_id, now=now)
 
 
-def hurry(job_id: UUID, *, now: dt.datetime) -> None:
+def _hurry(job_id: UUID, *, now: dt.datetime) -> None:
     """Let the job's next step, which may wait for hours, be due now. A step under way is left alone."""
     job = Job.objects.get(pk=job_id)
     key = f"{TOPIC}:{job.pk}:{job.step}"
-    rows = OutboxItem.objects.select_for_update(skip_locked=True).filter(
-        key=key, done_at=None, dead_at=None, available_at__gt=now
-    )
-    for item in rows:
-        OutboxItem.objects.filter(pk=item.pk).update(available_at=now)
-        transaction.on_commit(outbox.ring, robust=True)
+    with transaction.atomic():
+        rows = OutboxItem.objects.select_for_update(skip_locked=True).filter(
+            key=key, done_at=None, dead_at=None, available_at__gt=now
+        )
+        for item in rows:
+            OutboxItem.objects.filter(pk=item.pk).update(available_at=now)
+            transaction.on_commit(outbox.ring, robust=True)
 
 
 def advance(job_id: UUID, *, by: int, message: str = "") -> None:

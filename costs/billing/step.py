@@ -58,17 +58,31 @@ def run(job: Job, *, now: dt.datetime) -> jobs.Step:
     end = sync.next_day + days * plan.DAY
     with OutboundClient(total_s=REQUEST_S, budget_s=BUDGET_S) as client:
         try:
-            reading = access.plugin.read(
-                client, access.credentials, access.connection.settings, sync.next_day, end
-            )
-        except Retryable as error:
-            if client.is_out_of_time and days > 1:
-                return _ask_for_less(sync, error, days)
-            return _wait(access, error, job)
-        except Permanent as error:
-            _count_requests(sync, error)
+            reading = _read(access, client, end)
+        except ProviderError as error:
+            sync.requests += client.requests
+            is_too_much = client.is_out_of_time or getattr(error, "code", "") == "reply_too_large"
+            if is_too_much and days > 1:
+                return _ask_for_less(sync, days)
+            if isinstance(error, Retryable):
+                return _wait(access, error, job)
             return _give_up(sync, clean_words(error.message, access.credentials))
     return _store(access, reading, end, job.cursor.get("days", 0), now)
+
+
+def _read(access: Access, client: OutboundClient, end: dt.date) -> Reading:
+    """What the provider says about the next days. A reply in another shape than its documents say is as good as none:
+    Retryable, since it may be a proxy's or a moment's."""
+    try:
+        return access.plugin.read(
+            client, access.credentials, access.connection.settings, access.sync.next_day, end
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        logger.exception("costs.sync.unreadable", extra={"sync_id": str(access.sync.pk)})
+        name = access.plugin.label
+        raise Retryable(
+            f"{name}'s reply is not in the shape its documents describe ({type(error).__name__})."
+        ) from None
 
 
 def _sync_of(job: Job) -> ProviderSync | None:
@@ -160,16 +174,11 @@ def _summary(sync: ProviderSync) -> str:
     )
 
 
-def _count_requests(sync: ProviderSync, error: ProviderError) -> None:
-    sync.requests += error.requests
-
-
-def _ask_for_less(sync: ProviderSync, error: Retryable, days: int) -> jobs.Step:
+def _ask_for_less(sync: ProviderSync, days: int) -> jobs.Step:
     """The answer to so many days does not fit into a step."""
-    _count_requests(sync, error)
     sync.save(force_update=True)
     fewer = max(1, days // 2)
-    message = f"The provider answers slowly; asking for {fewer} days at a time."
+    message = f"The answer to {days} days is too large or too slow; asking for {fewer} at a time."
     return jobs.Step(0, {"days": fewer}, message)
 
 
@@ -177,7 +186,6 @@ def _wait(access: Access, error: Retryable, job: Job) -> jobs.Step:
     """Try again later; give up after plan.TRIES."""
     sync = access.sync
     words = clean_words(error.message, access.credentials)
-    _count_requests(sync, error)
     sync.attempts += 1
     if sync.attempts >= plan.TRIES:
         return _give_up(sync, f"Given up after {sync.attempts} tries. {words}")

@@ -6,6 +6,7 @@ at a time; the database says so.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from costs.models import BillingAccount, ProviderSync, SyncSchedule
 from costs.providers.base import Checked, Permanent, Retryable
 from costs.providers.registry import plugin_for
 from projects.models import ProviderConnection
+
+logger = logging.getLogger(__name__)
 
 OPEN = (ProviderSync.State.QUEUED, ProviderSync.State.RUNNING, ProviderSync.State.WAITING)
 CHECK_SECONDS = 15.0
@@ -43,6 +46,12 @@ def check_connection(
         raise Retryable(clean_words(error.message, credentials), error.retry_after_s) from None
     except Permanent as error:
         raise Permanent(clean_words(error.message, credentials), error.code) from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        logger.exception("costs.check.unreadable")
+        raise Permanent(
+            f"What answers there is not {plugin.label}'s billing API ({type(error).__name__}). Check the address.",
+            "unreadable",
+        ) from None
 
 
 @transaction.atomic
@@ -123,7 +132,6 @@ def cancel_sync(*, sync: ProviderSync, now: dt.datetime) -> None:
     if sync.state not in OPEN or sync.job_id is None:
         raise ConflictError("This sync has ended already; there is nothing left to cancel.")
     jobs.request_cancel(sync.job_id, now=now)
-    jobs.hurry(sync.job_id, now=now)
 
 
 @transaction.atomic
