@@ -13,6 +13,7 @@ type Client struct {
 	inbox    *inbox
 	queue    *queue
 	sender   *sender
+	limits   *limits
 	stopped  atomic.Bool
 	encoded  sync.WaitGroup
 	drains   drains
@@ -48,6 +49,7 @@ func newClient(config Config) *Client {
 	s := decide(config)
 	c := &Client{settings: s, inbox: newInbox(s), queue: newQueue(s)}
 	c.sender = newSender(s, c.queue)
+	c.limits = newLimits(s, c.sender.ctx)
 	c.held.limit, c.ended = int64(s.MaxQueueBytes), make(chan struct{})
 	if s.isOn {
 		c.encoded.Add(1)

@@ -38,6 +38,9 @@ type Config struct {
 	DrainTime time.Duration
 	// OmitStreamUsage stops the SDK from asking OpenAI-shaped streams for their usage.
 	OmitStreamUsage bool
+	// ServerBudgets lets recorded calls be refused, with ErrBudgetExceeded, by the hard budgets set in LLMLab, as the server
+	// last told them. Needs a key with the scope read.
+	ServerBudgets bool
 	// Exporter takes the steps instead of the server, in tests.
 	Exporter func(item Item)
 	Logger   func(format string, args ...any)
@@ -76,6 +79,7 @@ func decide(config Config) *settings {
 	s.Disabled = s.Disabled || !env.flag("LLMLAB_ENABLED", true)
 	s.OmitContent = s.OmitContent || !env.flag("LLMLAB_CAPTURE_CONTENT", true)
 	s.OmitStreamUsage = s.OmitStreamUsage || !env.flag("LLMLAB_STREAM_USAGE", true)
+	s.ServerBudgets = s.ServerBudgets || env.flag("LLMLAB_SERVER_BUDGETS", false)
 	env.seconds("LLMLAB_FLUSH_INTERVAL", &s.FlushInterval, defaultInterval)
 	env.seconds("LLMLAB_LIVE_INTERVAL", &s.LiveInterval, time.Second)
 	env.seconds("LLMLAB_TIMEOUT", &s.Timeout, 10*time.Second)

@@ -59,6 +59,14 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.client.settings.ServerBudgets && end.shape != "batches" {
+		if err := t.client.limits.check(request.Context(), func() string { return modelOf(end, body) }); err != nil {
+			if rest != nil {
+				_ = rest.Close()
+			}
+			return nil, err
+		}
+	}
 	step := t.client.newStep(request.Context(), end.operation, "llm")
 	if budget != nil {
 		step.budget = budget
@@ -74,6 +82,14 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return t.answered(request, response, err, step, made)
 	}
 	return t.send(request, body, step, made)
+}
+
+// modelOf is the model a request names.
+func modelOf(end *endpoint, body []byte) string {
+	if named := text(objectOf(body)["model"]); named != "" {
+		return named
+	}
+	return end.model
 }
 
 // send sends a request whose body is known.

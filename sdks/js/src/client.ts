@@ -10,6 +10,7 @@ import { formatTraceparent, parseTraceparent, type RemoteContext } from "./core/
 import type { Platform } from "./core/platform.js";
 import { Recorder } from "./core/recorder.js";
 import { runInSpan } from "./core/run.js";
+import type { ServerBudget } from "./core/server_budgets.js";
 import { type LLMLabOptions, type Settings, settingsOf } from "./core/settings.js";
 import type { Span } from "./core/span.js";
 import { type ScoreOptions, scoreItem } from "./core/scores.js";
@@ -97,6 +98,7 @@ export class LLMLabClient {
   generation<T>(name: string, options: StepOptions, fn: Work<T>): T;
   generation<T>(name: string, ...rest: unknown[]): T {
     this.recorder.scope?.budget?.check(false);
+    this.recorder.refuseIfBlocked(() => (rest.length > 1 ? (rest[0] as StepOptions | undefined)?.model : undefined));
     return this.step("llm", name, rest);
   }
 
@@ -214,6 +216,14 @@ export class LLMLabClient {
   budget<T>(options: BudgetOptions, fn: (budget: Budget) => T): T {
     const budget = Budget.open(options, this.recorder.scope?.budget);
     return this.inScope({ budget }, () => fn(budget));
+  }
+
+  /**
+   * The budgets set in LLMLab that calls of this project may count towards, strictest first. Asks the server now; when it is
+   * away: what it said last, undefined if it never answered.
+   */
+  budgets(): Promise<readonly ServerBudget[] | undefined> {
+    return this.recorder.serverBudgets.read();
   }
 
   /** For `experimental_telemetry` (from version 7 on: `telemetry`) of the Vercel AI SDK. */

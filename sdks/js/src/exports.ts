@@ -4,6 +4,7 @@ export { Budget, BudgetExceededError, type BudgetOptions } from "./core/budget.j
 export type { RemoteContext } from "./core/ids.js";
 export type { Mask, MaskFunction, MaskName } from "./core/masks.js";
 export type { ScoreOptions } from "./core/scores.js";
+export type { ServerBudget } from "./core/server_budgets.js";
 export type { LLMLabOptions, Settings } from "./core/settings.js";
 export { Span } from "./core/span.js";
 export type { Logger } from "./core/tell.js";

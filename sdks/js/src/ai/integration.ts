@@ -80,6 +80,7 @@ export class Integration {
   readonly executeLanguageModelCall = async (options: { callId: string; execute: () => PromiseLike<unknown> }): Promise<unknown> => {
     const budget = this.recorder.scope?.budget;
     if (budget) await this.recorder.admit(budget);
+    this.recorder.refuseIfBlocked(() => undefined);
     return this.inside(options, MODEL_CALL);
   };
 

@@ -10,6 +10,8 @@ export class BudgetExceededError extends Error {
     readonly limitUsd: string,
     readonly spentUsd: string,
     reason: string,
+    /** Of a budget set in LLMLab; empty for one of the program. */
+    readonly budgetName = "",
   ) {
     super(reason);
   }

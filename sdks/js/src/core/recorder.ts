@@ -9,6 +9,7 @@ import type { Scope } from "./context.js";
 import { Ids, isSampled, type RemoteContext } from "./ids.js";
 import { masked, maskOf } from "./masks.js";
 import type { Platform } from "./platform.js";
+import { ServerBudgets } from "./server_budgets.js";
 import type { Settings } from "./settings.js";
 import type { Source } from "./source.js";
 import { Span } from "./span.js";
@@ -21,6 +22,7 @@ const MAX_WAITING_STEPS = 1000;
 
 export class Recorder {
   readonly delivery: Delivery;
+  readonly serverBudgets: ServerBudgets;
   private readonly ids: Ids;
   private readonly open = new Set<Source>();
   /** Traces outside the sample whose steps wait for an error. */
@@ -36,6 +38,7 @@ export class Recorder {
   ) {
     this.ids = new Ids((pool) => platform.randomBytes(pool));
     const mask = maskOf(settings.masks, (error) => teller.once("mask", `A mask failed (${reasonOf(error)}); the text was replaced as a whole.`));
+    this.serverBudgets = new ServerBudgets(settings, platform, teller);
     this.delivery = new Delivery(settings, platform, teller, exporter, mask ? (value) => masked(value, mask) : (value) => value);
   }
 
@@ -168,6 +171,18 @@ export class Recorder {
   failed(what: string, error: unknown): void {
     this.teller.once(`failed:${what}`, `Could not ${what} a step: ${reasonOf(error)}.`);
     this.delivery.countDropped(1);
+  }
+
+  /** Whether budgets of LLMLab may refuse a call here. */
+  get isGuarded(): boolean {
+    return this.isOn && this.settings.serverBudgets;
+  }
+
+  /** Throws BudgetExceededError when a budget of LLMLab refuses the call, by what it last said. Never waits. */
+  refuseIfBlocked(model: () => unknown): void {
+    if (!this.isGuarded) return;
+    const trace = this.current?.trace;
+    this.serverBudgets.check({ user: trace?.user, tags: trace?.tags, model });
   }
 
   /** Waits until what is spent is known, and throws BudgetExceededError when no more may be. */

@@ -41,6 +41,8 @@ export interface LLMLabOptions {
   drainSeconds?: number | undefined;
   /** Ask chat streams for their usage. LLMLAB_STREAM_USAGE. */
   streamUsage?: boolean | undefined;
+  /** Refuse calls that hard budgets set in LLMLab refuse; needs a key with the scope read. LLMLAB_SERVER_BUDGETS. */
+  serverBudgets?: boolean | undefined;
   /** Say more on the logger. LLMLAB_DEBUG. */
   debug?: boolean | undefined;
   logger?: Logger | undefined;
@@ -67,6 +69,7 @@ export interface Settings {
   timeout: number;
   drainSeconds: number;
   streamUsage: boolean;
+  serverBudgets: boolean;
   debug: boolean;
 }
 
@@ -98,6 +101,7 @@ export function settingsOf(options: LLMLabOptions, environment: Environment): [S
     timeout: read.number("timeout", 10, 0.01, 3600),
     drainSeconds: read.number("drainSeconds", 5, 0, 3600),
     streamUsage: read.flag("streamUsage", true),
+    serverBudgets: read.flag("serverBudgets", false),
     debug: isDebug,
   };
   return [settings, teller];

@@ -33,6 +33,14 @@ export class LocalTrace {
     if (fields.metadata !== undefined) this.facts.metadata = { ...this.facts.metadata, ...(fields.metadata as Json) };
   }
 
+  get user(): string | undefined {
+    return this.facts.user;
+  }
+
+  get tags(): readonly string[] {
+    return this.facts.tags ?? [];
+  }
+
   /** The item of a batch, without its steps. Metadata is masked by the caller's function. */
   head(mask: (value: unknown) => unknown): Json {
     const head: Json = { trace_id: this.traceId, root_id: this.rootId };

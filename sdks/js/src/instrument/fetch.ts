@@ -13,6 +13,7 @@ export function recordingFetch(recorder: Recorder, inner: typeof fetch = globalT
     // Inside a model call that telemetry already tells of, its request is no second one.
     if (recorder.isPaused || recorder.current?.isCall) return plain(input, init);
     const scope = recorder.scope;
+    if (recorder.isGuarded && isCall(input, init)) recorder.refuseIfBlocked(() => (typeof init?.body === "string" ? objectOf(init.body)?.model : undefined));
     if (scope?.budget && isCall(input, init)) await recorder.admit(scope.budget);
     const call = new LogicalCall(recorder, scope, true);
     return call.send(plain, input, asking(recorder, call, hosts, input, init));

@@ -62,9 +62,18 @@ function begin(client: any, original: MakeRequest, recorder: Recorder, given: an
   const budget = scope?.budget;
   const start = (): Promise<any> =>
     isOld ? recorder.platform.store.run({ ...scope, call }, () => original.call(client, options, ...rest)) : original.call(client, options, ...rest);
-  const result = budget ? recorder.admit(budget).then(start) : start();
+  const admitted = budget ? recorder.admit(budget) : undefined;
+  const guarded = recorder.isGuarded ? guard(recorder, given, admitted) : admitted;
+  const result = guarded ? guarded.then(start) : start();
   result.then(undefined, (error) => call.settled(error));
   return result;
+}
+
+/** Refuses what a budget of LLMLab refuses. */
+async function guard(recorder: Recorder, given: any, admitted: Promise<void> | undefined): Promise<void> {
+  await admitted;
+  const options = await given;
+  recorder.refuseIfBlocked(() => options?.body?.model);
 }
 
 /** The client's options with our mark, and with the wish for usage. */
