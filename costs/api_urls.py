@@ -7,6 +7,7 @@ from costs.billing import api_urls as billing_urls
 from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
 from costs.explorer import api_urls as explorer_urls
+from costs.forecasting import api_urls as forecasting_urls
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
@@ -51,4 +52,5 @@ urlpatterns = [
     *estimate_urls.urlpatterns,
     *budget_urls.urlpatterns,
     *explorer_urls.urlpatterns,
+    *forecasting_urls.urlpatterns,
 ]

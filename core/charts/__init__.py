@@ -6,6 +6,7 @@
 * the tooltip's texts are written here (exact Decimals) and read by `<chart-tip>`.
 """
 
+from core.charts.bands import Band
 from core.charts.bars import as_table, legend, nice_ticks, stacked_bars, volume_strip
 from core.charts.base import SLOTS, UNITS, Series, Slice, Step
 from core.charts.lines import line_chart
@@ -14,6 +15,7 @@ from core.charts.marks import donut, key_list, meter, sparkline, step_strip
 __all__ = [
     "SLOTS",
     "UNITS",
+    "Band",
     "Series",
     "Slice",
     "Step",

@@ -9,6 +9,7 @@ from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 
 from core import person_formats
+from core.charts.bands import Band, draw_band
 from core.charts.base import (
     AXIS,
     EMPTY,
@@ -120,11 +121,13 @@ def stacked_bars(
     total_label: str = "Total",
     first_column: str = "Time",
     compare: Series | None = None,
+    band: Band | None = None,
 ) -> SafeString:
     """Bars over time, one colour per series, with tooltip data and a table.
 
     `labels` are short axis texts, `titles` the long ones for tooltip and table; `hrefs[i]` links a whole bar; `compare`
-    is drawn as a dashed line over the bars and belongs to no total.
+    is drawn as a dashed line over the bars and belongs to no total, nor does `band`, what is expected of columns to
+    come.
     """
     columns = len(labels)
     if not columns:
@@ -133,24 +136,32 @@ def stacked_bars(
         sum((Decimal(str(s.values[i] or 0)) for s in series), Decimal(0)) for i in range(columns)
     ]
     others = [Decimal(str(value or 0)) for value in compare.values] if compare else []
-    ticks = nice_ticks(float(max([*totals, *others])), steps, unit=unit)
+    highest = max(float(max([*totals, *others])), band.top if band else 0.0)
+    ticks = nice_ticks(highest, steps, unit=unit)
     over = line_path(compare, columns, ticks[-1], height) if compare else EMPTY
     bars = _columns(series, columns, ticks[-1], height, hrefs)
-    drawn = plot([bars, over], labels, ticks, unit=unit, height=height, every=tick_every)
+    drawn = [bars, draw_band(band, columns, ticks[-1], height), over]
+    picture = plot(drawn, labels, ticks, unit=unit, height=height, every=tick_every)
     long = titles or labels
     write = UNITS[unit]
+    coming = [band.text(place, write) if band else "" for place in range(columns)]
+    written = [
+        "" if later and not total else write(total)
+        for total, later in zip(totals, coming, strict=True)
+    ]
     data = {
         "titles": list(long),
-        "totals": [write(t) for t in totals],
+        "totals": written,
         "series": [
             [s.slot, s.label, [write(v) if v else "" for v in s.values]]
             for s in [*series, *([compare] if compare else [])]
-        ],
+        ]
+        + ([[band.slot, band.label, coming]] if band else []),
         "hrefs": [str(h) for h in hrefs],
     }
-    written = [write(t) for t in totals]
-    table = _table(first_column, long, series, written, total_label, write, hrefs, compare)
-    return figure(drawn, data, summary, table)
+    more = (band.label, coming) if band else None
+    table = _table(first_column, long, series, written, total_label, write, hrefs, compare, more)
+    return figure(picture, data, summary, table)
 
 
 def plot(
@@ -241,9 +252,11 @@ def _table(
     write: Write,
     hrefs: Sequence[str],
     compare: Series | None = None,
+    more: tuple[str, Sequence[str]] | None = None,
 ) -> SafeString:
     head = [*(s.label for s in series), *([total_label] if len(series) > 1 else [])]
     head += [compare.label] if compare else []
+    head += [more[0]] if more else []
     body = []
     for i, title in enumerate(rows):
         cells = [cell(write(s.values[i] or 0), at(s.hrefs, i)) for s in series]
@@ -251,6 +264,8 @@ def _table(
             cells.append(cell(totals[i], ""))
         if compare:
             cells.append(cell(write(at_or_none(compare.values, i)), ""))
+        if more:
+            cells.append(cell(more[1][i], ""))
         body.append(
             format_html(
                 '<tr><th scope="row">{}</th>{}</tr>', link_text(title, at(hrefs, i)), join(cells)

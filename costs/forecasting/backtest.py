@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from costs.forecasting.candidates import CANDIDATES, WEEK, Days, naive, run
+from costs.forecasting.candidates import CANDIDATES, WEEK, Days, Kept, naive, run
 
 # Two weeks to learn the week from and one to be judged by.
 MIN_TRAIN = 14
 MIN_DAYS = 21
 MAX_DAYS = 182
-ORIGINS = 24
+ORIGINS = 20
 LEVEL = 0.8
 BLEND = "blend"
 
@@ -64,12 +64,16 @@ def forecast(days: Days, horizon: int) -> Outcome | None:
     judged = min(horizon, max(WEEK, (len(known) - MIN_TRAIN) // 2))
     origins = origins_of(len(known), judged)
     truth = np.array([known[at : at + judged] for at in origins])
-    paths = {
-        name: np.array([run(name, known[:at], judged) for at in origins]) for name in CANDIDATES
-    }
+    paths = {name: _paths(name, known, origins, judged) for name in CANDIDATES}
     method, tested = _choose(paths, truth)
     path = _path(method, known, horizon)
     return _outcome(method, tested, path, known, truth, origins, horizon)
+
+
+def _paths(name: str, known: Days, origins: list[int], judged: int) -> Days:
+    """What a candidate would have said at each origin."""
+    kept = Kept()
+    return np.array([run(name, known[:at], judged, kept) for at in origins])
 
 
 def _choose(paths: dict[str, Days], truth: Days) -> tuple[str, Days]:

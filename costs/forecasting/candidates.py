@@ -96,7 +96,24 @@ def drift(days: Days, horizon: int) -> Days:
     return np.asarray(np.exp(level + steps) * _ahead(days, horizon, profile(days)))
 
 
-def _ets(days: Days, horizon: int, *, has_trend: bool, is_log: bool) -> Days:
+class Kept:
+    """The weights a search found for a shorter history: they hold for four more weeks, which saves most searches.
+
+    A back-test goes from the oldest day on, so no weight knows days it is judged by.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.weights: Days | None = None
+
+    def for_length(self, length: int) -> Days | None:
+        return self.weights if 0 <= length - self.length < 4 * WEEK else None
+
+    def keep(self, length: int, weights: Days) -> None:
+        self.length, self.weights = length, weights
+
+
+def _ets(days: Days, horizon: int, kept: Kept | None, *, has_trend: bool, is_log: bool) -> Days:
     scale = float(days.mean()) or 1.0
     scaled = days / scale
     level = np.log(scaled + 0.01) if is_log else scaled
@@ -112,7 +129,13 @@ def _ets(days: Days, horizon: int, *, has_trend: bool, is_log: bool) -> Days:
     with warnings.catch_warnings():
         # A search that stops early still gives a forecast, and the back-test judges it.
         warnings.simplefilter("ignore")
-        fitted = model.fit(disp=False, maxiter=60)
+        weights = kept.for_length(len(days)) if kept else None
+        if weights is None:
+            fitted = model.fit(disp=False, maxiter=60)
+            if kept:
+                kept.keep(len(days), fitted.params)
+        else:
+            fitted = model.smooth(weights)
         path = np.asarray(fitted.forecast(horizon), dtype=np.float64)
     if is_log:
         left = np.asarray(fitted.resid)[WEEK:]
@@ -122,48 +145,38 @@ def _ets(days: Days, horizon: int, *, has_trend: bool, is_log: bool) -> Days:
     return path * scale
 
 
-def ets_raw(days: Days, horizon: int) -> Days:
+def ets_raw(days: Days, horizon: int, kept: Kept | None = None) -> Days:
     """Exponential smoothing, damped trend and weekdays in dollars."""
-    return _ets(clean(days), horizon, has_trend=True, is_log=False)
+    return _ets(clean(days), horizon, kept, has_trend=True, is_log=False)
 
 
-def ets_log(days: Days, horizon: int) -> Days:
+def ets_log(days: Days, horizon: int, kept: Kept | None = None) -> Days:
     """The same in logarithms: growth and weekdays in per cent."""
-    return _ets(clean(days), horizon, has_trend=True, is_log=True)
+    return _ets(clean(days), horizon, kept, has_trend=True, is_log=True)
 
 
-def ets_level(days: Days, horizon: int) -> Days:
+def ets_level(days: Days, horizon: int, kept: Kept | None = None) -> Days:
     """In logarithms without a trend."""
-    return _ets(clean(days), horizon, has_trend=False, is_log=True)
+    return _ets(clean(days), horizon, kept, has_trend=False, is_log=True)
 
 
-CANDIDATES: dict[str, Candidate] = {
+PLAIN: dict[str, Candidate] = {
     "month_mean": month_mean,
     "quarter_mean": quarter_mean,
     "fortnight_median": fortnight_median,
     "week_mean": week_mean,
     "drift": drift,
-    "ets_raw": ets_raw,
-    "ets_log": ets_log,
-    "ets_level": ets_level,
 }
-LABELS = {
-    "month_mean": "mean of four weeks by weekday",
-    "quarter_mean": "mean of eight weeks by weekday",
-    "fortnight_median": "median of two weeks by weekday",
-    "week_mean": "last week's level by weekday",
-    "drift": "steady growth by weekday",
-    "ets_raw": "exponential smoothing",
-    "ets_log": "exponential smoothing of logarithms",
-    "ets_level": "exponential smoothing of the level",
-    "blend": "mean of the three best methods",
-}
+SEARCHED = {"ets_raw": ets_raw, "ets_log": ets_log, "ets_level": ets_level}
 
 
-def run(name: str, days: Days, horizon: int) -> Days:
+CANDIDATES = (*PLAIN, *SEARCHED)
+
+
+def run(name: str, days: Days, horizon: int, kept: Kept | None = None) -> Days:
     """A candidate's days, none below zero; where it fails on a strange series, the mean of four weeks."""
     try:
-        path = CANDIDATES[name](days, horizon)
+        path = PLAIN[name](days, horizon) if name in PLAIN else SEARCHED[name](days, horizon, kept)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError):
         path = month_mean(days, horizon)
     # Nobody's spend is fifty times its highest day tomorrow: a search gone wild, not a forecast.
