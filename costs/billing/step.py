@@ -114,9 +114,16 @@ def _store(
 ) -> jobs.Step:
     """Write the days and move on. The sync is locked first: an account that is being deleted ends here."""
     sync, account = access.sync, access.account
-    locked = BillingAccount.objects.select_for_update(of=("self",)).filter(pk=account.pk).first()
+    locked = (
+        BillingAccount.objects.select_for_update(of=("self",))
+        .select_related("connection")
+        .filter(pk=account.pk)
+        .first()
+    )
     if locked is None:
         return jobs.Step(0, None, "The connection was deleted.")
+    if locked.connection.status == Status.PAUSED:  # while the provider answered
+        return _stop(sync, State.CANCELLED, "The connection was paused.")
     zone = locked.time_zone
 
     def ends_at(day: dt.date) -> dt.datetime:

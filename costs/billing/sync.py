@@ -31,6 +31,8 @@ OPEN = (ProviderSync.State.QUEUED, ProviderSync.State.RUNNING, ProviderSync.Stat
 CHECK_SECONDS = 15.0
 MOST_DAYS = 366 * 5
 DUE_AT_ONCE = 200
+# costs.billing.access marks so what is being deleted (it imports this module).
+DELETING = "_deleting"
 
 
 def check_connection(
@@ -151,7 +153,7 @@ def run_due(now: dt.datetime) -> int:
         BillingAccount.objects.filter(Q(next_sync_at=None) | Q(next_sync_at__lte=now))
         .exclude(schedule=SyncSchedule.MANUAL)
         .exclude(connection__status=ProviderConnection.Status.PAUSED)
-        .exclude(connection__settings__has_key="_deleting")
+        .exclude(connection__settings__has_key=DELETING)
         .exclude(syncs__state__in=OPEN)
         .select_related("connection")
         .order_by("next_sync_at")[:DUE_AT_ONCE]

@@ -289,6 +289,23 @@ def test_a_paused_connection_stops_and_is_not_scheduled(bills: BillingSimulator)
     assert ProviderConnection.objects.get().status == "paused"
 
 
+def test_a_pause_while_the_provider_answers_keeps_its_answer_out(
+    bills: BillingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bills.world(*month("openai"))
+    plugin = engine.plugin_for("openai")
+    whole = plugin.read
+
+    def paused_meanwhile(*arguments: Any) -> Any:
+        reading = whole(*arguments)
+        ProviderConnection.objects.update(status="paused")
+        return reading
+
+    monkeypatch.setattr(plugin, "read", paused_meanwhile)
+    sync = read(account_of(bills))
+    assert (sync.state, BilledCost.objects.count()) == ("cancelled", 0)
+
+
 def test_an_account_deleted_meanwhile_ends_its_job(bills: BillingSimulator) -> None:
     account = account_of(bills)
     sync = start(account)
@@ -314,6 +331,36 @@ def test_a_slow_provider_is_asked_for_fewer_days(
     bills.faults(clock=NOW)
     assert finished(sync).state == "done"
     assert sync.attempts == 0
+
+
+def test_an_answer_too_large_is_asked_for_in_parts(bills: BillingSimulator) -> None:
+    bills.world(*month("openai"))
+    account = account_of(bills)
+    flood = {"kind": "flood", "megabytes": 9}
+    bills.faults(clock=NOW, faults=[flood])
+    sync = read(account)
+    assert (sync.state, billed(account) > 0) == ("done", True)
+    bills.faults(clock=NOW, faults=[{**flood, "times": -1}])
+    sync = read(account)
+    assert sync.state == "failed"
+    assert "larger than 8 MiB" in sync.error
+
+
+def test_a_reply_in_another_shape_is_waited_out_not_a_crash(
+    bills: BillingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: Any) -> Any:
+        raise KeyError("start_time")
+
+    account = account_of(bills)
+    sync = start(account)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.plugin_for("openai"), "read", odd)
+        steps(most=1)
+    sync.refresh_from_db()
+    assert sync.state == "waiting"
+    assert "not in the shape its documents describe (KeyError)" in sync.error
+    assert finished(sync).state == "done"
 
 
 @pytest.mark.parametrize(
