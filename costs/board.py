@@ -37,7 +37,6 @@ CATALOGUE = (
     Panel("spend", "Spend over time", "Spend, calls, tokens or errors by any dimension.", "wide"),
     Panel("mix", "Spend mix", "Shares of the spend by any dimension.", "third"),
     Panel("models", "Top models", "Spend, share, trend, change, calls and p95 of each model.", "wide", "table"),
-    Panel("who", "Top agents, users, …", "The dearest values of a dimension of your choice.", "third", "table"),
     Panel(
         "budget", "Budget", "What is left and until when.", "third", url_name="costs:budget_panel"
     ),
@@ -45,7 +44,8 @@ CATALOGUE = (
     Panel("first_token", "Time to first token", "How long a reader waits for the first word: p50 to p99."),
     Panel("tokens", "Tokens by class", "Uncached input, cache reads and writes, output and reasoning."),
     Panel("errors", "Errors by type", "Failed calls over time, by what went wrong."),
-    Panel("attention", "Needs attention", "Models without a price, models and agents that fail.", "full", "lines"),
+    Panel("attention", "Needs attention", "Models without a price, models and agents that fail.", "wide", "lines"),
+    Panel("who", "Top agents, users, …", "The dearest values of a dimension of your choice.", "third", "table"),
     Panel("calls", "Calls", "Answered and failed calls over time.", is_default=False),
     Panel("cost_per_call", "Cost per call", "What one priced call costs, beside the period before.", is_default=False),
     Panel("cache", "Cache hit share", "How much of the input came out of a prompt cache.", is_default=False),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, User
+from costs.budgets.demo import furnish_budgets
 from examples.demo.judgements import RESOLUTIONS
 from projects.demo import COLLEAGUE_EMAIL, EMAIL
 from projects.models import Project
@@ -39,7 +40,7 @@ def define_demo_scores(*, project: Project) -> None:
 
 @transaction.atomic
 def furnish_demo(*, project: Project) -> None:
-    """Saved views, comments with a mention and a collection, made through the services people use.
+    """Saved views, comments with a mention, a collection and budgets, made through the services people use.
 
     A run it wants to comment on and does not find is passed over: a short history has no weekly audit.
     """
@@ -48,6 +49,7 @@ def furnish_demo(*, project: Project) -> None:
     _views(project, owner, colleague)
     _comments(project, owner, colleague)
     _collection(project, colleague)
+    furnish_budgets(project=project, owner=owner, now=timezone.now())
 
 
 def _views(project: Project, owner: User, colleague: User) -> None:

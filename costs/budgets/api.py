@@ -27,7 +27,7 @@ from costs.budgets.details import detail_of
 from costs.budgets.drafts import FIELDS, BudgetDraft, read_draft
 from costs.budgets.overview import SORTS, STATES, listed, read_wanted, rows_of
 from costs.budgets.preview import preview_of
-from costs.budgets.scopes import Call
+from costs.budgets.scopes import Call, counts
 from costs.budgets.selectors import budget_of, standing
 from costs.budgets.serializers import budget_json
 from costs.forms import refuse_unknown
@@ -252,7 +252,10 @@ class ProjectBudgetsView(APIView):
                     "poll_after_seconds": POLL_SECONDS,
                 }
             ).data
-            body = {**shown, "results": [budget_json(row) for row in answer.rows]}
+            anyone = Call(found.pk, key=call.key)
+            body = {**shown, "results": [
+                {**budget_json(row), "counts_every_call": counts(row.budget, anyone)} for row in answer.rows
+            ]}  # fmt: skip
             cache.set(key, body, KEEP_SECONDS)
         return Response(body, headers=headers)
 

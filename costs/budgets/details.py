@@ -182,12 +182,16 @@ def spender_tables(
     """What spends the running period, by up to four things. A query each. `projects` are the reader's, by id."""
     period = found.period
     tables = []
+    # With one project there is nothing to tell apart.
+    is_one = budget.project_id is not None or len(names) < 2
     for by in splits_of(budget):
+        if by == "project" and is_one:
+            continue
         spenders: Spenders = spenders_of(budget, by, period.counts_from, period.counts_until)
         rows = [
             SpenderRow(
                 names.get(one.project_id, "A project") if by == "project" else one.value or _NOBODY[by],
-                "" if by == "project" or budget.project_id else names.get(one.project_id, ""),
+                "" if by == "project" or is_one else names.get(one.project_id, ""),
                 one.amount,
                 one.amount.cost_usd / found.spent_usd if found.spent_usd else None,
                 _behind(budget, period, by, one.value, projects.get(one.project_id)),

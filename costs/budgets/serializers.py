@@ -106,10 +106,18 @@ class BudgetPageSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="Address of the next page")
 
 
+class ApplyingBudgetSerializer(BudgetSerializer):
+    """A budget, and whether every call of whoever asks counts towards it."""
+
+    counts_every_call = serializers.BooleanField(
+        help_text="True for the organisation, the project and the API key that asks; else it depends on the call"
+    )
+
+
 class ApplyingSerializer(serializers.Serializer[Any]):
     """The answer of `GET …/projects/<project>/budgets`."""
 
-    results = BudgetSerializer(many=True)
+    results = ApplyingBudgetSerializer(many=True)
     strictest = serializers.UUIDField(
         allow_null=True, help_text="Of those that count the call: the hard one with the least left, else the soft one"
     )  # fmt: skip

@@ -37,6 +37,11 @@ class Door:
         self.rule: Callable[[dict[str, Any]], Reply | None] = lambda request: None
         self.cost: Callable[[dict[str, Any]], str | None] = lambda item: None
         self.known: set[str] = set()
+        # What reading requests are answered: (status, headers, JSON); and what they asked.
+        self.reading: Callable[[str, dict[str, str]], tuple[int, dict[str, str], Any]] = (
+            lambda path, headers: (404, {}, {"detail": "not here", "code": "not_found"})
+        )
+        self.reads: list[tuple[str, dict[str, str]]] = []
         # Close every connection after its first answer, without saying so.
         self.hangs_up = False
         self.lock = threading.Lock()
@@ -60,6 +65,17 @@ class Door:
                 self.end_headers()
                 self.wfile.write(body)
                 self.close_connection = door.hangs_up
+
+            def do_GET(self) -> None:
+                asked = {name.lower(): value for name, value in self.headers.items()}
+                door.reads.append((self.path, asked))
+                status, headers, answer = door.reading(self.path, asked)
+                body = b"" if status == 304 else json.dumps(answer).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -33,6 +33,7 @@ def test_defaults_are_the_contracts() -> None:
         "timeout": 10,
         "drain_seconds": 5,
         "stream_usage": True,
+        "server_budgets": False,
         "debug": False,
     }
 

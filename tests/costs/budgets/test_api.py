@@ -152,6 +152,13 @@ def test_a_key_reads_what_applies_with_the_strictest(acme, project, key) -> None
     budget(acme, name="resting", is_paused=True)
     whole = ask().json()
     assert [one["name"] for one in whole["results"]] == ["ada", "core", "hard", "soft", "key"]
+    assert [one["counts_every_call"] for one in whole["results"]] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
     named = {one["id"]: one["name"] for one in whole["results"]}
     assert (named[whole["strictest"]], whole["remaining_usd"], whole["is_blocked"]) == (
         "hard",

@@ -192,7 +192,6 @@ def test_one_budget_shows_burn_down_spenders_periods_crossings_and_terms(
         for one in response.context["tables"]
     }
     assert tables == {
-        "project": [("Checkout", "9E+1")],
         "model": [("gpt-5", "6E+1"), ("gpt-5-mini", "3E+1")],
         "agent": [("support", "9E+1")],
         "user": [("ada", "6E+1"), ("bob", "3E+1")],

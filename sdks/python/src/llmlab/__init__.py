@@ -13,6 +13,7 @@ from llmlab.budgets import BudgetExceeded
 from llmlab.client import LLMLab, current_client
 from llmlab.context import current_step, current_trace_id, propagate
 from llmlab.propagation import extract, inject
+from llmlab.server_budgets import ServerBudget
 from llmlab.step import Step
 from llmlab.tracing import (
     budget,
@@ -29,6 +30,7 @@ from llmlab.version import __version__
 __all__ = [
     "BudgetExceeded",
     "LLMLab",
+    "ServerBudget",
     "Step",
     "__version__",
     "budget",

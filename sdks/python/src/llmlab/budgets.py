@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 class BudgetExceeded(Exception):
     """The budget's calls cost as much as they may; the next one was not sent."""
 
-    def __init__(self, message: str, *, limit_usd: Decimal, spent_usd: Decimal) -> None:
+    def __init__(
+        self, message: str, *, limit_usd: Decimal, spent_usd: Decimal, name: str = ""
+    ) -> None:
         super().__init__(message)
         self.limit_usd = limit_usd
         self.spent_usd = spent_usd
+        # Of a budget set in LLMLab; empty for one of the program.
+        self.name = name
 
 
 class Budget:

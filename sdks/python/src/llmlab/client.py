@@ -27,13 +27,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union
 
 from llmlab import endings
-from llmlab.budgets import Budget, check, check_async
+from llmlab.budgets import Budget, BudgetExceeded, check, check_async
 from llmlab.config import Settings, logger
 from llmlab.context import current_budget, here
 from llmlab.delivery import Delivery, Exporter
 from llmlab.ids import new_step_id, new_trace_id
 from llmlab.propagation import Remote
 from llmlab.sampling import is_sampled
+from llmlab.server_budgets import ServerBudget, ServerBudgets
 from llmlab.snapshot import snapshot, text_of, words_of
 from llmlab.step import Late, Step, TraceState
 
@@ -60,6 +61,7 @@ class LLMLab:
     ) -> None:
         self.settings = Settings(api_key=api_key, project=project, **settings)
         self.delivery = Delivery(self.settings, exporter)
+        self.server_budgets = ServerBudgets(self.settings)
         clients.append(self)
         self._say_why_off(exporter)
         endings.watch(_shut_down_all, _flush_all)
@@ -246,15 +248,44 @@ class LLMLab:
         """
         return Budget(self, usd, on_unknown=on_unknown, timeout=timeout)
 
-    def check_budget(self) -> None:
-        """Raises BudgetExceeded when the current budget is spent. Call before a request is sent."""
+    def budgets(self) -> list[ServerBudget] | None:
+        """The budgets set in LLMLab that calls of this project may count towards, strictest first.
+
+        Asks the server now, at most `timeout` seconds. When it is away: what it said last, None if it never answered.
+        """
+        return self.server_budgets.read()
+
+    def check_budget(self, model: str = "") -> None:
+        """Raises BudgetExceeded when the current budget is spent, or with `server_budgets` one of LLMLab's that counts
+        the call. Call before a request is sent.
+        """
+        if self.settings.server_budgets:
+            self._refuse_if_blocked(model)
         if current_budget.get() is not None:
             check()
 
-    async def check_budget_async(self) -> None:
+    async def check_budget_async(self, model: str = "") -> None:
         """The same without holding up the event loop while costs are asked for."""
+        if self.settings.server_budgets:
+            self._refuse_if_blocked(model)
         if current_budget.get() is not None:
             await check_async()
+
+    def _refuse_if_blocked(self, model: str) -> None:
+        """By what the server last said: never waits."""
+        if not self.is_on:
+            return
+        step = here()
+        user, tags = (step.trace.user, step.trace.tags) if isinstance(step, Step) else ("", ())
+        found = self.server_budgets.refusing(user, model if isinstance(model, str) else "", tags)
+        if found is not None:
+            raise BudgetExceeded(
+                f"The budget {found.name!r} of LLMLab is spent (${found.spent_usd} of ${found.amount_usd}) until"
+                f" {found.resets_at:%Y-%m-%d %H:%M} UTC. The call was not sent.",
+                limit_usd=found.amount_usd,
+                spent_usd=found.spent_usd,
+                name=found.name,
+            )
 
     # -- instruments -------------------------------------------------------------------------
 

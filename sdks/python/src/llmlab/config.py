@@ -35,6 +35,7 @@ class Settings:
         "project",
         "release",
         "sample_rate",
+        "server_budgets",
         "spool_dir",
         "stream_usage",
         "timeout",
@@ -59,6 +60,7 @@ class Settings:
         self.timeout: float = read.number("timeout", 10, 0.1, 600)
         self.drain_seconds: float = read.number("drain_seconds", 5, 0, 600)
         self.stream_usage: bool = read.flag("stream_usage", True)
+        self.server_budgets: bool = read.flag("server_budgets", False)
         self.debug: bool = read.flag("debug", False)
         read.refuse_unknown()
         if self.debug:

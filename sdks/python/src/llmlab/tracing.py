@@ -66,6 +66,13 @@ class Recorder:
         self.fields = fields
         self._entered: dict[Step, tuple[LLMLab, contextvars.Token[Step | Remote | None]]] = {}
 
+    @property
+    def model(self) -> str:
+        """The model a call names before it is made, or ""."""
+        fields = self.fields or {}
+        named = fields.get("request_model") or fields.get("model")
+        return named if isinstance(named, str) else ""
+
     def __call__(self, function: F) -> F:
         """Every call of the function is a step: arguments are its input, the result its output."""
         return wrap(self, function)
@@ -73,13 +80,13 @@ class Recorder:
     def __enter__(self) -> Step:
         client = self.client or current_client()
         if self.type in CALLS:
-            client.check_budget()
+            client.check_budget(self.model)
         return self._enter(client)
 
     async def __aenter__(self) -> Step:
         client = self.client or current_client()
         if self.type in CALLS:
-            await client.check_budget_async()
+            await client.check_budget_async(self.model)
         return self._enter(client)
 
     def _enter(self, client: LLMLab) -> Step:

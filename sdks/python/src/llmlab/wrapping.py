@@ -71,7 +71,7 @@ class _Call:
     def check(self) -> None:
         """Raises BudgetExceeded before a model call whose budget is spent."""
         if self.is_call:
-            self.client.check_budget()
+            self.client.check_budget(self.recorder.model)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened | None:
         """Start the step of one call; None while the SDK is off."""
@@ -145,7 +145,7 @@ def _coroutine(call: _Call) -> Callable[..., Any]:
 
     async def recorded(*args: Any, **kwargs: Any) -> Any:
         if call.is_call:
-            await call.client.check_budget_async()
+            await call.client.check_budget_async(call.recorder.model)
         opened = call.open(args, kwargs)
         if opened is None:
             return await function(*args, **kwargs)

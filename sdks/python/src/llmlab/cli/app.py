@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from llmlab.cli.commands import (
+    budget,
     check,
     costs,
     doctor,
@@ -63,6 +64,7 @@ app.command()(login.logout)
 app.command()(login.projects)
 app.add_typer(keys.app, name="keys")
 app.command()(costs.costs)
+app.add_typer(budget.app, name="budget")
 app.add_typer(traces.app, name="traces")
 traces.app.command()(tail.tail)
 app.command("import")(importing.import_files)

@@ -96,6 +96,24 @@ class Transport:
             self.close()
             raise Unreachable(f"{type(error).__name__}: {error}") from error
 
+    def get(self, door: str, headers: dict[str, str]) -> Answer:
+        """One reading request. Raises Unreachable."""
+        import http.client
+
+        kept = {name: self._headers[name] for name in ("Authorization", "User-Agent", "Accept")}
+        try:
+            connection = self._connection or self._connect()
+            self._connection = connection
+            connection.request(
+                "GET",
+                f"{self._target}{self._prefix}/{door}",
+                headers={**kept, **headers, **self._proxy_headers},
+            )
+            return self._answered(connection.getresponse())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+
     def _post(self, door: str, packed: bytes) -> Answer:
         connection = self._connection or self._connect()
         self._connection = connection
@@ -103,7 +121,9 @@ class Transport:
         connection.request(
             "POST", path, body=packed, headers={**self._headers, **self._proxy_headers}
         )
-        response = connection.getresponse()
+        return self._answered(connection.getresponse())
+
+    def _answered(self, response: http.client.HTTPResponse) -> Answer:
         body = response.read(_MAX_ANSWER)
         headers = {name.lower(): value for name, value in response.getheaders()}
         if response.will_close or not response.isclosed():

@@ -34,6 +34,13 @@ _refusing: set[tuple[str, int | None]] = set()
 
 
 @lru_cache(maxsize=1024)
+def _model_of(options: Any) -> str:
+    """The model a request names, or ""."""
+    data = getattr(options, "json_data", None)
+    named = data.get("model") if isinstance(data, dict) else None
+    return named if isinstance(named, str) else ""
+
+
 def _endpoint(url: str) -> Endpoint | None:
     return endpoint_of("POST", url)
 
@@ -82,7 +89,7 @@ class Stainless(Library):
         except Exception:
             return None
         if is_budgeted(endpoint):
-            client.check_budget()
+            client.check_budget(_model_of(options))
         return _started(client, endpoint, api, options)
 
     async def _begin_async(self, api: Any, options: Any) -> Recording | None:
@@ -96,7 +103,7 @@ class Stainless(Library):
         except Exception:
             return None
         if is_budgeted(endpoint):
-            await client.check_budget_async()
+            await client.check_budget_async(_model_of(options))
         return _started(client, endpoint, api, options)
 
     def _process_response_of_both(self, original: Callable[..., Any]) -> Callable[..., Any]:
