@@ -15,6 +15,7 @@ class TracesConfig(AppConfig):
             erasure,
             export_sources,
             followups,
+            outcomes,
             repricing,
             retention,
             rotation,
@@ -43,3 +44,4 @@ class TracesConfig(AppConfig):
         records_repriced.connect(repricing.follow_costs, dispatch_uid="traces.repricing.follow")
         repricing_ended.connect(repricing.begin_recount, dispatch_uid="traces.repricing.recount")
         outbox.handler(repricing.TOPIC)(repricing.recount)
+        outcomes.register()

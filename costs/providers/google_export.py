@@ -57,6 +57,9 @@ class Export:
         self.key: ServiceAccount = read_key(credentials.get("service_account_json", ""))
         self.project = _name(settings.get("project") or self.key.project_id, "project")
         dataset = _name(settings.get("dataset"), "dataset")
+        if "." not in dataset:
+            # As the bq command writes it.
+            dataset = dataset.replace(":", ".")
         self.dataset = dataset if "." in dataset else f"{self.project}.{dataset}"
         self.base = rooted(settings, "base_url", BIGQUERY)
         self.asker = _Asker(client, LABEL, lambda: fetch_token(client, self.key))

@@ -253,6 +253,10 @@ def test_the_query_is_bounded_and_typed(google: Google) -> None:
     assert f"FROM `data-project.billing.{TABLE}` AS t" in body["query"]
     assert (body["useLegacySql"], body["location"]) == (False, "EU")
     assert body["maximumBytesBilled"] == "3000000000"
+    google.read(dataset="data-project:billing")
+    assert f"FROM `data-project.billing.{TABLE}` AS t" in google.query()["query"]
+    google.read(days="pacific")
+    body = google.query()
     values = {one["name"]: one["parameterValue"]["value"] for one in body["queryParameters"]}
     assert values == {
         "start": "2026-11-01 07:00:00+00:00",

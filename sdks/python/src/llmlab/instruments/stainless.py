@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _refusing: set[tuple[str, int | None]] = set()
 
 
-@lru_cache(maxsize=1024)
 def _model_of(options: Any) -> str:
     """The model a request names, or ""."""
     data = getattr(options, "json_data", None)
@@ -41,6 +40,7 @@ def _model_of(options: Any) -> str:
     return named if isinstance(named, str) else ""
 
 
+@lru_cache(maxsize=1024)
 def _endpoint(url: str) -> Endpoint | None:
     return endpoint_of("POST", url)
 
