@@ -179,10 +179,11 @@ def simulator_port() -> int:
 def demo(program: Callable[..., Program], port: int) -> list[Program]:
     """History through the real door, then a provider simulator and traffic that never ends."""
     traffic = program("traffic", "-m", "examples.demo_traffic")
+    bill = Path(traffic.environment["LLMLAB_DATA_DIR"]) / "demo" / "bill.json"
     traffic.environment["LLMLAB_URL"] = f"http://127.0.0.1:{traffic.environment['PORT']}"
     return [
         program("seed", "manage.py", "seed_demo", kind="job"),
-        program("simulator", "-m", "examples.simulator", "--port", str(port)),
+        program("simulator", "-m", "examples.simulator", "--port", str(port), "--bill", str(bill)),
         traffic,
     ]
 

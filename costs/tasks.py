@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from costs.billing import sync
+from costs.billing import demo_bill, sync
 from costs.explorer import keeping
 from costs.exporting import schedules
 from costs.forecasting import services as forecasting
@@ -32,7 +32,9 @@ def sync_bills(**_: Any) -> int:
     return sync.run_due(timezone.now())
 
 
-@shared_task(name="costs.tasks.run_export_schedules", queue="analysis", time_limit=120)
+@shared_task(
+    name="costs.tasks.run_export_schedules", queue="analysis", time_limit=120, soft_time_limit=100
+)
 def run_export_schedules(**_: Any) -> int:
     """Exports that are due now."""
     return schedules.run_due(now=timezone.now())
@@ -47,3 +49,9 @@ def run_export_schedules(**_: Any) -> int:
 def refresh_reconciliations(**_: Any) -> int:
     """Work out again what differs between bill and records where either changed; the work itself is jobs."""
     return reconciliation.refresh_stale(now=timezone.now())
+
+
+@shared_task(name="costs.tasks.bill_demo", queue="analysis", time_limit=120, soft_time_limit=100)
+def bill_demo(**_: Any) -> bool:
+    """The demo's simulated providers charge for what was recorded since; nothing where no demo runs."""
+    return demo_bill.refresh_bill(now=timezone.now())

@@ -246,6 +246,8 @@ LLMLAB_ANOMALY_LEAST_USD = Decimal(env_int("LLMLAB_ANOMALY_LEAST_USD", 1))
 LLMLAB_EXPLORER_MEMORY_MB = env_int("LLMLAB_EXPLORER_MEMORY_MB", 128, minimum=1)
 # Private addresses that may be called on somebody's word (core.outbound): host, host:port, address, CIDR.
 LLMLAB_OUTBOUND_ALLOW = env_list("LLMLAB_OUTBOUND_ALLOW")
+# Where the demo's simulated providers are; set by `make run`.
+LLMLAB_DEMO_SIMULATOR = env_str("SIMULATOR_URL", "")
 
 # --- Static files, security headers
 STATIC_URL = "/static/"

@@ -4,7 +4,7 @@ from config.embedded import local_secrets
 from config.env import env_secret
 
 from .base import *  # noqa: F403
-from .base import LLMLAB_DATA_DIR, LLMLAB_ENCRYPTION_KEYS
+from .base import CELERY_BEAT_SCHEDULE, LLMLAB_DATA_DIR, LLMLAB_ENCRYPTION_KEYS
 
 _secret_key, _encryption_key = local_secrets(LLMLAB_DATA_DIR)
 SECRET_KEY = env_secret("LLMLAB_SECRET_KEY", "") or _secret_key
@@ -12,3 +12,12 @@ LLMLAB_ENCRYPTION_KEYS = LLMLAB_ENCRYPTION_KEYS or [_encryption_key]
 # Straight from the source directories, nothing to collect.
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
+# The demo's calls go on, and so does its bill.
+CELERY_BEAT_SCHEDULE = {
+    **CELERY_BEAT_SCHEDULE,
+    "bill-demo": {
+        "task": "costs.tasks.bill_demo",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+}

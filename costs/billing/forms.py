@@ -10,6 +10,7 @@ from core.errors import DomainError
 from costs.billing.access import CheckFailedError
 from costs.models import SyncSchedule
 from costs.providers.base import BillingPlugin, Field
+from projects.models import ConnectionProvider
 
 # Three months show a trend and are read in minutes.
 HISTORY = dt.timedelta(days=90)
@@ -56,7 +57,7 @@ class AccessForm(forms.Form):
             self.fields["name"] = forms.CharField(
                 max_length=80,
                 label="Name",
-                initial=plugin.label,
+                initial=ConnectionProvider(plugin.provider).label,
                 help_text="What your team calls this account.",
             )
         for field in plugin.fields:
@@ -80,6 +81,30 @@ class AccessForm(forms.Form):
         if field.choices:
             return forms.ChoiceField(choices=field.choices, **options)
         return forms.CharField(**options)
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        """What everybody fills in."""
+        return [
+            one for one in self.visible_fields() if one.field.required or self._of(one).is_secret
+        ]
+
+    @property
+    def more_fields(self) -> list[forms.BoundField]:
+        """What most leave as it is."""
+        names = {one.name for one in self.main_fields}
+        return [one for one in self.visible_fields() if one.name not in names]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether one of those is filled in or wrong, so that it must be seen."""
+        return any(
+            one.errors or str(one.value() or "") != self._of(one).default
+            for one in self.more_fields
+        )
+
+    def _of(self, bound: forms.BoundField) -> Field:
+        return next(f for f in self.plugin.fields if self.input_name(f.name) == bound.name)
 
     def values(self) -> dict[str, str]:
         """What was given, by the plugin's names."""

@@ -1,4 +1,4 @@
-"""`python -m examples.simulator [--host 127.0.0.1] [--port 8900] [--pace 1]`."""
+"""`python -m examples.simulator [--host 127.0.0.1] [--port 8900] [--pace 1] [--bill FILE]`."""
 
 import argparse
 import asyncio
@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 from examples.simulator.app import app
+from examples.simulator.billing import kept
 from examples.simulator.server import serve
 
 
@@ -38,7 +40,12 @@ def main() -> int:
         default=os.environ.get("SIMULATOR_PACE", "1"),
         help="1 (the default) answers at a believable speed, 0 at once",
     )
+    parser.add_argument(
+        "--bill", type=Path, help="a file that keeps what is billed from one start to the next"
+    )
     options = parser.parse_args()
+    if options.bill:
+        kept.keep_in(options.bill)
     os.environ["SIMULATOR_PACE"] = options.pace
     logging.basicConfig(level=logging.INFO)
     return asyncio.run(_run(options.host, options.port))

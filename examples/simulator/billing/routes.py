@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from examples.simulator.billing import anthropic, azure, faults, google, openai, world
+from examples.simulator.billing import anthropic, azure, faults, google, kept, openai, world
 from examples.simulator.http import HttpError, Reply, Request
 
 Endpoint = Callable[[Request], Awaitable[Reply]]
@@ -50,6 +50,7 @@ def control(request: Request) -> Reply | None:
         case "POST", "/simulator/billing/world":
             charges = [world.read_charge(one) for one in request.body.get("charges", [])]
             (world.extend if request.body.get("mode") == "extend" else world.replace)(charges)
+            kept.write()
             return Reply({"charges": world.count()})
         case "POST", "/simulator/billing/faults":
             faults.set_state(request.body)

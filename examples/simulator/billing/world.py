@@ -92,6 +92,11 @@ def extend(charges: Iterable[Charge]) -> None:
     _charges.extend(charges)
 
 
+def every() -> tuple[Charge, ...]:
+    """All of them, visible or not."""
+    return tuple(_charges)
+
+
 def count() -> int:
     return len(_charges)
 

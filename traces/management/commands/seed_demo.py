@@ -11,7 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
+from core.errors import DomainError
+from costs.billing.demo_bill import refresh_bill
 from examples.demo.seeding import Progress, send_history
 from examples.demo.sender import RefusedError, Sender
 from projects.demo import Demo, ensure_demo
@@ -60,6 +63,21 @@ class Command(BaseCommand):
             furnish_demo(project=demo.project)
             progress.is_furnished = True
             progress.save()
+        self._bill()
+
+    def _bill(self) -> None:
+        """What the simulated providers charge for it, connected and read."""
+        if not settings.LLMLAB_DEMO_SIMULATOR:
+            return
+        try:
+            self._await_server(
+                settings.LLMLAB_DEMO_SIMULATOR, 30.0, path="/simulator/billing/totals"
+            )
+            refresh_bill(now=timezone.now())
+        except (CommandError, DomainError) as error:
+            self.stdout.write(
+                f"The demo has no bill for now; it is made again by the clock. {error}"
+            )
 
     def _send_history(self, demo: Demo, progress: Progress, options: dict[str, Any]) -> None:
         self._await_server(options["url"], options["wait"])
@@ -80,11 +98,11 @@ class Command(BaseCommand):
         self.stdout.write(f"Demo history: {sent} traces stored in {seconds:.1f} s.")
 
     @staticmethod
-    def _await_server(url: str, patience: float) -> None:
+    def _await_server(url: str, patience: float, path: str = "/readyz") -> None:
         deadline = time.monotonic() + patience
         while True:
             try:
-                with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 (operator's URL)
+                with urllib.request.urlopen(f"{url}{path}", timeout=5):  # noqa: S310 (operator's URL)
                     return
             except (urllib.error.URLError, OSError) as error:
                 if time.monotonic() > deadline:
