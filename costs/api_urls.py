@@ -7,6 +7,7 @@ from costs.billing import api_urls as billing_urls
 from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
 from costs.explorer import api_urls as explorer_urls
+from costs.exporting import api_urls as export_urls
 from costs.forecasting import api_urls as forecasting_urls
 
 urlpatterns = [
@@ -53,4 +54,5 @@ urlpatterns = [
     *budget_urls.urlpatterns,
     *explorer_urls.urlpatterns,
     *forecasting_urls.urlpatterns,
+    *export_urls.urlpatterns,
 ]

@@ -6,6 +6,7 @@ from costs import arrangement_views, model_views, price_views, views
 from costs.billing import urls as billing_urls
 from costs.budgets import urls as budget_urls
 from costs.estimates import urls as estimate_urls
+from costs.exporting import urls as export_urls
 from costs.forecasting import urls as forecasting_urls
 
 app_name = "costs"
@@ -51,4 +52,5 @@ urlpatterns = [
     *estimate_urls.urlpatterns,
     *budget_urls.urlpatterns,
     *forecasting_urls.urlpatterns,
+    *export_urls.urlpatterns,
 ]

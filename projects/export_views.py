@@ -32,6 +32,7 @@ TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
+    "json": "application/json",
 }
 RANGES = tuple((key, PRESETS[key]) for key in ("24h", "7d", "30d", "90d"))
 
@@ -134,15 +135,22 @@ def file_response(job: Job, *, packed: bool = False) -> StreamingHttpResponse:
             "This export has no file: it is not finished, it failed, or the file was removed after a week or because a"
             " person's data was deleted."
         )
-    kind = str(job.params["format"])
-    is_packed = name.endswith(".gz")
     stamp = job.created_at.strftime("%Y%m%d-%H%M%S")
-    shown = f"{job.params['kind']}-{stamp}.{kind}{'.gz' if is_packed and packed else ''}"
+    shown = f"{job.params['kind']}-{stamp}.{job.params['format']}"
+    return stored_file(name, shown, packed=packed)
+
+
+def stored_file(name: str, shown: str, *, packed: bool = False) -> StreamingHttpResponse:
+    """A file of the storage, chunk by chunk, under the name `shown` (without .gz); what is compressed comes unpacked
+    unless asked otherwise."""
+    is_packed = name.endswith(".gz")
+    kind = shown.rpartition(".")[2]
     response = ChunkedResponse(
         _chunks(name, unpack=is_packed and not packed),
         content_type="application/gzip" if is_packed and packed else TYPES[kind],
     )
-    response["Content-Disposition"] = f'attachment; filename="{shown}"'
+    end = ".gz" if is_packed and packed else ""
+    response["Content-Disposition"] = f'attachment; filename="{shown}{end}"'
     return response
 
 

@@ -97,7 +97,7 @@ def revoke_link(
     return link
 
 
-def open_link(token: str, *, now: dt.datetime) -> tuple[Job, dict[str, Any]]:
+def open_link(token: str, *, now: dt.datetime) -> tuple[Job, dict[str, Any], ExportLink]:
     """The export and the file behind an address. Raises NotFoundError for whatever does not work. Two queries."""
     gone = NotFoundError("This link does not work: it ended, was revoked, or never was.")
     longest = max(length for length, _ in EXPIRIES.values())
@@ -116,12 +116,16 @@ def open_link(token: str, *, now: dt.datetime) -> tuple[Job, dict[str, Any]]:
         file = file_of(job, link.file_name)
     except NotFoundError:
         raise gone from None
-    with transaction.atomic():
-        ExportLink.objects.filter(pk=link.pk).update(
-            download_count=F("download_count") + 1, last_used_at=now
-        )
-        _audit("export.link_used", link, None)
-    return job, file
+    return job, file, link
+
+
+@transaction.atomic
+def count_use(link: ExportLink, *, now: dt.datetime) -> None:
+    """One more download, written to the trail."""
+    ExportLink.objects.filter(pk=link.pk).update(
+        download_count=F("download_count") + 1, last_used_at=now
+    )
+    _audit("export.link_used", link, None)
 
 
 def _audit(action: str, link: ExportLink, actor: User | None) -> None:

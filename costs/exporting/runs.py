@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import Organization, User
@@ -127,11 +128,20 @@ def run_step(job: Job, *, now: dt.datetime) -> Step:
         return _send_next(job)
     step = engine.run_step(job, now=now)
     files = step.result.get("files", [])
-    if step.cursor is not None or not job.params.get("destination") or not files:
+    if step.cursor is not None or not files:
+        return step
+    step = replace(step, result={**step.result, **_page_of(job)})
+    if not job.params.get("destination"):
         return step
     following = {"to_send": 0, "parts": job.cursor.get("parts", 0)}
     message = f"Sending {len(files)} files" if len(files) > 1 else "Sending the file"
     return replace(step, cursor=following, message=message)
+
+
+def _page_of(job: Job) -> dict[str, str]:
+    """Where its files are shown."""
+    slug = Organization.objects.values_list("slug", flat=True).get(pk=job.organization_id)
+    return {"url": reverse("costs:export_detail", args=[slug, job.pk]), "label": "Show the files"}
 
 
 def _send_next(job: Job) -> Step:

@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from core import outbox
 from core.models import Job
 from costs.breakdown import compact
 from costs.exporting import runs
-from costs.models import CostRecord
+from costs.models import CostDay, CostRecord
 from projects.exports.registry import Request
 from tests.factories.costs import CostRecordFactory, add_hour
 
@@ -43,6 +43,12 @@ def record(project: Any, *lines: dict[str, str], is_list: bool = False, **more: 
         "price_source": "genai-prices 1",
     } | more
     made: CostRecord = CostRecordFactory.create(**facts)
+    CostDay.objects.update_or_create(
+        project=project,
+        day=made.occurred_at.date(),
+        defaults={"version": F("version") + 1},
+        create_defaults={"version": 1},
+    )
     add_hour(
         project.pk,
         made.occurred_at.replace(minute=0),

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db.models import F
 from django.utils import timezone
 
 from core import jobs
@@ -14,7 +13,7 @@ from core.errors import ConflictError, DomainError
 from core.models import Job
 from costs.exporting import runs, schedules
 from costs.exporting.schedules import ScheduleDraft, next_run
-from costs.models import BilledCost, CostDay, ExportSchedule
+from costs.models import BilledCost, ExportSchedule
 from projects.exports import job as engine
 from projects.models import Project
 from tests.costs.exporting.ledgers import drain, finished, line, record, recorded_sum, rows_of
@@ -37,9 +36,6 @@ def nightly(acme: SimpleNamespace, shop: Project) -> ExportSchedule:
 
 def call(project: Project, at: dt.datetime) -> None:
     record(project, line("input", 1000, "0.00000025"), occurred_at=at)
-    _, is_new = CostDay.objects.get_or_create(project=project, day=at.date())
-    if not is_new:
-        CostDay.objects.filter(project=project, day=at.date()).update(version=F("version") + 1)
 
 
 def run(schedule: ExportSchedule, now: dt.datetime = NOW) -> Job | None:
