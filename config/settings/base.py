@@ -223,6 +223,8 @@ SPECTACULAR_SETTINGS = {
         "ErrorStatusEnum": "traces.models.ErrorStatus",
         "PriceRuleKindEnum": "costs.models.prices.RuleKind",
         "ScoreTypeEnum": "traces.models.ScoreType",
+        "CostExportKindEnum": "costs.exporting.serializers.KINDS",
+        "CostExportFormatEnum": "costs.exporting.serializers.FORMAT_NAMES",
         "JobStateEnum": "core.models.Job.State",
         "WasteKindEnum": "traces.models.waste.WasteKind",
         "ProviderSyncKindEnum": "costs.models.billing.ProviderSync.Kind",

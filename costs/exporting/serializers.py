@@ -14,6 +14,7 @@ from costs.models import ExportDestination, ExportLink, ExportSchedule
 from projects.exports.job import FORMATS
 
 KINDS = list(PARTITIONS)
+FORMAT_NAMES = list(FORMATS)
 FLAVOURS = ("spreadsheet", "machine")
 
 
@@ -69,7 +70,7 @@ class CostExportRequestSerializer(StrictSerializer):
     """What to export. Days are UTC, both included; without them: this month."""
 
     kind = serializers.ChoiceField(choices=KINDS)
-    format = serializers.ChoiceField(choices=list(FORMATS), default="csv")
+    format = serializers.ChoiceField(choices=FORMAT_NAMES, default="csv")
     flavour = serializers.ChoiceField(
         choices=FLAVOURS,
         required=False,
@@ -151,11 +152,11 @@ class ExportScheduleSerializer(serializers.ModelSerializer[ExportSchedule]):
 class ExportScheduleDraftSerializer(StrictSerializer):
     name = serializers.CharField(max_length=80)
     kind = serializers.ChoiceField(choices=KINDS)
-    format = serializers.ChoiceField(choices=list(FORMATS))
+    format = serializers.ChoiceField(choices=FORMAT_NAMES)
     flavour = serializers.ChoiceField(choices=FLAVOURS, required=False)
     version = serializers.ChoiceField(choices=VERSIONS, required=False)
     first_day = serializers.DateField()
-    frequency = serializers.ChoiceField(choices=ExportSchedule.Frequency.values, default="daily")
+    frequency = serializers.ChoiceField(choices=ExportSchedule.Frequency.choices, default="daily")
     hour = serializers.IntegerField(min_value=0, max_value=23, default=3)
     weekday = serializers.IntegerField(min_value=0, max_value=6, default=0)
     month_day = serializers.IntegerField(min_value=1, max_value=28, default=1)
