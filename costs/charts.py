@@ -7,10 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import accumulate
 
+from django.urls import reverse
+
 from core import formats
 from core.charts import UNITS, Series
 from core.charts.base import Value
 from costs.dashboard import DIMENSIONS, MEASURES
+from costs.forecasting.charts import with_outlook
+from costs.forecasting.outlook import outlook_of
 from costs.frames import NO_CALLS, Chart, Frame, frame_of, links, past_by_bin, trend_of
 from costs.labels import label_of, slots_for
 from costs.panels import TOP, Question, conflict
@@ -39,7 +43,8 @@ def measured(sums: Sums, measure: str) -> Decimal | int:
 
 
 def spend(question: Question) -> Chart:
-    """A measure per bin, stacked by a dimension: the first five and the others. Two queries, three for API keys."""
+    """A measure per bin, stacked by a dimension: the first five and the others; of this month's days also those to
+    come. Two queries, three for API keys; one more for the forecast."""
     state, frame = question.state, frame_of(question)
     group, measure = state.choices["group"], state.choices["measure"]
     noun = "Cumulative" if state.choices["running"] == "1" else NOUNS[state.bin]
@@ -74,7 +79,7 @@ def spend(question: Question) -> Chart:
         compare = _running(compare) if compare else None
     whole = sum((Decimal(value) for value in now.values()), ZERO)
     unit = UNIT_OF[measure]
-    return Chart(
+    chart = Chart(
         "spend",
         title,
         frame,
@@ -84,6 +89,10 @@ def spend(question: Question) -> Chart:
         compare=compare,
         hrefs=links(question, frame),
     )
+    is_daily = (measure, state.bin, state.choices["running"]) == ("spend", "day", "0")
+    if chart.series and is_daily and (row := outlook_of(question.project_id, state)):
+        return with_outlook(chart, row, reverse("costs:forecast_of_project", args=[state.ref]))
+    return chart
 
 
 def _running(series: Series) -> Series:

@@ -2,13 +2,13 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from core.charts import Series
+from core.charts import Band, Series
 from core.charts.base import Value
-from core.ranges import TimeRange, bin_label, instant
+from core.ranges import DAY, TimeRange, bin_label, instant
 from costs.panels import Question
 from costs.selectors.sums import Sums
 
@@ -45,6 +45,11 @@ class Chart:
     hrefs: list[str] = field(default_factory=list)
     note: str = ""
     empty: tuple[str, str] = NO_CALLS
+    # What is expected of the columns after the first `known` ones (0: all are known), and the words about it.
+    band: Band | None = None
+    known: int = 0
+    outlook: str = ""
+    outlook_url: str = ""
 
     @property
     def legend(self) -> list[Series]:
@@ -72,6 +77,22 @@ def frame_of(question: Question) -> Frame:
         [bin_label(at, size) for at in bins],
         [period.bin_range(at, size) for at in bins],
         " ".join(instant(at) for at in period.edges(size)),
+    )
+
+
+def longer(frame: Frame, end: dt.datetime) -> Frame:
+    """The same days and those up to `end`; for frames of days."""
+    first = frame.bins[-1] + DAY
+    more = [first + place * DAY for place in range(max((end - first).days, 0))]
+    return replace(
+        frame,
+        bins=[*frame.bins, *more],
+        labels=[*frame.labels, *(axis_label(at, "day", first=False) for at in more)],
+        titles=[*frame.titles, *(bin_label(at, "day") for at in more)],
+        spans=[*frame.spans, *(TimeRange(at, at + DAY, "") for at in more)],
+        edges=" ".join(
+            [frame.edges.rsplit(" ", 1)[0], *map(instant, [first, *(at + DAY for at in more)])]
+        ),
     )
 
 
@@ -122,6 +143,6 @@ def rows_of(chart: Chart) -> Sequence[Sequence[Any]]:
             span.end.isoformat(),
             *(one.values[i] if i < len(one.values) else None for one in shown),
         ]
-        for i, span in enumerate(chart.frame.spans)
+        for i, span in enumerate(chart.frame.spans[: chart.known or None])
     ]
     return [head, *lines]

@@ -14,6 +14,7 @@ from core import formats
 from core.charts import Slice
 from costs import caching
 from costs.dashboard import DIMENSIONS, DashboardState
+from costs.forecasting.outlook import outlook_of
 from costs.labels import label_of, slots_for
 from costs.selectors import spend
 from costs.selectors.names import key_names
@@ -156,7 +157,7 @@ def conflict(question: Question, by: str) -> str:
 
 
 def figures(question: Question) -> dict[str, Any]:
-    """The key figures with their change and small trends. One query."""
+    """The key figures with their change and small trends. One query, and one for this month's forecast."""
     total = question.total()
     state = question.state
     trend = [total.trend.get(at, Sums()) for at in state.period.bins(state.bin)]
@@ -187,12 +188,15 @@ def _change(
 
 def _spend_card(question: Question, total: Group) -> dict[str, Any]:
     state, now, before = question.state, total.current, total.previous
+    sub = f"vs {formats.money(before.cost_usd)}" if state.previous else state.period.span_label
+    if outlook := outlook_of(question.project_id, state):
+        sub += f" · {formats.money(outlook.expected_usd)} by month's end"
     return _card(
         f"Spend, {state.period.label.lower()}" if state.period.is_preset else "Spend",
         "wallet",
         "Unpriced" if now.is_unpriced else formats.money(now.cost_usd),
         state.traces_url(),
-        f"vs {formats.money(before.cost_usd)}" if state.previous else state.period.span_label,
+        sub,
         title=formats.money_exact(now.cost_usd),
         change=_change(question, before, now.cost_usd, before.cost_usd),
     )

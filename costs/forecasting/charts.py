@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,22 +10,48 @@ from core import formats
 from core.charts import Band, Series
 from costs.forecasting.results import month_end
 from costs.forecasting.series import DAY, DailySeries
-from costs.frames import axis_label
+from costs.forecasting.words import off_by
+from costs.frames import Chart, axis_label, longer
 from costs.models import SpendAnomaly, SpendForecast
+from costs.selectors.sums import ZERO
 
 BAND = "Forecast, 80 % interval"
 
 
-def band_of(row: SpendForecast, days: Sequence[dt.date]) -> Band | None:
+def band_of(row: SpendForecast, days: Sequence[dt.date | None]) -> Band | None:
     """The expected days of a forecast among `days`; None without one."""
     if row.expected_usd is None:
         return None
     coming = {one["day"]: one for one in row.path}
-    found = [coming.get(day.isoformat(), {}) for day in days]
+    found = [coming.get(day.isoformat(), {}) if day else {} for day in days]
     values, low, high = (
         [Decimal(one[name]) if one else None for one in found] for name in ("usd", "low", "high")
     )
     return Band(BAND, values, low, high)
+
+
+def with_outlook(chart: Chart, row: SpendForecast, url: str) -> Chart:
+    """A dashboard's chart of this month's days, with the days to come."""
+    frame = longer(chart.frame, dt.datetime.combine(month_end(row.month), dt.time(), dt.UTC))
+    known, more = len(chart.frame.bins), len(frame.bins) - len(chart.frame.bins)
+    days: list[Any] = [None] * known + [at.date() for at in frame.bins[known:]]
+    total = formats.money(row.expected_usd)
+    said = (
+        f"{total} expected by {row.month:%b} {(month_end(row.month) - DAY).day}"
+        f" ({formats.money(row.low_usd)} – {formats.money(row.high_usd)} at 80 %),"
+        f" {off_by(row.error_share)} in back-test"
+    )
+    padded = [replace(one, values=[*one.values, *([ZERO] * more)]) for one in chart.series]
+    return replace(
+        chart,
+        frame=frame,
+        series=padded,
+        band=band_of(row, days) if more else None,
+        known=known,
+        summary=f"{chart.summary} {said}.",
+        outlook=said,
+        outlook_url=url,
+    )
 
 
 def month_chart(row: SpendForecast, series: DailySeries, label: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -27,6 +28,7 @@ from costs.forecasting.candidate_names import LABELS
 from costs.forecasting.lists import STATES, read_asked
 from costs.forecasting.series import DAY, DailySeries
 from costs.models import Budget, SeriesKind, SpendAnomaly, SpendForecast
+from projects.access import project_for
 from projects.models import Project
 from projects.selectors import projects_of
 
@@ -133,6 +135,22 @@ def forecast_detail(request: HttpRequest, slug: str, forecast_id: uuid.UUID) -> 
     row = selectors.forecast_of(membership.organization_id, forecast_id)
     context = {"organization": membership.organization, "tab": "forecast", "now": timezone.now()}
     return render(request, "costs/forecasting/forecast.html", context | _month_of(row))
+
+
+@login_required
+@never_cache
+@require_GET
+def forecast_of_project(request: HttpRequest, slug: str) -> HttpResponse:
+    """From a project's dashboard to its forecast, or to its rows of the list while there is none."""
+    project = project_for(request, slug)
+    organization = project.organization
+    row = selectors.forecast_for(
+        organization.pk, month=timezone.now().date(), project_id=project.pk
+    )
+    if row:
+        return redirect("costs:forecast_detail", slug=organization.slug, forecast_id=row.pk)
+    address = reverse("costs:forecast_list", args=[organization.slug])
+    return redirect(f"{address}?project={project.pk}")
 
 
 @login_required

@@ -16,6 +16,7 @@ ROUTES: Matrix = {
     f"{_FORECAST}export.csv": READ,
     f"{_FORECAST}refresh/": {"POST": Page(M)},
     f"{_FORECAST}<uuid:forecast_id>/": READ,
+    "projects/<slug:slug>/forecast/": READ,
     _ANOMALIES: READ,
     f"{_ANOMALIES}export.csv": READ,
     f"{_ANOMALIES}<uuid:anomaly_id>/": READ,

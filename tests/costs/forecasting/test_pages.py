@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from core.models import Job
 from costs.models import AnomalyState, SpendAnomaly, SpendForecast
+from tests.factories.costs import ProjectUsageFactory, add_hour
 from tests.factories.forecasts import SpendAnomalyFactory, SpendForecastFactory
 from tests.factories.projects import ProjectFactory
 
@@ -257,3 +258,30 @@ def test_the_api_tells_keys_of_their_project_and_people_of_all(
     assert viewer.get(f"/api/v1/organizations/{acme.organization.slug}/anomalies?limit=1").json()[
         "next"
     ]
+
+
+def test_the_dashboard_of_this_month_shows_the_days_to_come(acme, project, viewer):
+    today = timezone.now().date()
+    add_hour(project.pk, dt.datetime.combine(today, dt.time(), dt.UTC), cost_usd=Decimal(5))
+    ProjectUsageFactory.create(project=project)
+    end = (today.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+    days = [today + dt.timedelta(days=place) for place in range((end - today).days)]
+    path = [{"day": day.isoformat(), "usd": "9.75", "low": "7", "high": "12.5"} for day in days]
+    forecast(acme, project=project, from_day=today, path=path)
+    panel = reverse("costs:spend_panel", args=["checkout"])
+    text = viewer.get(panel, headers={"HX-Request": "true"}).content.decode()
+    assert text.count('class="whisk"') == len(days) - 1
+    assert "±8.1% in back-test" in text
+    assert reverse("costs:forecast_of_project", args=["checkout"]) in text
+    figures = viewer.get(
+        reverse("costs:figures_panel", args=["checkout"]), headers={"HX-Request": "true"}
+    )
+    assert "$200.25 by month&#x27;s end" in figures.content.decode()
+    filtered = viewer.get(f"{panel}?model=gpt-4o", headers={"HX-Request": "true"}).content.decode()
+    assert "whisk" not in filtered
+    lines = viewer.get(
+        reverse("costs:dashboard_export", args=["checkout"]) + "?panel=spend"
+    ).content.decode()
+    assert len(lines.splitlines()) == 1 + today.day
+    detail = viewer.get(reverse("costs:forecast_of_project", args=["checkout"]))
+    assert detail.url.startswith(url("forecast_list", acme))
