@@ -225,6 +225,8 @@ SPECTACULAR_SETTINGS = {
         "ScoreTypeEnum": "traces.models.ScoreType",
         "CostExportKindEnum": "costs.exporting.serializers.KINDS",
         "CostExportFormatEnum": "costs.exporting.serializers.FORMAT_NAMES",
+        "BudgetStateEnum": "costs.budgets.serializers.STATES",
+        "SeriesKindEnum": "costs.models.forecasts.SeriesKind",
         "JobStateEnum": "core.models.Job.State",
         "WasteKindEnum": "traces.models.waste.WasteKind",
         "ProviderSyncKindEnum": "costs.models.billing.ProviderSync.Kind",

@@ -8,7 +8,7 @@ from costs.budgets.overview import Row
 from costs.models import BudgetPeriod, BudgetScope
 from costs.serializers import AmountField
 
-STATES = ("ok", "warning", "over", "paused", "planned", "ended")
+STATES = [(one, one) for one in ("ok", "warning", "over", "paused", "planned", "ended")]
 
 
 class BudgetDraftSerializer(serializers.Serializer[Any]):
@@ -61,7 +61,7 @@ class BudgetSerializer(serializers.Serializer[Any]):
     starts_on = serializers.DateField(allow_null=True)
     ends_on = serializers.DateField(allow_null=True)
     note = serializers.CharField(allow_blank=True)
-    state = serializers.ChoiceField(choices=[(one, one) for one in STATES])
+    state = serializers.ChoiceField(choices=STATES)
     spent_usd = AmountField(help_text="Of the running period, calls with a price only")
     remaining_usd = AmountField(help_text="Below zero when more was spent than allowed")
     share = AmountField(help_text="Spent by amount: 0.8 is 80 %")
