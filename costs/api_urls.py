@@ -3,6 +3,7 @@ listed here as well so that the OpenAPI document has it."""
 
 from core.api.routes import endpoint
 from costs import api, panel_api, price_api
+from costs.allocation import api_urls as allocation_urls
 from costs.billing import api_urls as billing_urls
 from costs.budgets import api_urls as budget_urls
 from costs.estimates import api_urls as estimate_urls
@@ -55,4 +56,5 @@ urlpatterns = [
     *explorer_urls.urlpatterns,
     *forecasting_urls.urlpatterns,
     *export_urls.urlpatterns,
+    *allocation_urls.urlpatterns,
 ]

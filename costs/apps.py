@@ -10,6 +10,7 @@ class CostsConfig(AppConfig):
         from core import jobs, partitions
         from costs import export_sources
         from costs import purge as rows
+        from costs.allocation import register as allocation
         from costs.billing import rate_changes, removal, step
         from costs.exporting import registration
         from costs.forecasting import services as forecasting
@@ -22,6 +23,7 @@ class CostsConfig(AppConfig):
         jobs.register(reprice_job.PREVIEW, reprice_job.preview_step)
         jobs.register(reprice_job.REPRICE, reprice_job.reprice_step, ended=reprice_job.record_end)
         export_sources.register_sources()
+        allocation.register()
         forecasting.register()
         rate_changes.register()
         removal.register()

@@ -5,6 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
+from costs.allocation import statements
 from costs.billing import demo_bill, sync
 from costs.explorer import keeping
 from costs.exporting import schedules
@@ -55,3 +56,9 @@ def refresh_reconciliations(**_: Any) -> int:
 def bill_demo(**_: Any) -> bool:
     """The demo's simulated providers charge for what was recorded since; nothing where no demo runs."""
     return demo_bill.refresh_bill(now=timezone.now())
+
+
+@shared_task(name="costs.tasks.compute_statements", queue="analysis", time_limit=60)
+def compute_statements(**_: Any) -> int:
+    """Have the open months of organisations with teams computed; the work itself is outbox rows."""
+    return statements.ask_all(now=timezone.now())

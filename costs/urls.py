@@ -3,6 +3,7 @@
 from django.urls import path
 
 from costs import arrangement_views, model_views, price_views, views
+from costs.allocation import urls as allocation_urls
 from costs.billing import urls as billing_urls
 from costs.budgets import urls as budget_urls
 from costs.estimates import urls as estimate_urls
@@ -49,6 +50,7 @@ urlpatterns = [
         for key in (*views.OTHERS, *views.CHARTS)
     ),
     *billing_urls.urlpatterns,
+    *allocation_urls.urlpatterns,
     *estimate_urls.urlpatterns,
     *budget_urls.urlpatterns,
     *forecasting_urls.urlpatterns,

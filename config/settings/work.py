@@ -78,6 +78,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "compute-statements": {
+        "task": "costs.tasks.compute_statements",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,
