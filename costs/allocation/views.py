@@ -15,7 +15,7 @@ from accounts.models import Membership, Role
 from accounts.selectors import organization_for, person
 from core.errors import DomainError
 from core.htmx import render_page_or_part
-from costs.allocation import selectors, services
+from costs.allocation import reading, selectors, services
 from costs.allocation.forms import RuleForm, TeamForm, initial_of
 from costs.models import RuleField, Team
 
@@ -54,7 +54,7 @@ def _teams(request: HttpRequest, membership: Membership, **more: Any) -> HttpRes
         "choices": {
             "teams": selectors.teams_in(organization_id),
             "fields": RuleField.choices,
-            "projects": selectors.projects_in(organization_id),
+            "projects": reading.projects_in(organization_id),
             "keys": selectors.keys_in(organization_id),
         },
         "q": q,
