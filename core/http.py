@@ -7,11 +7,13 @@ everything, a bound on the body before and after unpacking.
 """
 
 import json
+import ssl
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from time import monotonic
 from typing import Any, NoReturn, Self
 from urllib.parse import urljoin
@@ -66,6 +68,12 @@ class Reply:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom TLS trusts. Reading it takes longer than most requests, so it is read once per process."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _Stream(httpcore2.NetworkStream):
@@ -149,7 +157,7 @@ class OutboundClient:
         # How many requests were sent.
         self.requests = 0
         self._clock, self._resolve = _Clock(), resolve
-        transport = httpx2.HTTPTransport(trust_env=False, retries=0)
+        transport = httpx2.HTTPTransport(verify=_certificates(), trust_env=False, retries=0)
         transport._pool._network_backend = _Backend(self._clock, resolve)
         self._client = httpx2.Client(
             transport=transport,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.http import OutboundClient
-from costs.providers.anthropic import PLUGIN
+from costs.providers.anthropic import PLUGIN, _bounds, _cost_line, _dimensions, _usage_lines
 from costs.providers.base import Permanent, Reading
 from costs.providers.shares import split
 from tests.costs.billing.worlds import KEYS, at, charge, day
@@ -165,3 +165,46 @@ def test_shares_add_up_whatever_the_weights() -> None:
         parts = split(Decimal(amount), weights)
         assert sum(parts.values()) == Decimal(amount)
         assert all(part.as_tuple().exponent >= -18 for part in parts.values())  # type: ignore[operator]
+
+
+BUCKET = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("cost_type", "token_type", "token_class"),
+    [
+        ("tokens", "cache_creation.ephemeral_2h_input_tokens", "other"),
+        ("robots", None, "other"),
+        (None, None, "other"),
+        ("web_search", None, "web_search"),
+        ("tokens", "cache_read_input_tokens", "cache_read"),
+    ],
+)
+def test_kinds_nobody_knows_keep_their_money(
+    cost_type: str | None, token_type: str | None, token_class: str
+) -> None:
+    row = {"amount": "123.78912", "cost_type": cost_type, "token_type": token_type}
+    line = _cost_line(_bounds(BUCKET), row)
+    assert (line.amount, line.token_class, line.currency) == (
+        Decimal("1.2378912"),
+        token_class,
+        "USD",
+    )
+
+
+def test_counts_nobody_knows_and_missing_ones() -> None:
+    row = {
+        "uncached_input_tokens": 5,
+        "output_tokens": None,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_2h_input_tokens": 3},
+        "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 4},
+        "requests": None,
+    }
+    lines = _usage_lines(_bounds(BUCKET), row, _dimensions(row), "analytics")
+    assert {(one.token_class, one.unit, int(one.quantity or 0)) for one in lines} == {
+        ("input", "tokens", 5),
+        ("cache_write_5m", "tokens", 2),
+        ("other", "tokens", 3),
+        ("web_search", "requests", 1),
+        ("other", "requests", 4),
+    }

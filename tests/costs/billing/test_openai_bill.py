@@ -7,7 +7,7 @@ import pytest
 
 from core.http import OutboundClient
 from costs.providers.base import Permanent, Reading, Retryable
-from costs.providers.openai import PLUGIN, category_of, parse_line_item, split_tokens
+from costs.providers.openai import PLUGIN, _cost_line, category_of, parse_line_item, split_tokens
 from tests.costs.billing.worlds import KEYS, at, charge, day
 from tests.fakes.billing import BillingSimulator
 
@@ -186,3 +186,22 @@ def test_usage_rows_with_and_without_the_finer_counts_add_up() -> None:
     assert sum(found.values()) == 1250
     old = split_tokens({"input_tokens": 1000, "input_cached_tokens": 400, "output_tokens": 250})
     assert (old["input"], old["cache_read"], old["output"]) == (600, 400, 250)
+
+
+def test_rows_that_say_little_or_something_new_keep_their_money() -> None:
+    bounds = {"day": day(3), "starts_at": at(3, 0), "ends_at": at(4, 0)}
+    bare = _cost_line(bounds, {"amount": {"value": "0.42"}, "line_item": None, "project_id": None})
+    assert (bare.amount, bare.currency, bare.description, bare.quantity) == (
+        Decimal("0.42"), "USD", "", None,
+    )  # fmt: skip
+    row = {"amount": {"value": Decimal("2"), "currency": "eur"}, "line_item": "gpt-9, dreams"}
+    new = _cost_line(bounds, row | {"quantity": Decimal("3.5"), "quantity_unit": "parsecs"})
+    assert (new.model, new.token_class, new.unit, new.currency) == (
+        "gpt-9", "other", "parsecs", "EUR",
+    )  # fmt: skip
+    thousands = _cost_line(
+        bounds, row | {"quantity": Decimal("1.5"), "quantity_unit": "1000_tokens"}
+    )
+    assert (thousands.quantity, thousands.unit) == (Decimal("1500.0"), "tokens")
+    with pytest.raises(Permanent, match="an amount"):
+        _cost_line(bounds, {"line_item": "gpt-9, input"})
