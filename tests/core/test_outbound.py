@@ -3,10 +3,12 @@
 import gzip
 import ipaddress
 import json
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
 
+from config import local
 from core import outbound
 from core.http import (
     AddressRefusedError,
@@ -216,3 +218,20 @@ def test_numbers_of_a_reply_keep_every_digit() -> None:
         with pytest.raises(ValueError, match=r".*"):
             Reply(200, {}, body, "").json()
     assert json.loads(OK[2])
+
+
+@pytest.mark.parametrize("demo", ["1", "0"])
+def test_only_a_demo_may_call_its_own_simulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: str
+) -> None:
+    monkeypatch.setenv("LLMLAB_OUTBOUND_ALLOW", "10.1.2.3:8443")
+    monkeypatch.setenv("LLMLAB_BASE_URL", "http://localhost:1")
+    monkeypatch.setenv("DEMO", demo)
+    programs = [one for stage in local.stages(tmp_path, "127.0.0.1", 1, []) for one in stage]
+    given = {one.name: one.environment["LLMLAB_OUTBOUND_ALLOW"] for one in programs}
+    simulator = [
+        one.command[one.command.index("--port") + 1] for one in programs if one.name == "simulator"
+    ]
+    assert len(simulator) == int(demo)
+    expected = ["10.1.2.3:8443", *(f"127.0.0.1:{port}" for port in simulator)]
+    assert given["web"] == given["worker"] == ",".join(expected)
