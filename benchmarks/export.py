@@ -1,7 +1,8 @@
 """What an export of every step costs: time, and how much larger worker and web get while it is written and fetched.
 
-By itself it loads its own history (`--times 5` multiplies it in the database, see benchmarks.copies);
-`python -m benchmarks.read --export` measures on the data that is there already.
+By itself it loads its own history (`--times 5` multiplies it in the database, see benchmarks.copies), or opens data
+that was kept (`--use`); `python -m benchmarks.read --export` measures on the data that is there already.
+`--costs` exports the organisation's cost records and FOCUS instead, as CSV and Parquet, and streams FOCUS as well.
 Memory is PSS (a page that processes share counts once among them: what they inherited is no growth), looked at every
 0.2 s, against what they held before. Parquet is written by DuckDB in a process of its own: that one is shown apart.
 """
@@ -128,6 +129,103 @@ def measure(stack: Stack) -> tuple[str, bool]:
     return "\n".join(lines), is_met
 
 
+COSTS = [(kind, name) for kind in ("records", "focus") for name in ("csv", "parquet")]
+
+
+def measure_costs(stack: Stack) -> tuple[str, bool]:
+    """The same for an organisation's costs: records, FOCUS, and FOCUS as a stream."""
+    client = _Browser(stack)
+    with stack.connect() as database:
+        spans = "SELECT min(occurred_at)::date, max(occurred_at)::date, count(*), sum(cost_usd) FROM costs_costrecord"
+        first, last, records, total = database.execute(spans).fetchone() or (None,) * 4
+    days = {"start": str(first), "end": str(last)}
+    client.export("focus", "csv", {"start": str(last), "end": str(last)})  # imported once
+    client.stream({"start": str(last), "end": str(last)})
+    before = memory(stack)
+    lines = [
+        "| export | rows | written in | files | worker | web | DuckDB apart |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    is_met = True
+    for kind, name in [*COSTS, ("FOCUS stream", "csv")]:
+        started = time.perf_counter()
+        with watched(stack) as peak:
+            if kind == "FOCUS stream":
+                rows, size = client.stream(days)
+            else:
+                job = client.export(kind, name, days)
+                rows, size = (
+                    job["rows"],
+                    sum(client.fetch(job["id"], one["name"]) for one in job["files"]),
+                )
+            spent = time.perf_counter() - started
+        worker, web = peak.worker - before.worker, peak.web - before.web
+        is_met = is_met and worker <= BAR_MIB * MIB and web <= BAR_MIB * MIB
+        is_met = is_met and (kind != "records" or rows == records)
+        lines.append(
+            f"| {kind}, {name} | {rows:,} | {spent:.0f} s | {size / MIB:.0f} MiB | {worker / MIB:+.0f} MiB"
+            f" | {web / MIB:+.0f} MiB | {peak.converter / MIB:.0f} MiB |"
+        )
+        print(lines[-1], flush=True)
+    lines += [
+        "",
+        f"{records:,} cost records of {first} to {last}, {total} dollars; bar {BAR_MIB} MiB each.",
+    ]
+    return "\n".join(lines), is_met
+
+
+class _Browser:
+    """The owner's session, with the token that a POST needs."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        with stack.connect() as database:
+            found = database.execute("SELECT slug FROM accounts_organization LIMIT 1").fetchone()
+        self.base = f"/api/v1/organizations/{found[0] if found else ''}/exports"
+        token = "b" * 32
+        self.headers = {
+            "Cookie": f"sessionid={stack.session_keys[0]}; csrftoken={token}",
+            "X-CSRFToken": token,
+            "Content-Type": "application/json",
+        }
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> http.client.HTTPResponse:
+        self.connection = _connection(self.stack)
+        self.connection.request(method, path, body=body, headers=self.headers)
+        answer = self.connection.getresponse()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.read(300)!r}")
+        return answer
+
+    def export(self, kind: str, format_name: str, days: dict[str, str]) -> Any:
+        """Ask and wait until the files are there."""
+        body = {"kind": kind, "format": format_name, **days}
+        job = json.loads(self._ask("POST", self.base, json.dumps(body)).read())
+        deadline = time.monotonic() + WAIT_SECONDS
+        while job["state"] in ("queued", "running") and time.monotonic() < deadline:
+            time.sleep(0.5)
+            job = json.loads(self._ask("GET", f"{self.base}/{job['id']}").read())
+        if job["state"] != "done":
+            raise RuntimeError(f"The export failed: {job}")
+        return job
+
+    def fetch(self, job_id: str, name: str) -> int:
+        """Download a file; how many bytes came."""
+        return self._read(self._ask("GET", f"{self.base}/{job_id}/file?name={name}"))[1]
+
+    def stream(self, days: dict[str, str]) -> tuple[int, int]:
+        """FOCUS without a job: rows and bytes."""
+        query = f"format=csv&start={days['start']}&end={days['end']}"
+        return self._read(self._ask("GET", f"{self.base}/focus?{query}"))
+
+    def _read(self, answer: http.client.HTTPResponse) -> tuple[int, int]:
+        rows, size = -1, 0
+        while data := answer.read(2**18):
+            rows, size = rows + data.count(b"\r\n"), size + len(data)
+        self.connection.close()
+        return rows, size
+
+
 def _export(stack: Stack, format_name: str, *, query: str) -> dict[str, Any]:
     """Ask for every step and wait until the file is there."""
     base = f"/api/v1/projects/{stack.slug}/exports"
@@ -183,15 +281,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=1, help="so often the loaded steps, by SQL")
+    parser.add_argument("--use", type=Path, help="a directory kept by benchmarks.read")
+    parser.add_argument("--costs", action="store_true", help="an organisation's costs and FOCUS")
     options = parser.parse_args()
     print(machine(), flush=True)
+    measured = measure_costs if options.costs else measure
+    if options.use:
+        with Stack(worker=True, keep=options.use) as stack:
+            text, is_met = measured(stack)
+            print(text)
+            return 0 if is_met else 1
     with Stack(worker=True) as stack:
         load(stack, spans=options.spans, seed=1)
         with stack.connect() as database:
             settle(stack, database, seconds=900)  # reading for search is no part of an export
             if options.times > 1:
                 multiply(database, times=options.times)
-        text, is_met = measure(stack)
+        text, is_met = measured(stack)
     print(text)
     return 0 if is_met else 1
 

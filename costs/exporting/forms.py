@@ -72,15 +72,14 @@ class ExportForm(RefusingForm):
     format = forms.ChoiceField(choices=FORMAT_CHOICES, label="Format", initial=MACHINE)
     version = forms.ChoiceField(label="FOCUS version", required=False)
     range = forms.ChoiceField(
-        label="Days (UTC)", required=False, choices=[*RANGES.items(), ("", "From … to …")]
+        label="Days (UTC)", required=False, choices=list(RANGES.items()), initial="month"
     )
-    start = forms.DateField(label="From", required=False, widget=_DATE)
-    end = forms.DateField(label="To", required=False, widget=_DATE)
+    start = forms.DateField(label="or from", required=False, widget=_DATE)
+    end = forms.DateField(label="to", required=False, widget=_DATE)
     split = forms.ChoiceField(
         label="Files",
         required=False,
         choices=[("", "One file"), ("month", "One a month"), ("day", "One a day")],
-        help_text="FOCUS always has one a month.",
     )
     destination = forms.ChoiceField(label="Where to", required=False)
 

@@ -1,5 +1,6 @@
 """What pages and the API of exports share: the membership, the filtered list, rows to show."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,13 @@ from accounts.selectors import organization_for, person
 from core.errors import DomainError
 from core.models import Job
 from costs.exporting import runs
+from costs.exporting.ask import DAY, read_asked
 from costs.exporting.forms import kind_choices
+from costs.focus import source as focus
+from costs.models import ExportSchedule
 from projects.access import parse_uuid
+from projects.exports.job import FORMATS
+from projects.exports.registry import source_of
 
 PAGE = 50
 
@@ -74,5 +80,32 @@ def shown(job: Job) -> dict[str, Any]:
         "size": job.result.get("bytes"),
         "has_files": bool(job.result.get("files")),
         "schedule": job.params.get("schedule_name", ""),
-        "question": job.params.get("query", "").replace("&", " · "),
+        "question": question_of(job),
     }
+
+
+def question_of(job: Job) -> str:
+    """What was asked for, in words; the query itself where nobody can read it any more."""
+    query = job.params.get("query", "")
+    try:
+        asked = read_asked(query, now=dt.datetime.fromisoformat(job.params["now"]))
+    except (DomainError, KeyError):
+        return str(query)
+    words = [f"{asked.first} to {asked.end - DAY}"]
+    if job.params.get("kind") == focus.KIND:
+        words.insert(0, asked.version)
+    if job.params.get("is_machine"):
+        words.append("for programs")
+    if asked.only:
+        shown_parts = ", ".join(asked.only[:6])
+        words.append(
+            f"{len(asked.only)} that changed: {shown_parts}{' …' if len(asked.only) > 6 else ''}"
+        )
+    return " · ".join(words)
+
+
+def what_of(schedule: ExportSchedule) -> str:
+    """What a schedule sends, in words."""
+    label = source_of(schedule.kind, of_organization=True).label
+    flavour = " for programs" if schedule.is_machine else ""
+    return f"{label} {schedule.version}".strip() + f" as {FORMATS[schedule.format]}{flavour}"

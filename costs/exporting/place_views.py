@@ -21,7 +21,7 @@ from costs.exporting.forms import (
     initial_of_destination,
     initial_of_schedule,
 )
-from costs.exporting.pages import membership_for, shown
+from costs.exporting.pages import membership_for, shown, what_of
 from costs.models import ExportDestination, ExportSchedule
 
 RUNS = 20
@@ -143,7 +143,10 @@ def schedule_list(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "organization": membership.organization,
         "may_change": membership.allows(Role.MEMBER),
-        "schedules": list(schedules.schedules_of(membership.organization_id)),
+        "rows": [
+            {"schedule": one, "what": what_of(one)}
+            for one in schedules.schedules_of(membership.organization_id)
+        ],
         "now": timezone.now(),
     }
     return render(request, "costs/exporting/schedules.html", context)
@@ -162,6 +165,7 @@ def schedule_detail(request: HttpRequest, slug: str, export_schedule_id: uuid.UU
         "may_change": membership.allows(Role.MEMBER),
         "may_start": membership.allows(Role.MEMBER),
         "schedule": one,
+        "what": what_of(one),
         "rows": [shown(job) for job in found],
         "is_open": any(job.is_open for job in found),
         "sent": sorted(one.sent),
