@@ -58,7 +58,9 @@ def bill_demo(**_: Any) -> bool:
     return demo_bill.refresh_bill(now=timezone.now())
 
 
-@shared_task(name="costs.tasks.compute_statements", queue="analysis", time_limit=60)
+@shared_task(
+    name="costs.tasks.compute_statements", queue="analysis", time_limit=120, soft_time_limit=100
+)
 def compute_statements(**_: Any) -> int:
     """Have the open months of organisations with teams computed; the work itself is outbox rows."""
     return statements.ask_all(now=timezone.now())
