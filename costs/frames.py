@@ -52,9 +52,10 @@ class Chart:
     outlook_url: str = ""
 
     @property
-    def legend(self) -> list[Series]:
-        """The colours, what is compared with included."""
-        return [*self.series, *([self.compare] if self.compare else [])]
+    def legend(self) -> list[Series | Band]:
+        """The colours, what is compared with and expected included."""
+        others = (self.compare, self.band)
+        return [*self.series, *(one for one in others if one)]
 
     @property
     def height(self) -> int:

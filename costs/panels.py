@@ -190,7 +190,7 @@ def _spend_card(question: Question, total: Group) -> dict[str, Any]:
     state, now, before = question.state, total.current, total.previous
     sub = f"vs {formats.money(before.cost_usd)}" if state.previous else state.period.span_label
     if outlook := outlook_of(question.project_id, state):
-        sub += f" · {formats.money(outlook.expected_usd)} by month's end"
+        sub = f"{formats.money(outlook.expected_usd)} by month's end"
     return _card(
         f"Spend, {state.period.label.lower()}" if state.period.is_preset else "Spend",
         "wallet",

@@ -298,7 +298,7 @@ def link_text(text: str, href: str) -> SafeString | str:
     return format_html('<a class="link" href="{}">{}</a>', href, text) if href else text
 
 
-def legend(series: Sequence[Series | Slice]) -> SafeString:
+def legend(series: Sequence[Series | Slice | Band]) -> SafeString:
     """Colour and name of each series; a link when the series has one."""
     rows = []
     for one in series:

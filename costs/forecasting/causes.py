@@ -54,9 +54,8 @@ def cells_of(
     usual: Mapping[Key, tuple[Decimal, int]],
     *,
     expected: Decimal,
-    days: int,
 ) -> list[Cell]:
-    """The day's cells against the usual mix of `days` days together, scaled to add up to `expected`, sorted by key."""
+    """The day's cells against the usual mix of some days together, scaled to add up to `expected`, sorted by key."""
     total = sum((cost for cost, _ in usual.values()), ZERO)
     scale = expected / total if total > 0 else ZERO
     none = (ZERO, 0)
@@ -66,7 +65,7 @@ def cells_of(
             day.get(key, none)[0],
             (usual.get(key, none)[0] * scale).quantize(DIGITS),
             day.get(key, none)[1],
-            Decimal(usual.get(key, none)[1]) / (days or 1),
+            usual.get(key, none)[1] * scale,
         )
         for key in sorted({*day, *usual})
     ]

@@ -60,13 +60,15 @@ def month_chart(row: SpendForecast, series: DailySeries, label: str) -> dict[str
     days = [row.month + place * DAY for place in range((end - row.month).days)]
     today = row.from_day
     spent = [series.by_day.get(day, Decimal(0)) if day < today else Decimal(0) for day in days]
+    band, spending = band_of(row, days), Series("Spent", spent, "c1")
     total = formats.money(row.expected_usd)
     said = f", {total} expected by the month's end" if row.expected_usd is not None else ""
     return {
         "labels": _labels(days),
         "titles": [f"{day:%a, %b} {day.day}" for day in days],
-        "series": [Series("Spent", spent, "c1")],
-        "band": band_of(row, days),
+        "series": [spending],
+        "band": band,
+        "legend": [spending, *([band] if band else [])],
         "summary": f"{label}, {row.month:%B %Y}: {formats.money(row.actual_usd)} spent so far{said}.",
     }
 
@@ -74,9 +76,8 @@ def month_chart(row: SpendForecast, series: DailySeries, label: str) -> dict[str
 def anomaly_chart(row: SpendAnomaly, series: DailySeries, label: str) -> dict[str, Any]:
     """The weeks around the day; its usual range stands on its own column."""
     days = [row.day + place * DAY for place in range(-28, 8)]
-    known = [series.by_day.get(day) for day in days]
-    last = max((place for place, value in enumerate(known) if value is not None), default=28)
-    days = days[: max(last, 28) + 1]
+    known = [place for place, day in enumerate(days) if day in series.by_day]
+    days = days[min([*known, 28]) : max([*known, 28]) + 1]
     values = [series.by_day.get(day, Decimal(0)) for day in days]
     others = [
         Decimal(0) if day == row.day else value for day, value in zip(days, values, strict=True)
@@ -88,11 +89,14 @@ def anomaly_chart(row: SpendAnomaly, series: DailySeries, label: str) -> dict[st
         [end if day == row.day else None for day in days]
         for end in (row.expected_usd, row.low_usd, row.high_usd)
     )
+    band = Band("Expected, usual range", usual, low, high)
+    bars = [Series("Spent", others, "c1"), Series("This day", strange, "c2")]
     return {
         "labels": _labels(days),
         "titles": [f"{day:%a, %b} {day.day}" for day in days],
-        "series": [Series("Spent", others, "c1"), Series("This day", strange, "c2")],
-        "band": Band("Expected, usual range", usual, low, high),
+        "series": bars,
+        "band": band,
+        "legend": [*bars, band],
         "summary": f"{label}, four weeks before {row.day:%b} {row.day.day}: {formats.money(row.actual_usd)}"
         f" that day, {formats.money(row.expected_usd)} expected.",
     }

@@ -47,7 +47,7 @@ def usual_days(day: dt.date) -> list[dt.date]:
 def causes_of(anomaly: SpendAnomaly, project_ids: list[UUID]) -> list[dict[str, Any]]:
     """What moved the day, as stored with it. One query; without records all of it is in one row."""
     day, usual = _cells(anomaly, project_ids, usual_days(anomaly.day))
-    cells = cells_of(day, usual, expected=anomaly.expected_usd, days=len(usual_days(anomaly.day)))
+    cells = cells_of(day, usual, expected=anomaly.expected_usd)
     return [_stored(cause) for cause in explain(cells, anomaly.excess_usd)]
 
 

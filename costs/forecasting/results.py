@@ -113,8 +113,13 @@ class Anomalies:
         for (*name, day), row in list(self.by_key.items()):
             if tuple(name) == series.name.identity:
                 self._look_again(row, series.by_day.get(day, ZERO), found.pop(day, None))
+        ways = {self.today - one["place"] * DAY: Decimal(one["score"]) > 0 for one in outliers}
         for day, one in sorted(found.items()):
-            if not self._is_explained(series.name, day, is_rise=Decimal(one["score"]) > 0):
+            is_rise = ways[day]
+            # A new level is one event, however long the usual takes to follow it: its first day is its row.
+            if ways.get(day - DAY) is is_rise:
+                continue
+            if not self._is_explained(series.name, day, is_rise=is_rise):
                 self._create(series, day, one)
 
     def save(self) -> int:

@@ -102,6 +102,9 @@ def spend_series(project_ids: list[UUID], today: dt.date) -> list[DailySeries]:
                 if value or kind == SeriesKind.TOTAL:
                     found[Name(kind.value, value, scope)][day] += cost
     every = [DailySeries(name, dict(days)) for name, days in found.items() if any(days.values())]
+    # The providers and models of an only project are the organisation's: said once, with the project.
+    if len({one.name.project_id for one in every if one.name.project_id}) == 1:
+        every = [one for one in every if one.name.project_id or one.name.kind == SeriesKind.TOTAL]
     return _dearest(every, today)
 
 

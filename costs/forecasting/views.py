@@ -76,7 +76,7 @@ def forecast_list(request: HttpRequest, slug: str) -> HttpResponse:
     month = timezone.now().date()
     page = selectors.forecasts_page(membership.organization_id, asked, month=month, limit=PAGE)
     context = _frame(request, membership, "forecast") | {
-        "rows": [_shown(row) for row in page.rows],
+        "rows": [_shown(row) | {"off_by": words.off_by(row.error_share)} for row in page.rows],
         "after": page.after,
         "kinds": [("", "Every kind"), *SeriesKind.choices],
     }

@@ -43,8 +43,10 @@ def scope_of(row: SpendForecast | SpendAnomaly) -> str:
 
 
 def off_by(share: Decimal | None) -> str:
-    """`±8 %`; a dash when unknown."""
-    return formats.DASH if share is None else f"±{formats.percent(share)}"
+    """`±8 %`; a dash when unknown. Beyond the whole, how far is no news."""
+    if share is None:
+        return formats.DASH
+    return f"±{formats.percent(share)}" if share <= 1 else "over ±100%"
 
 
 @dataclass(frozen=True)

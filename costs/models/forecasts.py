@@ -54,7 +54,7 @@ class SpendForecast(SeriesModel):
     expected_usd = usd_field(max_digits=26, null=True)
     low_usd = usd_field(max_digits=26, null=True)
     high_usd = usd_field(max_digits=26, null=True)
-    # Back-test: the mean error of the month's end, as a share of it. 0.08 is ±8 %.
+    # Back-test: the mean error of the sum of the days to come, as a share of it. 0.08 is ±8 %.
     error_share = models.DecimalField(max_digits=12, decimal_places=6, null=True)
     # The same of "every day like the same day last week", to compare.
     naive_error_share = models.DecimalField(max_digits=12, decimal_places=6, null=True)

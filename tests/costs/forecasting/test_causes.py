@@ -29,7 +29,7 @@ def day_of(mix: dict[Key, tuple[Decimal, int]]) -> dict[Key, tuple[Decimal, int]
 def found(day: dict[Key, tuple[Decimal, int]], *, expected: Decimal = Decimal(100)) -> list:
     usual = usual_mix()
     excess = sum(cost for cost, _ in day.values()) - expected
-    causes = explain(cells_of(day, usual, expected=expected, days=4), excess)
+    causes = explain(cells_of(day, usual, expected=expected), excess)
     assert sum(cause.usd for cause in causes) == excess
     return causes
 
@@ -100,11 +100,9 @@ _cells = st.dictionaries(
 @given(day=_cells, usual=_cells, expected=st.decimals(0, 500, places=6))
 def test_dollars_always_add_up_and_the_order_of_calls_changes_nothing(day, usual, expected):
     excess = sum((cost for cost, _ in day.values()), Decimal(0)) - expected
-    once = explain(cells_of(day, usual, expected=expected, days=4), excess)
+    once = explain(cells_of(day, usual, expected=expected), excess)
     turned = explain(
-        cells_of(
-            dict(reversed(day.items())), dict(reversed(usual.items())), expected=expected, days=4
-        ),
+        cells_of(dict(reversed(day.items())), dict(reversed(usual.items())), expected=expected),
         excess,
     )
     assert sum((cause.usd for cause in once), Decimal(0)) == excess

@@ -49,11 +49,8 @@ def test_the_month_is_forecast_for_the_organisation_projects_providers_and_model
 
     found = rows(project)
     assert set(found) == {
-        (kind, value, is_org)
-        for is_org in (True, False)
-        for kind, value in (
-            ("total", ""), ("provider", "openai"), ("provider", "anthropic"), ("model", "gpt-4o"), ("model", "claude"),
-        )
+        ("total", "", True), ("total", "", False), ("provider", "openai", False), ("provider", "anthropic", False),
+        ("model", "gpt-4o", False), ("model", "claude", False),
     }  # fmt: skip
     total = found["total", "", True]
     spent = sum(
@@ -75,6 +72,20 @@ def test_the_month_is_forecast_for_the_organisation_projects_providers_and_model
         sum((Decimal(day["usd"]) for day in total.path), Decimal(0)) == total.expected_usd - spent
     )
     assert forecast_for(project.organization_id, month=TODAY) == total
+
+
+def test_providers_and_models_of_several_projects_are_added_up(project):
+    other = ProjectFactory(organization=project.organization)
+    write_days(project, 30)
+    write_days(other, 30, lambda day: office_day(day, 50, 2))
+    refresh(project)
+
+    found = rows(project)
+    assert {key for key in found if key[2]} == {
+        ("total", "", True), ("provider", "openai", True), ("model", "gpt-4o", True)
+    }  # fmt: skip
+    parts = SpendForecast.objects.filter(kind="model", project__isnull=False)
+    assert found["model", "gpt-4o", True].actual_usd == sum(row.actual_usd for row in parts)
 
 
 def test_too_little_history_is_said_and_not_guessed(project):
@@ -142,6 +153,13 @@ def test_a_dear_day_is_found_once_with_its_culprit_and_told(project):
     )
     assert Decimal(cause["usd"]) == 300
     assert sum((Decimal(one["usd"]) for one in row.causes), Decimal(0)) == row.excess_usd
+
+
+def test_a_new_level_is_one_row_its_first_day(project):
+    first = TODAY - 4 * DAY
+    write_days(project, 60, lambda day: office_day(day) * (4 if day >= first else 1))
+    refresh(project)
+    assert [row.day for row in SpendAnomaly.objects.all()] == [first]
 
 
 def test_new_prices_clear_an_open_anomaly_and_leave_what_people_marked(project):
