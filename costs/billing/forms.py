@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import TextChoices
+from django.utils.html import escape
 
 from core.errors import DomainError
 from costs.billing.access import CheckFailedError
@@ -73,7 +74,8 @@ class AccessForm(forms.Form):
         is_stored = stored is not None and field.is_secret
         options: dict[str, Any] = {
             "label": field.label,
-            "help_text": field.help,
+            # The component shows help texts as markup; these are plain words such as `subscriptions/<id>`.
+            "help_text": escape(field.help),
             "required": field.is_required and not is_stored,
             "initial": field.default if stored is None else stored.get(field.name, ""),
             "widget": _widget(field, is_stored=is_stored),

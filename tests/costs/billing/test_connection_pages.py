@@ -111,6 +111,11 @@ def test_a_wrong_form_says_which_field(acme, admin, access, change, words) -> No
     assert ProviderConnection.objects.count() == 1
 
 
+def test_help_is_shown_as_it_is_written(admin) -> None:
+    page = admin.get(f"{BASE}connections/new/?provider=azure").content.decode()
+    assert "subscriptions/&lt;id&gt;" in page
+
+
 def test_an_unknown_provider_is_refused(admin) -> None:
     assert admin.get(f"{BASE}connections/new/?provider=acme").status_code == 400
 
