@@ -204,34 +204,47 @@ def hourly_amounts(budget: Any, start: dt.datetime, end: dt.datetime) -> dict[dt
     return dict(_bins(part_of(budget, start, end), "hour"))
 
 
-# The rows of a part, one by one through the primary key: (project, …, hour, …, value).
-_SUM = """
-SELECT q.place, sum(a.cost_usd), sum(a.calls)::bigint, sum(a.unpriced_calls)::bigint
+# Day by day and hour by hour through the primary keys: a sum inside each LATERAL keeps the planner from reading a
+# dimension's whole history instead.
+_ONE = """
+  SELECT one.* FROM generate_series(q.start, q.finish - interval '1 {size}', interval '1 {size}') AS at
+  CROSS JOIN LATERAL (
+    SELECT sum(a.cost_usd) AS cost_usd, sum(a.calls) AS calls, sum(a.unpriced_calls) AS unpriced_calls
+    FROM {table} a WHERE a.project_id = p.project_id AND a.dimension = q.dimension AND a.hour = at
+      AND a.value = q.value AND (q.model IS NULL OR a.model = q.model) AND (q.agent IS NULL OR a.agent = q.agent)
+  ) one WHERE q.kind = '{size}'
+"""
+_SUM = f"""
+SELECT q.place, coalesce(sum(a.cost_usd), 0), coalesce(sum(a.calls), 0)::bigint,
+  coalesce(sum(a.unpriced_calls), 0)::bigint
 FROM unnest(%s::int[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
     %s::timestamptz[], %s::text[])
   AS q(place, organization_id, only_id, dimension, value, model, agent, start, finish, kind)
 JOIN (SELECT id AS project_id, organization_id FROM projects_project) p
   ON p.organization_id = q.organization_id AND (q.only_id IS NULL OR p.project_id = q.only_id)
 CROSS JOIN LATERAL (
-  SELECT a.cost_usd, a.calls, a.unpriced_calls
-  FROM generate_series(q.start, q.finish - interval '1 day', interval '1 day') AS at
-  JOIN costs_costdailyaggregate a ON a.project_id = p.project_id AND a.dimension = q.dimension AND a.hour = at
-    AND a.value = q.value AND (q.model IS NULL OR a.model = q.model) AND (q.agent IS NULL OR a.agent = q.agent)
-  WHERE q.kind = 'day'
-  UNION ALL
-  SELECT a.cost_usd, a.calls, a.unpriced_calls
-  FROM generate_series(q.start, q.finish - interval '1 hour', interval '1 hour') AS at
-  JOIN costs_costaggregate a ON a.project_id = p.project_id AND a.dimension = q.dimension AND a.hour = at
-    AND a.value = q.value AND (q.model IS NULL OR a.model = q.model) AND (q.agent IS NULL OR a.agent = q.agent)
-  WHERE q.kind = 'hour'
+  {_ONE.format(size="day", table="costs_costdailyaggregate")} UNION ALL
+  {_ONE.format(size="hour", table="costs_costaggregate")}
 ) a
 GROUP BY q.place
+"""  # noqa: S608
+# One value of many is looked up bin by bin; what every call is in is read in one stretch.
+_NAMED_BINS = """
+SELECT at, sum(a.cost_usd), sum(a.calls)::bigint, sum(a.unpriced_calls)::bigint
+FROM (SELECT id AS project_id FROM projects_project WHERE organization_id = %s AND (%s::uuid IS NULL OR id = %s)) p
+CROSS JOIN generate_series(%s, %s::timestamptz - interval '1 {size}', interval '1 {size}') AS at
+CROSS JOIN LATERAL (
+  SELECT sum(a.cost_usd) AS cost_usd, sum(a.calls) AS calls, sum(a.unpriced_calls) AS unpriced_calls
+  FROM {table} a
+  WHERE a.project_id = p.project_id AND a.hour = at AND a.dimension = %s AND a.value = %s
+) a
+GROUP BY at HAVING sum(a.calls) > 0 ORDER BY at
 """
 _BINS = """
 SELECT a.hour, sum(a.cost_usd), sum(a.calls)::bigint, sum(a.unpriced_calls)::bigint
 FROM (SELECT id AS project_id FROM projects_project WHERE organization_id = %s AND (%s::uuid IS NULL OR id = %s)) p
 JOIN {table} a ON a.project_id = p.project_id
-WHERE a.dimension = %s AND a.value = %s AND a.hour >= %s AND a.hour < %s
+WHERE a.hour >= %s AND a.hour < %s AND a.dimension = %s AND a.value = %s
   AND (%s::text IS NULL OR a.model = %s) AND (%s::text IS NULL OR a.agent = %s)
 GROUP BY a.hour HAVING sum(a.calls) > 0 ORDER BY a.hour
 """
@@ -241,12 +254,14 @@ _TABLES = {"day": "costs_costdailyaggregate", "hour": "costs_costaggregate"}
 def amounts(parts: Sequence[Part]) -> list[Amount]:
     """The sum of each part, in their order: whole UTC days from the daily sums, their ends from the hourly ones. One
     query, none without parts."""
-    rows = [row for place, part in enumerate(parts) for row in _rows(place, part)]
-    found = [Amount()] * len(parts)
+    # Budgets that count the same calls are one sum.
+    places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
+    rows = [row for part, place in places.items() for row in _rows(place, part)]
+    found = [Amount()] * len(places)
     if rows:
         for place, cost, calls, unpriced in fetch(_SUM, [list(c) for c in zip(*rows, strict=True)]):
             found[place] = Amount(cost, calls, unpriced)
-    return found
+    return [found[places[part]] for part in parts]
 
 
 def _rows(place: int, part: Part) -> Iterable[tuple[Any, ...]]:
@@ -273,9 +288,18 @@ def _rows(place: int, part: Part) -> Iterable[tuple[Any, ...]]:
 
 def _bins(part: Part, size: str) -> list[tuple[dt.datetime, Amount]]:
     slot = part.slot
-    rows = fetch(
-        _BINS.format(table=_TABLES[size]),
-        [part.organization_id, part.project_id, part.project_id, slot.dimension, slot.value, part.start, part.end,
-         slot.model, slot.model, slot.agent, slot.agent],
-    )  # fmt: skip
+    params = [
+        part.organization_id,
+        part.project_id,
+        part.project_id,
+        part.start,
+        part.end,
+        slot.dimension,
+        slot.value,
+    ]
+    if slot.value:
+        sql = _NAMED_BINS
+    else:
+        sql, params = _BINS, [*params, slot.model, slot.model, slot.agent, slot.agent]
+    rows = fetch(sql.format(table=_TABLES[size], size=size), params)
     return [(at, Amount(*values)) for at, *values in rows]

@@ -146,7 +146,7 @@ def budget_create(request: HttpRequest, slug: str) -> HttpResponse:
     membership = _membership(request, slug, Role.ADMIN)
     projects = _projects(request, membership)
     if request.method == "POST":
-        form = _form(membership, projects, request.POST)
+        form = _form(membership, projects, _data(request))
         return _sent(request, membership, form)
     initial = {
         name: request.GET.get(name, "")[:200].replace("\x00", "")
@@ -165,9 +165,17 @@ def budget_edit(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpRe
     budget = budget_of(membership.organization_id, budget_id)
     projects = _projects(request, membership)
     if request.method == "POST":
-        return _sent(request, membership, _form(membership, projects, request.POST), budget)
+        return _sent(request, membership, _form(membership, projects, _data(request)), budget)
     form = _form(membership, projects, initial=initial_of(budget))
     return _form_page(request, membership, form, budget)
+
+
+def _data(request: HttpRequest) -> Any:
+    """What was sent; a preview beside the form needs no name yet."""
+    data = request.POST.copy()
+    if "preview" in data and wants_part(request) and not data.get("name", "").strip():
+        data["name"] = "Draft"
+    return data
 
 
 def _form(

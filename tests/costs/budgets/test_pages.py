@@ -165,6 +165,8 @@ def test_the_preview_says_how_often_it_would_have_fired_and_saves_nothing(
     assert "<h1>" not in part.content.decode()
     wrong = admin.post(url("budget_create", "acme"), sent | {"amount_usd": ""}, headers=HTMX)
     assert "Complete the form" in wrong.content.decode()
+    nameless = admin.post(url("budget_create", "acme"), sent | {"name": ""}, headers=HTMX)
+    assert "It would have fired 4 times" in nameless.content.decode()
     assert not Budget.objects.exists()
 
 
