@@ -8,7 +8,7 @@ from typing import Any
 
 from core.charts import Band, Series
 from core.charts.base import Value
-from core.ranges import DAY, TimeRange, bin_label, instant
+from core.ranges import DAY, Bin, TimeRange, bin_label, instant
 from costs.panels import Question
 from costs.selectors.sums import Sums
 
@@ -65,7 +65,11 @@ class Chart:
 
 def frame_of(question: Question) -> Frame:
     """The axis of the page's range and bins. No query."""
-    period, size = question.state.period, question.state.bin
+    return frame_for(question.state.period, question.state.bin)
+
+
+def frame_for(period: TimeRange, size: Bin) -> Frame:
+    """The axis of a range in bins (pure)."""
     bins = period.bins(size)
     labels = [axis_label(at, size, first=index == 0) for index, at in enumerate(bins)]
     if is_long := size == "hour" and len(bins) > MOST_HOUR_LABELS:

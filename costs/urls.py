@@ -7,6 +7,7 @@ from costs.allocation import urls as allocation_urls
 from costs.billing import urls as billing_urls
 from costs.budgets import urls as budget_urls
 from costs.estimates import urls as estimate_urls
+from costs.explorer import urls as explorer_urls
 from costs.exporting import urls as export_urls
 from costs.forecasting import urls as forecasting_urls
 
@@ -55,4 +56,5 @@ urlpatterns = [
     *budget_urls.urlpatterns,
     *forecasting_urls.urlpatterns,
     *export_urls.urlpatterns,
+    *explorer_urls.urlpatterns,
 ]

@@ -132,11 +132,9 @@ def stacked_bars(
     columns = len(labels)
     if not columns:
         return EMPTY
-    totals = [
-        sum((Decimal(str(s.values[i] or 0)) for s in series), Decimal(0)) for i in range(columns)
-    ]
+    totals = [_total([s.values[i] for s in series]) for i in range(columns)]
     others = [Decimal(str(value or 0)) for value in compare.values] if compare else []
-    highest = max(float(max([*totals, *others])), band.top if band else 0.0)
+    highest = max(float(max(total or 0 for total in [*totals, *others])), band.top if band else 0.0)
     ticks = nice_ticks(highest, steps, unit=unit)
     over = line_path(compare, columns, ticks[-1], height) if compare else EMPTY
     bars = _columns(series, columns, ticks[-1], height, hrefs)
@@ -162,6 +160,12 @@ def stacked_bars(
     more = (band.label, coming) if band else None
     table = _table(first_column, long, series, written, total_label, write, hrefs, compare, more)
     return figure(picture, data, summary, table)
+
+
+def _total(values: Sequence[Value]) -> Decimal | None:
+    """The sum of a bar; None when all of it is unknown."""
+    known = [Decimal(str(value)) for value in values if value is not None]
+    return sum(known, Decimal(0)) if known or not values else None
 
 
 def plot(
@@ -259,7 +263,7 @@ def _table(
     head += [more[0]] if more else []
     body = []
     for i, title in enumerate(rows):
-        cells = [cell(write(s.values[i] or 0), at(s.hrefs, i)) for s in series]
+        cells = [cell(write(s.values[i]), at(s.hrefs, i)) for s in series]
         if len(series) > 1:
             cells.append(cell(totals[i], ""))
         if compare:

@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from core.csv_cells import inert
@@ -12,12 +13,14 @@ from costs import caching
 from costs.explorer.ask import Answer, Question, answer
 from costs.explorer.dimensions import team_version
 from costs.explorer.measures import MEASURES, Value
+from costs.explorer.pivot import Pivot, pivoted
 from costs.models import ProjectUsage
 from costs.selectors.usage import UsageMark
 from projects.models import Project
 
 # Verdicts on traces come and go without a new version of the ledger.
 _UNCACHED = ("solved_tasks",)
+T = TypeVar("T")
 
 
 def cached_answer(question: Question) -> Answer:
@@ -25,17 +28,26 @@ def cached_answer(question: Question) -> Answer:
 
     What depends on scores is always worked out anew.
     """
+    return _kept(question, (), lambda: answer(question))
+
+
+def cached_pivot(question: Question, *, columns: int) -> Pivot:
+    """The same for a pivot."""
+    return _kept(question, ("pivot", columns), lambda: pivoted(question, columns=columns))
+
+
+def _kept(question: Question, more: tuple[object, ...], compute: Callable[[], T]) -> T:
     measures = [MEASURES[name] for name in (*question.measures, question.ranked_by)]
     if not question.project_ids or any(one.distinct in _UNCACHED for one in measures):
-        return answer(question)
+        return compute()
     marks = dict(
         ProjectUsage.objects.filter(project_id__in=question.project_ids).values_list("project_id", "version")
     )  # fmt: skip
     versions = [f"{one.hex}:{marks.get(one, 0)}" for one in question.project_ids]
     teams = team_version(question.project_ids) if uses_teams(question) else ""
     mark = UsageMark(int(hashlib.sha256(",".join(versions).encode()).hexdigest()[:15], 16))
-    key = ("explorer", question.key, teams)
-    return caching.cached(question.project_ids[0], mark, key, lambda: answer(question))
+    key = ("explorer", *more, question.key, teams)
+    return caching.cached(question.project_ids[0], mark, key, compute)
 
 
 def uses_teams(question: Question) -> bool:

@@ -20,6 +20,7 @@ from costs.explorer.dimensions import DIMENSIONS, REPEATED, TeamRule
 from costs.explorer.facts import Day, days_of, facts_of
 from costs.explorer.grouping import count_by, distinct, sum_by
 from costs.explorer.measures import MEASURES, Value
+from costs.explorer.merging import Merged, figures, values_of
 
 __all__ = ["BINS", "DIMENSIONS", "MEASURES", "Answer", "Question", "Row", "answer"]
 
@@ -124,6 +125,14 @@ class Answer:
 def answer(question: Question) -> Answer:
     """Read the days of the range and add them up. Two queries, one per 32 days of columns that are not in memory, one
     per day that moved since its facts were kept, one for team rules and those of scores when they are asked for."""
+    adder, gone = gathered(question)
+    return replace(assembled(question, adder), unknown_days=gone)
+
+
+def gathered(
+    question: Question,
+) -> tuple[Adder, tuple[tuple[UUID, dt.date, int], ...]]:
+    """The sums an answer is put together from, and the days without calls. Queries as `answer`."""
     measures = [MEASURES[name] for name in dict.fromkeys((*question.measures, question.ranked_by))]
     filters = {name: frozenset(values) for name, values in question.filters}
     sums = list(dict.fromkeys(name for one in measures for name in one.sums))
@@ -145,7 +154,7 @@ def answer(question: Question) -> Answer:
                 gone.append((facts.day.project_id, facts.day.day, facts.day.calls))
             else:
                 adder.add(facts, rule)
-    return replace(_answered(question, adder, measures), unknown_days=tuple(gone))
+    return adder, tuple(gone)
 
 
 def _verdicts(question: Question, counted: Sequence[str]) -> Mapping[UUID, outcomes.Verdicts]:
@@ -191,27 +200,9 @@ def _parts(
     return list(dict.fromkeys(found)) or ["flags"]
 
 
-class _Merged:
-    """The merged sums of an adder, to be put together in any way."""
-
-    def __init__(self, adder: Adder, measures: Sequence[Any]) -> None:
-        self.adder, self.measures = adder, measures
-        self.keys, self.sums = adder.groups.merge()
-        self.pairs = {}
-        for name, pairs in adder.pairs.items():
-            keys, ids = pairs.merge()
-            self.pairs[name] = (np.searchsorted(self.keys, keys), ids)
-
-    def put_together(self, slots: Any, count: int) -> dict[str, Any]:
-        """The sums of the entries that share a slot; distinct things are counted once in each."""
-        found = {name: sum_by(slots, values, count) for name, values in self.sums.items()}
-        for name, (entries, ids) in self.pairs.items():
-            found[name] = count_by(distinct(slots[entries], ids)[0], count)
-        return found
-
-
-def _answered(question: Question, adder: Adder, measures: Sequence[Any]) -> Answer:
-    merged = _Merged(adder, measures)
+def assembled(question: Question, adder: Adder) -> Answer:
+    """The answer the adder's sums give."""
+    merged = Merged(adder)
     places, which = np.unique(merged.keys & VALUES, return_inverse=True)
     if question.keys is None:
         order = _ranked(question, adder, merged, places, which)[: question.limit]
@@ -227,7 +218,7 @@ def _answered(question: Question, adder: Adder, measures: Sequence[Any]) -> Answ
     slots = slot_of[which]
     groups = [
         Row(key, None, values)
-        for key, values in zip(shown, _values(question, merged.put_together(slots, len(shown))), strict=True)
+        for key, values in zip(shown, values_of(question.measures, merged.put_together(slots, len(shown))), strict=True)
     ]  # fmt: skip
     rows = _by_bin(question, adder, merged, slots, shown) if question.bin else groups
     total, totals = _totals(question, adder, merged)
@@ -271,7 +262,7 @@ def _picked(adder: Adder, places: Any, keys: Sequence[tuple[str, ...]]) -> Any:
     return np.array(found, dtype=np.int64)
 
 
-def _ranked(question: Question, adder: Adder, merged: _Merged, places: Any, which: Any) -> Any:
+def _ranked(question: Question, adder: Adder, merged: Merged, places: Any, which: Any) -> Any:
     """Groups in the order they are listed in: by their figure, unknown last, then by their values."""
     sums = merged.put_together(which, len(places))
     columns: list[Any] = []
@@ -279,43 +270,14 @@ def _ranked(question: Question, adder: Adder, merged: _Merged, places: Any, whic
         ranks = np.empty(len(names.listed), dtype=np.int64)
         ranks[sorted(range(len(ranks)), key=names.listed.__getitem__)] = np.arange(len(ranks))
         columns.insert(0, ranks[places >> shift & _NUMBER])
-    unknown, figure = _figures(question.ranked_by, sums, len(places))
+    unknown, figure = figures(question.ranked_by, sums, len(places))
     sign = 1 if question.ascending else -1
     # lexsort: the last key counts most.
     return np.lexsort((*columns, *(sign * one for one in figure), unknown))
 
 
-def _figures(name: str, sums: Mapping[str, Any], count: int) -> tuple[Any, list[Any]]:
-    """What groups are ranked by, least important first, and which are unknown. Sums rank exactly, ratios by floats."""
-    measure = MEASURES[name]
-    nothing: Any = np.zeros(count, dtype=bool)
-    if name in sums:
-        return nothing, [sums[name]]
-    if name in ("cost_usd", "cache_savings_usd"):
-        kind, missing = ("cost", "unpriced_calls") if name == "cost_usd" else ("saved", "saved_unknown")  # fmt: skip
-        high, low = sums[f"{kind}.high"], sums[f"{kind}.low"]
-        return (sums[missing] > 0) & (high == 0) & (low == 0), [low, high]
-    rows = ({key: int(values[at]) for key, values in sums.items()} for at in range(count))
-    values = [measure.value(row) for row in rows]
-    return (
-        np.array([value is None for value in values], dtype=bool),
-        [np.array([float(value or 0) for value in values])],
-    )
-
-
-def _values(question: Question, sums: Mapping[str, Any]) -> list[dict[str, Value]]:
-    """The measures of each slot."""
-    names = list(sums)
-    columns = [sums[name].tolist() for name in names]
-    wanted = [(name, MEASURES[name].value) for name in question.measures]
-    return [
-        {name: value(row) for name, value in wanted}
-        for row in (dict(zip(names, one, strict=True)) for one in zip(*columns, strict=True))
-    ]
-
-
 def _by_bin(
-    question: Question, adder: Adder, merged: _Merged, slots: Any, shown: Sequence[Any]
+    question: Question, adder: Adder, merged: Merged, slots: Any, shown: Sequence[Any]
 ) -> list[Row]:
     """The groups by bin, a group's bins together and oldest first; bins without calls are absent."""
     starts = list(adder.bins)
@@ -327,12 +289,14 @@ def _by_bin(
     return [
         Row(shown[cell // len(starts)], ordered[cell % len(starts)], values)
         for cell, values in zip(
-            cells.tolist(), _values(question, merged.put_together(which, len(cells))), strict=True
+            cells.tolist(),
+            values_of(question.measures, merged.put_together(which, len(cells))),
+            strict=True,
         )
     ]
 
 
-def _totals(question: Question, adder: Adder, merged: _Merged) -> tuple[Row, list[Row]]:
+def _totals(question: Question, adder: Adder, merged: Merged) -> tuple[Row, list[Row]]:
     """Everything together, and by bin, each call once."""
     keys, sums = adder.whole.merge() if adder.is_repeated else (merged.keys, merged.sums)
 
@@ -341,7 +305,7 @@ def _totals(question: Question, adder: Adder, merged: _Merged) -> tuple[Row, lis
         slots = slots_of(merged.keys)
         for name, (entries, ids) in merged.pairs.items():
             found[name] = count_by(distinct(slots[entries], ids)[0], count)
-        return _values(question, found)
+        return values_of(question.measures, found)
 
     total = Row((), None, together(lambda all_keys: np.zeros(len(all_keys), dtype=np.int64), 1)[0])
     if not question.bin:
