@@ -27,7 +27,11 @@ def chart_of(
     frame, measure = frame_for(state.period, state.size), state.measure
     label, is_line = MEASURES[measure].label, measure not in STACKED
     by = found.question.by[:1]
-    series = _groups(state, found, frame, names, drill) if by else _whole(found, frame, measure, label, is_line=is_line)  # fmt: skip
+    series = (
+        _groups(state, found, frame, names, drill)
+        if by
+        else _whole(found, frame, measure, label, is_line=is_line)
+    )
     past = _past(state, before, measure, len(frame.bins), is_line=is_line)
     compare = Series("Before", past, "prev") if any(value is not None for value in past) else None
     title = f"{label} by {noun(by[0])} per {state.size}" if by else f"{label} per {state.size}"

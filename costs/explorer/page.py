@@ -68,7 +68,7 @@ def _names(
     sides = [found, pivot.columns] if pivot else [found]
     values = [
         (name, row.key[0])
-        for name, side in zip(state.by, sides, strict=True)
+        for name, side in zip(state.by, sides, strict=False)
         for row in side.groups
         if row.key
     ]

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -84,13 +84,17 @@ def figure(values: Figures, measure: str, href: str = "", unpriced_href: str = "
     return format_html('<span class="num" title="{}">{}</span>', title, text)
 
 
+def _width(share: Any) -> str:
+    return f"{float(share or 0) * 100:.1f}%"
+
+
 def change_of(measure: str, now: Figures, before: Figures | None) -> formats.Delta | None:
     """None where either figure is unknown: neither a rise nor a fall."""
     if before is not None and (now[measure] is None or before[measure] is None):
         return None
     old = before[measure] if before is not None else 0
     base = before.get("calls") if before is not None else now.get("calls")
-    rise = "bad" if is_rise_bad(measure) else "neutral"
+    rise: Literal["bad", "neutral"] = "bad" if is_rise_bad(measure) else "neutral"
     return formats.delta(now[measure], old, rise=rise, base_calls=int(base or 0))
 
 
@@ -123,7 +127,7 @@ class Tables:
 
     def by_one(self, found: Answer, before: Answer | None) -> Table:
         """One dimension: every asked measure, the share and the change of the first."""
-        state, dimension, measure = self.state, self.state.by[0], self.state.measure
+        dimension, measure = self.state.by[0], self.state.measure
         past = {row.key: row for row in before.groups} if before else {}
         has_share = measure in STACKED and not found.notes
         slots = slots_for(dimension, [row.key[0] for row in found.groups[:6] if row.key])
@@ -139,7 +143,7 @@ class Tables:
                     href=self._narrow({dimension: value}),
                     change=self._change(row, past.get(row.key), before),
                     share=share,
-                    share_width=f"{float(share or 0) * 100:.1f}%",
+                    share_width=_width(share),
                 )
             )
         if found.other:
@@ -147,7 +151,17 @@ class Tables:
             change = self._change(found.other, before.other if before else None, before)
             cells = self._cells(found.other.values, None)
             share = share_of(found.other[measure], found.total[measure]) if has_share else None
-            lines.append(Line(label, cells, "other", "co", change=change, share=share, share_width=f"{float(share or 0) * 100:.1f}%"))  # fmt: skip
+            lines.append(
+                Line(
+                    label,
+                    cells,
+                    "other",
+                    "co",
+                    change=change,
+                    share=share,
+                    share_width=_width(share),
+                )
+            )
         return Table(
             DIMENSIONS[dimension],
             self._heads(),
@@ -181,7 +195,8 @@ class Tables:
         heads = [Head(MEASURES[name].label) for name in self.state.measures]
         total = self._total(found, before)
         label = self.state.size.capitalize()
-        return Table(label, heads, lines, total, False, before is not None, count=len(lines), shown=len(lines))  # fmt: skip
+        has_change, many = before is not None, len(lines)
+        return Table(label, heads, lines, total, has_change=has_change, shown=many, count=many)
 
     def pivot(self, found: Pivot, before: Answer | None) -> Table:
         """Two dimensions: the first measure where they meet, the rest of each, totals that hold each call once."""
