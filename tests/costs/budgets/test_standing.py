@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costs.budgets.applying import standings_for
 from costs.budgets.periods import day_of, day_start, period_at
 from costs.budgets.scopes import Call, counts
 from costs.budgets.selectors import (
@@ -131,6 +132,29 @@ def test_scopes_count_their_calls_only(project) -> None:
     asked = Call(project.pk, "ada", key, "gpt-5", "support", ("team:core", "x"))
     assert [counts(one, asked) for one in budgets] == [value != "0" for value in expected.values()]
     assert [counts(one, Call(other.pk)) for one in budgets] == [True] + [False] * 10
+
+
+def test_whoever_decides_over_a_call_gets_its_running_budgets_strictest_first(
+    project, django_assert_num_queries
+) -> None:
+    add_hour(project.pk, NOW.replace(minute=0), cost_usd=Decimal(5))
+    for name, values in {
+        "soft": {"amount_usd": Decimal(6)},
+        "wide": {"amount_usd": Decimal(90), "is_hard": True},
+        "tight": {
+            "amount_usd": Decimal(7),
+            "is_hard": True,
+            "scope": "project",
+            "project": project,
+        },
+        "bob": {"amount_usd": Decimal(1), "is_hard": True, "scope": "user", "value": "bob"},
+        "ended": {"is_hard": True, "ends_on": dt.date(2026, 11, 19)},
+        "resting": {"is_hard": True, "is_paused": True},
+    }.items():
+        budget_of(project, name=name, **values)
+    with django_assert_num_queries(2):
+        found = standings_for(project.organization_id, Call(project.pk, user="ada"), NOW)
+    assert [one.budget.name for one in found] == ["tight", "wide", "soft"]
 
 
 def test_any_number_of_budgets_is_one_query(project, django_assert_num_queries) -> None:
