@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.urls import reverse
+
 from core import formats
 from costs.dashboard import DIMENSIONS, TRACE_FIELDS
+from costs.forecasting.outlook import strange_days
+from costs.forecasting.words import moved_by, title_of
 from costs.labels import label_of, provider_slot
 from costs.panels import MAX_MODELS, TOP_MODELS, TOP_WHO, Question, conflict, share_of
 from costs.selectors.spend import Group
@@ -234,18 +238,33 @@ def dearest(question: Question, by: str) -> dict[str, Any]:
 
 
 def attention(question: Question) -> dict[str, Any]:
-    """Models without a price, and models and agents whose calls fail; worst first. Two queries."""
+    """Strange days, models without a price, and models and agents whose calls fail; worst first. Three queries."""
     by_model = question.top(
         "provider", "model", limit=MAX_FOUND, order="attention", having="attention"
     )
     by_agent = question.top("agent", limit=MAX_FOUND, order="attention", having="attention")
-    rows = _unpriced_rows(question, by_model.groups)
+    rows = _strange_rows(question)
+    rows += _unpriced_rows(question, by_model.groups)
     rows += _error_rows(question, by_model.groups, by_agent.groups)
     return {
         "state": question.state,
         "rows": rows[:MAX_ATTENTION],
         "more": max(0, len(rows) - MAX_ATTENTION),
     }
+
+
+def _strange_rows(question: Question) -> list[AttentionRow]:
+    return [
+        AttentionRow(
+            icon="trending-up",
+            kind="k-guard",
+            name=f"{title_of(row)}, {row.day:%b} {row.day.day}",
+            why=f"{formats.money(row.actual_usd)} spent, {formats.money(row.expected_usd)} expected{moved_by(row)}",
+            amount=f"{'+' if row.excess_usd > 0 else ''}{formats.money(row.excess_usd)}",
+            href=reverse("costs:anomaly_detail", args=[row.organization.slug, row.pk]),
+        )
+        for row in strange_days(question.project_id, question.state)
+    ]
 
 
 def _unpriced_rows(question: Question, groups: list[Group]) -> list[AttentionRow]:

@@ -4,7 +4,9 @@ from uuid import UUID
 
 from core.ranges import MONTH_TO_DATE
 from costs.dashboard import DashboardState
-from costs.models import SeriesKind, SpendForecast
+from costs.models import AnomalyState, SeriesKind, SpendAnomaly, SpendForecast
+
+MAX_SHOWN = 3
 
 
 def outlook_of(project_id: UUID, state: DashboardState) -> SpendForecast | None:
@@ -21,3 +23,16 @@ def outlook_of(project_id: UUID, state: DashboardState) -> SpendForecast | None:
         month=state.period.start.date().replace(day=1),
         expected_usd__isnull=False,
     ).first()
+
+
+def strange_days(project_id: UUID, state: DashboardState) -> list[SpendAnomaly]:
+    """The project's open anomalies of the page's days, the most dollars first; none on a filtered page. One query."""
+    if state.filters.rows or state.filters.extra:
+        return []
+    rows = SpendAnomaly.objects.filter(
+        project_id=project_id,
+        state=AnomalyState.OPEN,
+        day__gte=state.period.start.date(),
+        day__lte=state.period.end.date(),
+    ).select_related("project", "organization")
+    return sorted(rows, key=lambda row: (-abs(row.excess_usd), row.day))[:MAX_SHOWN]

@@ -189,7 +189,9 @@ def _explain_step(job: Job, projects: list[UUID], today: dt.date, now: dt.dateti
             )
     if len(waiting) > CAUSES_AT_ONCE:
         return Step(0, {"phase": "causes"}, "Looking for causes")
-    return Step(0, None, "The forecasts are made.")
+    slug = Organization.objects.values_list("slug", flat=True).get(pk=job.organization_id)
+    result = {"url": f"/organizations/{slug}/costs/forecast/", "label": "Open the forecast"}
+    return Step(0, None, "The forecasts are made.", result=result)
 
 
 @transaction.atomic

@@ -88,6 +88,13 @@ def _cause(row: SpendAnomaly, one: dict[str, Any], projects: Mapping[str, Projec
     )
 
 
+def moved_by(row: SpendAnomaly) -> str:
+    """` · moved by gpt-5, nightly`; empty where no single cause was found."""
+    where = row.causes[0]["where"] if row.causes else {}
+    named = [label_of(name, value) for name, value in where.items() if name != "project"]
+    return f" · moved by {', '.join(named)}" if named else ""
+
+
 def _says(one: dict[str, Any]) -> str:
     """Whether there were more calls, or dearer ones."""
     calls, usual = int(one["calls"]), int(one["expected_calls"])

@@ -285,3 +285,16 @@ def test_the_dashboard_of_this_month_shows_the_days_to_come(acme, project, viewe
     assert len(lines.splitlines()) == 1 + today.day
     detail = viewer.get(reverse("costs:forecast_of_project", args=["checkout"]))
     assert detail.url.startswith(url("forecast_list", acme))
+
+
+def test_what_needs_attention_names_the_strange_day_and_its_cause(acme, project, viewer):
+    today = timezone.now().date()
+    ProjectUsageFactory.create(project=project)
+    add_hour(project.pk, dt.datetime.combine(today, dt.time(), dt.UTC))
+    row = anomaly(acme, project=project, day=today)
+    anomaly(acme, project=project, day=today, kind="model", value="calm", state="expected")
+    there = reverse("costs:attention_panel", args=["checkout"])
+    text = viewer.get(there, headers={"HX-Request": "true"}).content.decode()
+    assert url("anomaly_detail", acme, row.pk) in text
+    assert "moved by gpt-5, nightly" in text
+    assert "calm" not in text
