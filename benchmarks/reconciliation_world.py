@@ -32,8 +32,8 @@ from costs.usage import ChargeableCall, Usage
 FIRST, DAYS = dt.date(2026, 10, 20), 30
 NOW = dt.datetime(2026, 11, 26, 9, tzinfo=dt.UTC)
 MODELS = {
-    "openai": ("gpt-5.5", "gpt-5-mini"),
-    "anthropic": ("claude-opus-5-5", "claude-sonnet-5-5"),
+    "openai": ("gpt-5.5", "gpt-5-mini", "gpt-4.1"),
+    "anthropic": ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-4-5"),
 }
 HOUSE = "house-model-1"  # the catalogue does not know it
 HOUSE_PRICES = {"input": Decimal("0.000003"), "cache_read": Decimal("0.0000003"), "cache_write": Decimal("0.000003"),

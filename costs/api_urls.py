@@ -10,6 +10,7 @@ from costs.estimates import api_urls as estimate_urls
 from costs.explorer import api_urls as explorer_urls
 from costs.exporting import api_urls as export_urls
 from costs.forecasting import api_urls as forecasting_urls
+from costs.reconciliation import api_urls as reconciliation_urls
 
 urlpatterns = [
     *endpoint("projects/<str:project>/costs", api.CostListView, "cost_list_api"),
@@ -57,4 +58,5 @@ urlpatterns = [
     *forecasting_urls.urlpatterns,
     *export_urls.urlpatterns,
     *allocation_urls.urlpatterns,
+    *reconciliation_urls.urlpatterns,
 ]

@@ -29,6 +29,8 @@ from costs.model_lists import (
     show,
 )
 from costs.prices import period_at, price_periods
+from costs.reconciliation.names import canonical
+from costs.reconciliation.selectors import latest_checks
 from costs.selectors import models as selectors
 from costs.selectors.price_rules import rules_of
 from costs.selectors.sums import add_up
@@ -107,7 +109,7 @@ def model_export(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_GET
 def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """One model (`?provider=&model=`): price history, why calls have no price, spend over time. Eight queries."""
+    """One model (`?provider=&model=`): price history, why calls have no price, spend over time. Nine queries."""
     project = project_for(request, slug)
     now = timezone.now()
     state = read_state(request.GET, ref=project.ref, now=now)
@@ -137,6 +139,10 @@ def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
             {"period": period, "cells": cells_of(period.price)} for period in reversed(periods)
         ],
         "current": period_at(periods, now.date()),
+        "checks": latest_checks(project.organization_id, *canonical(provider, model)),
+        "checks_url": reverse("costs:reconciliation_prices", args=[project.organization.slug])
+        + "?"
+        + urlencode({"model": canonical(provider, model)[1]}),
         "trend": _trend(project, state, provider, model),
         "kept": [("provider", provider), ("model", model)],
         "traces_url": _traces_url(state, provider, model),

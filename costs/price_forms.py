@@ -1,6 +1,7 @@
 """The forms of price rules. What may be is decided by costs.rule_drafts; forms only carry it."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -192,3 +193,14 @@ def initial_of_price(provider: str, model: str, price: ListPrice) -> dict[str, A
             found["above"] = str(start)
             found[f"above_{one.token_class}"] = plain_decimal(usd)
     return found
+
+
+def suggested_prices(given: Mapping[str, str]) -> dict[str, Any]:
+    """Prices, tier and first day that a link proposes, such as the bill's (costs.reconciliation). The form checks them
+    like what people type; what is too long for it is left out."""
+    names = ["service_tier", "valid_from", *(f"price_{name}" for name in PRICE_KEYS)]
+    return {
+        name: given[name]
+        for name in names
+        if given.get(name) and len(given[name]) <= 40 and "\x00" not in given[name]
+    }

@@ -23,7 +23,12 @@ from core.formats import plain_decimal
 from core.htmx import render_page_or_part
 from core.models import Job
 from costs.models import PriceRule, RuleKind
-from costs.price_forms import PriceRuleForm, initial_of_price, initial_of_rule
+from costs.price_forms import (
+    PriceRuleForm,
+    initial_of_price,
+    initial_of_rule,
+    suggested_prices,
+)
 from costs.prices import list_price
 from costs.rule_drafts import RuleDraft
 from costs.selectors.price_rules import (
@@ -143,6 +148,7 @@ def price_create(request: HttpRequest, slug: str) -> HttpResponse:
         rules = rules_of(membership.organization_id).without_discounts()
         price = list_price(provider, model, at=timezone.now(), rules=rules)
         initial = initial_of_price(provider, model, price)
+        initial |= suggested_prices(request.GET)
     return _form_page(request, membership, PriceRuleForm(kind=kind, initial=initial))
 
 

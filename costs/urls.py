@@ -10,6 +10,7 @@ from costs.estimates import urls as estimate_urls
 from costs.explorer import urls as explorer_urls
 from costs.exporting import urls as export_urls
 from costs.forecasting import urls as forecasting_urls
+from costs.reconciliation import urls as reconciliation_urls
 
 app_name = "costs"
 
@@ -53,6 +54,7 @@ urlpatterns = [
     *billing_urls.urlpatterns,
     *allocation_urls.urlpatterns,
     *estimate_urls.urlpatterns,
+    *reconciliation_urls.urlpatterns,
     *budget_urls.urlpatterns,
     *forecasting_urls.urlpatterns,
     *export_urls.urlpatterns,

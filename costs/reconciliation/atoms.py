@@ -93,6 +93,7 @@ class Group:
     without_usage: int = 0
     failed: int = 0
     estimated: int = 0
+    lost_by_tier: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     # Recorded dollars that no class carries: rounding of records, and stated costs without usage.
     loose_usd: Fraction = ZERO
     requests: int | None = None
@@ -125,6 +126,7 @@ def add_recorded(group: Group, tokens: Iterable[Tokens], calls: Iterable[Calls])
     for row in calls:
         group.calls += row.calls
         group.without_usage += row.without_usage
+        group.lost_by_tier[row.tier] += row.without_usage
         group.failed += row.failed
         group.estimated += row.estimated
         total += Fraction(row.cost_usd)

@@ -28,6 +28,9 @@ class Vote:
     usd: Fraction
     subject: tuple[str, str]
 
+    def divided_by(self, rate: Fraction) -> "Vote":
+        return Vote(Span(self.span.low / rate, self.span.high / rate), self.usd, self.subject)
+
 
 def votes_of(groups: Iterable[Group], currency: str, reference: Reference) -> list[Vote]:
     """A vote per atom with a price of ours; one that equals any tier's price votes for no factor."""
@@ -46,40 +49,56 @@ def votes_of(groups: Iterable[Group], currency: str, reference: Reference) -> li
     return votes
 
 
-def agreed(votes: Sequence[Vote], *, needs_models: int) -> Span | None:
-    """The factor most money agrees on, as narrow as the bill's rounding lets it be; None: there is none but 1."""
+def agreed(
+    votes: Sequence[Vote],
+    *,
+    needs_models: int,
+    neutral: Fraction | None = ONE,
+    quorum: Fraction = QUORUM,
+) -> Span | None:
+    """The factor most money agrees on, as narrow as the bill's rounding lets it be; None: there is none but
+    `neutral`."""
     if not votes:
         return None
     total = sum((vote.usd for vote in votes), Fraction(0))
-    sharpest = sorted(votes, key=lambda vote: vote.span.width)[:MOST_VOTES]
-    best, best_usd, best_votes = ONE, Fraction(0), [vote for vote in votes if ONE in vote.span]
-    best_usd = sum((vote.usd for vote in best_votes), Fraction(0))
-    if best_usd >= total * NEARLY_ALL:
+    best, chosen, most = neutral, [], Fraction(0)
+    if neutral is not None:
+        chosen = [vote for vote in votes if neutral in vote.span]
+        most = sum((vote.usd for vote in chosen), Fraction(0))
+    if most >= total * NEARLY_ALL:
         return None
-    for vote in sharpest:
-        # Judged by the middle of a sharp span; a blunt one proves nothing and follows.
-        middle = vote.span.middle
-        if middle == best:
-            continue
+    # Judged by the middle of a sharp span; a blunt one proves nothing and follows.
+    for middle in _middles(votes):
         agreeing = [one for one in votes if middle in one.span]
         usd = sum((one.usd for one in agreeing), Fraction(0))
-        if usd > best_usd * Fraction(101, 100):
-            best, best_usd, best_votes = middle, usd, agreeing
-    subjects = {vote.subject for vote in best_votes}
+        if usd > most * Fraction(101, 100):
+            best, most, chosen = middle, usd, agreeing
+        if usd >= total * NEARLY_ALL:
+            break
+    subjects = {vote.subject for vote in chosen}
     models = {model for model, _ in subjects}
-    if best == ONE or best_usd < total * QUORUM or len(subjects) < 2 or len(models) < needs_models:
+    if best == neutral or best is None or most < total * quorum:
         return None
-    span = Span(best, best)
-    narrowed: Span | None = None
-    for vote in sorted(best_votes, key=lambda one: one.span.width):
+    if len(subjects) < 2 or len(models) < needs_models:
+        return None
+    narrowed = None
+    for vote in sorted(chosen, key=lambda one: one.span.width):
         narrowed = vote.span if narrowed is None else (narrowed.meet(vote.span) or narrowed)
-    return narrowed or span
+    return narrowed
+
+
+def _middles(votes: Sequence[Vote]) -> list[Fraction]:
+    """Candidates from the sharpest spans on; those that differ in the fifteenth digit are one."""
+    found: dict[str, Fraction] = {}
+    for vote in sorted(votes, key=lambda one: one.span.width):
+        found.setdefault(f"{float(vote.span.middle):.12g}", vote.span.middle)
+        if len(found) >= MOST_VOTES:
+            break
+    return list(found.values())
 
 
 def plain_factor(span: Span, rate: Fraction | None) -> Fraction:
-    """The plainest factor in the span. For a currency: the one whose rate of exchange is plain."""
+    """The plainest factor in the span. With a rate: the one that leaves a plain number when the rate is taken out."""
     if rate is None:
         return plainest(span, scale=1, most=12)
-    # billed = dollars × theirs, and we convert back with ours: factor = ours × theirs.
-    theirs = plainest(Span(span.low / rate, span.high / rate), scale=1, most=12)
-    return theirs * rate
+    return plainest(Span(span.low / rate, span.high / rate), scale=1, most=12) * rate

@@ -21,6 +21,7 @@ class Solver:
     def __init__(self, window: Window, group: Group, seen: dict[Place, Seen]) -> None:
         self.window, self.group, self.seen = window, group, seen
         self.left: dict[Place, list[Fraction]] = {}
+        self.hidden: dict[Place, Fraction] = {}
 
     def run(self) -> None:
         """Blame what is not a matter of volume; `over` of each atom is what remains."""
@@ -31,7 +32,12 @@ class Solver:
             self._round(place, atom)
             self._match(place, atom)
         for token_class in sorted({name for _, name in self.group.atoms}):
-            self._shift([p for p in sorted(self.group.atoms) if p[1] == token_class], "tier")
+            places = [p for p in sorted(self.group.atoms) if p[1] == token_class]
+            self._free_lost(places)
+            self._shift(places, "tier")
+            for place, freed in self.hidden.items():
+                self.group.atoms[place].over += freed
+            self.hidden.clear()
         for tier in sorted({name for name, _ in self.group.atoms}):
             inside = [p for p in sorted(self.group.atoms) if p[0] == tier and p[1] in PROMPT]
             self._shift(inside, "split")
@@ -81,6 +87,26 @@ class Solver:
                 if is_near(atom.price, theirs) and not is_near(theirs, own):
                     return "tier", {"note": "price_of_tier", "to": tier}
         return "price", {}
+
+    def _free_lost(self, places: list[Place]) -> None:
+        """Tokens of another tier that calls without usage hide: a tier none of whose records lacks usage cannot hold
+        more than was recorded of it, unless the provider counts more requests. What it holds beyond was recorded as
+        another tier, whose surplus of lost usage then is larger than it looks."""
+        group = self.group
+        if not group.without_usage or (group.requests or 0) > group.calls:
+            return
+        hiding = [p for p in places if group.lost_by_tier.get(p[0]) and group.atoms[p].billed]
+        extra = [p for p in places if not group.lost_by_tier.get(p[0]) and group.atoms[p].over > 0]
+        if len(hiding) != 1:
+            return
+        source = group.atoms[hiding[0]]
+        wanted = sum((group.atoms[p].over for p in extra), ZERO) + min(source.over, ZERO)
+        freed = min(wanted, source.priced - self.left[hiding[0]][0])
+        ours = source.our_price
+        if freed > 0 and ours is not None and is_near(source.price, ours):
+            self.left[hiding[0]][0] += freed
+            self.hidden[hiding[0]] = freed
+            source.over -= freed
 
     def _shift(self, places: list[Place], kind: str) -> None:
         """Quantities the bill holds in one place and the records in another."""

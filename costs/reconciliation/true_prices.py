@@ -32,12 +32,14 @@ class Seen:
         return self.span.width <= abs(self.price) * SHARP
 
 
-def references(window: Window, group: Group, place: Place) -> list[Fraction]:
-    """Prices of ours the bill's may be, the likeliest first."""
+def references(
+    window: Window, group: Group, place: Place, *, knows_tier: bool = False
+) -> list[Fraction]:
+    """Prices of ours the bill's may be, the likeliest first. With `knows_tier` not those of other tiers."""
     tier, token_class = place
     atom = group.atoms.get(place)
     found = [atom.our_price] if atom is not None else []
-    names = [tier, *OTHER_TIERS]
+    names = [tier] if knows_tier else [tier, *OTHER_TIERS]
     found += [expected(window, group, (name, token_class)) for name in names]
     known = window.known_prices.get((group.model, tier, token_class))
     found.append(None if known is None else Fraction(known))
@@ -66,7 +68,9 @@ def find_prices(window: Window, groups: Sequence[Group]) -> dict[int, dict[Place
             # Some bills round up or down, not to the nearest: twice the span, when the price is ours all along.
             wide = _met([_span(groups[number], place, 2) for number in run[0]])
             for number in run[0]:
-                refs = references(window, groups[number], place)
+                # A blunt span holds the prices of many tiers: that proves none of them.
+                is_sharp = run[1].width <= abs(run[1].middle) * SHARP
+                refs = references(window, groups[number], place, knows_tier=not is_sharp)
                 price = _choose(refs, run[1], wide if len(run[0]) > 1 else None)
                 found[number][place] = Seen(price, run[1])
     return found

@@ -2,21 +2,24 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from costs.reconciliation.facts import Tokens, Window
+from costs.reconciliation.facts import OUTSIDE, Tokens, Window
 
 # Zones a provider's day is looked for in, when its own does not fit.
 LIKELY = (
     "UTC", "America/Los_Angeles", "America/New_York", "America/Chicago", "Europe/London", "Europe/Berlin",
     "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Australia/Sydney",
 )  # fmt: skip
-# A zone is taken over the stated one when it leaves at most this share of the stated one's misfit.
-CLEARLY = Fraction(1, 5)
+# A zone is taken over the stated one when so many times as much agrees in it.
+CLEARLY = 2
+FEWEST_AGREEING = 6
 FEWEST_DAYS = 3
+
+Quantities = dict[tuple[dt.date, str, str], Fraction]
 
 
 @lru_cache(maxsize=64)
@@ -36,44 +39,43 @@ def day_end(day: dt.date, zone: str) -> dt.datetime:
 
 
 def fitting_zone(window: Window) -> str:
-    """The zone whose days the bill's quantities follow: the stated one, unless another leaves a fraction of its
-    misfit."""
-    billed: dict[tuple[dt.date, str, str], Fraction] = defaultdict(Fraction)
+    """The zone whose days the bill's quantities follow: the stated one, unless in another far more days of a model and
+    class agree to the token. What is outside, lost or not billed spoils its own days, whatever the zone."""
+    billed = _billed(window)
+    days = {day for day, _, _ in billed}
+    if len(days) < FEWEST_DAYS:
+        return window.zone
+    stated = _agreeing(billed, window.tokens, window.zone, days)
+    if stated == len(billed):
+        return window.zone
+    counts = {zone: _agreeing(billed, window.tokens, zone, days) for zone in LIKELY}
+    best = max(LIKELY, key=lambda zone: counts[zone])
+    return best if counts[best] >= max(FEWEST_AGREEING, stated * CLEARLY) else window.zone
+
+
+def _billed(window: Window) -> Quantities:
+    """By usage lines, else by cost lines; keys marked outside left out."""
+    outside = {key for key, owner in window.owners.items() if owner == OUTSIDE}
+    found: Quantities = defaultdict(Fraction)
     for use in window.uses:
-        billed[use.day, use.model, use.token_class] += Fraction(use.quantity)
-    if not billed:
+        account, sub_account, key = use.owner_key
+        if outside.isdisjoint({use.owner_key, (account, "", key), (account, sub_account, "")}):
+            found[use.day, use.model, use.token_class] += Fraction(use.quantity)
+    if not found:
         for charge in window.charges:
             if charge.quantity is not None and charge.model:
                 place = (charge.day, charge.model, charge.token_class)
-                billed[place] += Fraction(charge.quantity)
-    days = sorted({day for day, _, _ in billed})
-    if len(days) < FEWEST_DAYS:
-        return window.zone
-    stated = _misfit(billed, window.tokens, window.zone, days)
-    if not stated:
-        return window.zone
-    best = min(LIKELY, key=lambda zone: _misfit(billed, window.tokens, zone, days))
-    return best if _misfit(billed, window.tokens, best, days) <= stated * CLEARLY else window.zone
+                found[place] += Fraction(charge.quantity)
+    return {place: quantity for place, quantity in found.items() if quantity}
 
 
-def _misfit(
-    billed: dict[tuple[dt.date, str, str], Fraction],
-    tokens: Sequence[Tokens],
-    zone: str,
-    days: Sequence[dt.date],
-) -> Fraction:
-    """How far both sides' days are from one another once each side's sum over all days is made the same: what is
-    outside, lost or not billed weighs on every zone alike."""
-    recorded: dict[tuple[dt.date, str, str], Fraction] = defaultdict(Fraction)
-    wanted = set(days)
+def _agreeing(
+    billed: Quantities, tokens: Sequence[Tokens], zone: str, days: Collection[dt.date]
+) -> int:
+    """How many days of a model and class agree to the token."""
+    recorded: Quantities = defaultdict(Fraction)
     for one in tokens:
         day = billing_day(one.hour, zone)
-        if day in wanted:
+        if day in days:
             recorded[day, one.model, one.token_class] += one.quantity
-    return sum(
-        (
-            abs(billed.get(place, Fraction(0)) - recorded.get(place, Fraction(0)))
-            for place in {*billed, *recorded}
-        ),
-        Fraction(0),
-    )
+    return sum(recorded.get(place) == quantity for place, quantity in billed.items())

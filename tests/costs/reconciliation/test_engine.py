@@ -1,0 +1,199 @@
+"""The engine by itself: one identity that always holds, and the finer points of single causes."""
+
+import datetime as dt
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costs.reconciliation.engine import reconcile
+from costs.reconciliation.facts import OUTSIDE, Calls, Cell, Charge, Tokens, Use, Window
+
+DAY = dt.date(2026, 11, 2)
+NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
+PRICES = {
+    "input": Decimal("0.000005"),
+    "cache_read": Decimal("0.0000005"),
+    "output": Decimal("0.00003"),
+}
+
+
+def price_of(model: str, tier: str, token_class: str, day: dt.date) -> Decimal | None:
+    factor = {"standard": Decimal(1), "batch": Decimal("0.5")}.get(tier)
+    found = PRICES.get(token_class)
+    return None if factor is None or found is None else found * factor
+
+
+def charge(token_class: str, quantity: int | None, usd: str, **more: object) -> Charge:
+    facts: dict[str, object] = {
+        "account": "a",
+        "day": DAY,
+        "model": "m",
+        "tier": "standard",
+        "token_class": token_class,
+        "amount": Decimal(usd),
+        "amount_usd": Decimal(usd),
+        "quantity": None if quantity is None else Decimal(quantity),
+    }
+    return Charge(**(facts | more))  # type: ignore[arg-type]
+
+
+def tokens(token_class: str, quantity: int, **more: object) -> Tokens:
+    facts: dict[str, object] = {
+        "hour": NOON, "project": "p", "model": "m", "tier": "standard", "token_class": token_class,
+        "quantity": quantity, "cost_usd": PRICES.get(token_class, Decimal(0)) * quantity,
+    }  # fmt: skip
+    return Tokens(**(facts | more))  # type: ignore[arg-type]
+
+
+def calls(count: int, usd: Decimal, **more: object) -> Calls:
+    facts: dict[str, object] = {
+        "hour": NOON,
+        "project": "p",
+        "model": "m",
+        "tier": "standard",
+        "calls": count,
+        "cost_usd": usd,
+    }
+    return Calls(**(facts | more))  # type: ignore[arg-type]
+
+
+def one(window: Window) -> Cell:
+    (cell,) = reconcile(window)
+    assert cell.billed_usd - cell.recorded_usd == sum(
+        (c.amount_usd for c in cell.causes), cell.unexplained_usd
+    )
+    return cell
+
+
+def causes(cell: Cell) -> dict[str, Decimal]:
+    return {cause.kind: cause.amount_usd for cause in cell.causes}
+
+
+def window(charges: list[Charge], recorded: list[Tokens], made: int = 1, **more: object) -> Window:
+    usd = sum((row.cost_usd or Decimal(0) for row in recorded), Decimal(0))
+    facts: dict[str, object] = {
+        "provider": "openai", "days": (DAY,), "charges": tuple(charges), "tokens": tuple(recorded),
+        "calls": (calls(made, usd),) if made else (), "price_of": price_of,
+    }  # fmt: skip
+    return Window(**(facts | more))  # type: ignore[arg-type]
+
+
+def test_a_bill_like_the_records_has_no_gap() -> None:
+    cell = one(window([charge("input", 1000, "0.005")], [tokens("input", 1000)]))
+
+    assert cell.causes == ()
+    assert [(seen.ours, seen.is_same) for seen in cell.prices] == [(Decimal("0.000005"), True)]
+
+
+def test_a_dearer_price_is_named_with_its_price() -> None:
+    cell = one(window([charge("input", 1000, "0.007")], [tokens("input", 1000)]))
+
+    assert causes(cell) == {"price": Decimal("0.002")}
+    assert cell.prices[0].billed == Decimal("0.000007")
+    assert not cell.prices[0].is_same
+
+
+def test_tokens_charged_at_half_are_batch() -> None:
+    cell = one(window([charge("input", 1000, "0.0025", tier="")], [tokens("input", 1000)]))
+
+    assert causes(cell) == {"tier": Decimal("-0.0025")}
+
+
+def test_a_key_outside_takes_all_of_its_money() -> None:
+    bill = [charge("input", 1000, "0.005", key="ours"), charge("input", 400, "0.0021", key="cron")]
+    cell = one(window(bill, [tokens("input", 1000)], owners={("a", "", "cron"): OUTSIDE}))
+
+    assert causes(cell) == {"outside": Decimal("0.0021")}
+
+
+def test_more_requests_than_calls_are_outside_and_fewer_tokens_are_lost() -> None:
+    def use(requests: int) -> tuple[Use, ...]:
+        return (
+            Use(
+                account="a", day=DAY, model="m", tier="standard", token_class="input", quantity=Decimal(1500),
+                requests=requests,
+            ),
+        )  # fmt: skip
+
+    bill, recorded = [charge("input", 1500, "0.0075")], [tokens("input", 1000)]
+
+    assert causes(one(window(bill, recorded, made=2, uses=use(3)))) == {
+        "outside": Decimal("0.0025")
+    }
+    lost = window(bill, recorded, uses=use(3), calls=(calls(3, Decimal("0.005"), without_usage=1),))
+    assert causes(one(lost)) == {"lost_usage": Decimal("0.0025")}
+
+
+def test_a_day_the_provider_has_not_finished_is_late_not_missing() -> None:
+    bill, recorded = [charge("input", 400, "0.002")], [tokens("input", 1000)]
+
+    assert causes(one(window(bill, recorded))) == {"not_billed": Decimal("-0.003")}
+    assert causes(one(window(bill, recorded, complete_through=NOON))) == {"late": Decimal("-0.003")}
+
+
+def test_money_without_quantity_stays_unexplained() -> None:
+    cell = one(window([charge("input", None, "0.009")], [tokens("input", 1000)]))
+
+    assert causes(cell) == {}
+    assert cell.unexplained_usd == Decimal("0.004")
+
+
+def test_what_has_no_rate_is_in_no_sum() -> None:
+    bill = [charge("input", 1000, "0.005", currency="EUR", amount_usd=None)]
+    cell = one(window(bill, [tokens("input", 1000)]))
+
+    assert cell.unconverted == {"EUR": Decimal("0.005")}
+    assert cell.billed_usd == 0
+
+
+def test_a_record_without_a_price_is_missing_its_price() -> None:
+    cell = one(window([charge("input", 1000, "0.0033")], [tokens("input", 1000, cost_usd=None)]))
+
+    assert causes(cell) == {"missing_price": Decimal("0.0033")}
+    assert cell.prices[0].ours is None
+
+
+amounts = st.decimals(min_value="-5", max_value="50", places=11)
+counts = st.integers(0, 50_000)
+names = st.sampled_from(["input", "cache_read", "cache_write_5m", "output", "web_search", ""])
+tiers = st.sampled_from(["", "standard", "batch"])
+lines = st.builds(
+    lambda name, tier, quantity, usd, key, category, listed: charge(
+        name, quantity, str(usd), tier=tier, key=key, category=category, list_amount=listed
+    ),
+    names, tiers, st.none() | counts, amounts, st.sampled_from(["", "k1", "k2"]),
+    st.sampled_from(["usage", "usage", "credit", "tax"]), st.none() | amounts,
+)  # fmt: skip
+uses = st.builds(
+    lambda name, tier, quantity, requests, key: Use(
+        account="a", day=DAY, model="m", tier=tier, token_class=name, key=key, quantity=Decimal(quantity),
+        requests=requests,
+    ),
+    names, st.sampled_from(["standard", "batch"]), counts, st.none() | st.integers(0, 9), st.sampled_from(["", "k1"]),
+)  # fmt: skip
+recorded = st.builds(
+    lambda name, tier, quantity, usd: tokens(name, quantity, tier=tier, cost_usd=usd),
+    names.filter(bool), st.sampled_from(["standard", "batch"]), counts,
+    st.none() | st.decimals(min_value="0", max_value="9", places=12),
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(lines, max_size=6), st.lists(uses, max_size=5), st.lists(recorded, max_size=5),
+    st.integers(0, 9), st.integers(0, 9), amounts,
+)  # fmt: skip
+def test_causes_and_rest_are_the_gap_whatever_the_ledgers_hold(
+    bill: list[Charge], used: list[Use], kept: list[Tokens], made: int, without: int, usd: Decimal
+) -> None:
+    made_calls = (calls(made + without, abs(usd), without_usage=without),)
+    cells = reconcile(window(bill, kept, uses=tuple(used), calls=made_calls))
+
+    for cell in cells:
+        assert cell.billed_usd - cell.recorded_usd == sum(
+            (cause.amount_usd for cause in cell.causes), cell.unexplained_usd
+        )
+    assert sum((cell.billed_usd for cell in cells), Decimal(0)) == sum(
+        (line.amount for line in bill), Decimal(0)
+    )
