@@ -132,7 +132,7 @@ def measure(stack: Stack) -> tuple[str, bool]:
 COSTS = [(kind, name) for kind in ("records", "focus") for name in ("csv", "parquet")]
 
 
-def measure_costs(stack: Stack) -> tuple[str, bool]:
+def measure_costs(stack: Stack, only: list[str]) -> tuple[str, bool]:
     """The same for an organisation's costs: records, FOCUS, and FOCUS as a stream."""
     client = _Browser(stack)
     with stack.connect() as database:
@@ -148,6 +148,8 @@ def measure_costs(stack: Stack) -> tuple[str, bool]:
     ]
     is_met = True
     for kind, name in [*COSTS, ("FOCUS stream", "csv")]:
+        if only and f"{kind}-{name}" not in only:
+            continue
         started = time.perf_counter()
         with watched(stack) as peak:
             if kind == "FOCUS stream":
@@ -283,9 +285,13 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, help="so often the loaded steps, by SQL")
     parser.add_argument("--use", type=Path, help="a directory kept by benchmarks.read")
     parser.add_argument("--costs", action="store_true", help="an organisation's costs and FOCUS")
+    parser.add_argument("--only", nargs="+", default=[], help="such as focus-parquet")
     options = parser.parse_args()
     print(machine(), flush=True)
-    measured = measure_costs if options.costs else measure
+
+    def measured(stack: Stack) -> tuple[str, bool]:
+        return measure_costs(stack, options.only) if options.costs else measure(stack)
+
     if options.use:
         with Stack(worker=True, keep=options.use) as stack:
             text, is_met = measured(stack)

@@ -3,6 +3,7 @@
 Amounts and prices have up to eighteen decimals. Columns of ours come last and begin with `x_`.
 """
 
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -73,6 +74,7 @@ COLUMNS = _all()
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
+@cache
 def columns_of(version: str) -> tuple[FocusColumn, ...]:
     """The columns a file of `version` has, in order; `version` is one of VERSIONS."""
     return tuple(one for one in COLUMNS if _ORDER[one.since] <= _ORDER[version])

@@ -22,6 +22,10 @@ TYPES = {
     "json": "VARCHAR",
 }
 MEMORY = "192MB"
+# The largest line, in bytes. DuckDB keeps buffers of twice that: with room for contents only where lines are so long,
+# a million rows of thirty columns fit into the memory as well.
+LINES = (2**20, 2**26)
+ROW_GROUP = 20_000
 
 
 def convert(task: dict[str, Any]) -> None:
@@ -34,10 +38,20 @@ def convert(task: dict[str, Any]) -> None:
         database.execute("SET threads = 1")
         database.execute("SET TimeZone = 'UTC'")
         database.execute("SET temp_directory = ?", [str(Path(task["target"]).parent)])
-        rows = database.read_json(
-            task["parts"], columns=columns, format="newline_delimited", maximum_object_size=2**26
-        )
-        rows.write_parquet(task["target"], compression="zstd", row_group_size=50_000)
+        for largest in LINES:
+            try:
+                rows = database.read_json(
+                    task["parts"],
+                    columns=columns,
+                    format="newline_delimited",
+                    maximum_object_size=largest,
+                )
+                rows.write_parquet(task["target"], compression="zstd", row_group_size=ROW_GROUP)
+            except duckdb.InvalidInputException as error:
+                if largest == LINES[-1] or "maximum_object_size" not in str(error):
+                    raise
+            else:
+                return
 
 
 def main() -> int:

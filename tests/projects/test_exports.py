@@ -24,6 +24,7 @@ from projects import purge
 from projects.exports import job as exports
 from projects.exports import withdrawal
 from projects.exports.encoding import csv_lines
+from projects.exports.parquet import convert
 from projects.exports.registry import Column, Request
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
@@ -176,6 +177,15 @@ def test_parquet_keeps_types_and_every_digit(project: Project, tmp_path: Any) ->
     assert rows[6][2] is None
     assert json.loads(rows[0][4]) == [{"role": "user", "content": "Grüße 0\n"}]
     assert not list((tmp_path / "spool").iterdir())
+
+
+def test_parquet_takes_a_line_of_some_megabytes(tmp_path: Any) -> None:
+    part, target = tmp_path / "part.json.gz", tmp_path / "out.parquet"
+    lines = [json.dumps({"a": text}) for text in ("x" * 2_500_000, "y")]
+    part.write_bytes(gzip.compress("\n".join(lines).encode()))
+    convert({"parts": [str(part)], "target": str(target), "columns": [["a", "text"]]})
+    found = duckdb.read_parquet(str(target)).aggregate("count(*), max(length(a))").fetchone()
+    assert found == (2, 2_500_000)
 
 
 def test_cost_records_of_a_filter(project: Project) -> None:
