@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +173,15 @@ def test_a_key_reads_what_applies_with_the_strictest(acme, project, key) -> None
     assert [one["name"] for one in ask("?model=gpt-4").json()["results"]] == ["hard", "soft", "key"]
     assert ask("?colour=red").status_code == 400
     assert ask("?user=%00").status_code == 400
+
+
+def test_the_answer_has_what_the_sdks_contract_says(acme, project, key) -> None:
+    budget(acme, is_hard=True)
+    path = Path(__file__).resolve().parents[3] / "sdks" / "contract" / "budgets.json"
+    said = json.loads(path.read_text(encoding="utf-8"))["answer"]
+    real = ask().json()
+    assert set(said) == set(real)
+    assert set(said["results"][0]) <= set(real["results"][0])
 
 
 def test_an_unchanged_answer_is_a_304_until_a_call_or_a_budget_comes(
