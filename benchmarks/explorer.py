@@ -53,7 +53,9 @@ def calls_of(day: dt.date, count: int) -> Any:
     keys = [str(UUID(int=number + 1)) for number in range(25)]
     for number in range(count):
         if number % 8 == 0:
-            user = int(chance.paretovariate(0.7)) % 5000
+            # Half of the sessions are a few busy users', the other half anybody's.
+            busy = int(chance.paretovariate(0.7)) % 5000
+            user = busy if chance.random() < 0.5 else chance.randrange(5000)
             owner = random.Random(user)
             mine = (f"customer:c{owner.randrange(500)}", f"team:t{owner.randrange(12)}")
             start = midnight + dt.timedelta(seconds=chance.triangular(0, 86_000, 52_000))

@@ -5,7 +5,7 @@ Days are added one after the other, so memory does not grow with the range.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,12 @@ import numpy as np
 from core.errors import DomainError
 from core.ranges import Bin
 from costs.explorer import dimensions, outcomes
-from costs.explorer.adding import BITS, VALUES, Adder
+from costs.explorer.adding import BITS, Adder
 from costs.explorer.dimensions import DIMENSIONS, REPEATED, TeamRule
 from costs.explorer.facts import Day, days_of, facts_of
-from costs.explorer.grouping import count_by, distinct, sum_by
+from costs.explorer.grouping import Groups, groups_of, regrouped
 from costs.explorer.measures import MEASURES, Value
-from costs.explorer.merging import Merged, figures, values_of
+from costs.explorer.merging import figures, values_of
 
 __all__ = ["BINS", "DIMENSIONS", "MEASURES", "Answer", "Question", "Row", "answer"]
 
@@ -147,14 +147,11 @@ def gathered(
         distinct=counted,
         verdicts=_verdicts(question, counted),
     )
-    gone = []
+    gone: list[Day] = []
     for rule, days in _days(question, filters, rules):
-        for facts in facts_of(days, _parts(question, measures, filters, rule)):
-            if facts.is_gone:
-                gone.append((facts.day.project_id, facts.day.day, facts.day.calls))
-            else:
-                adder.add(facts, rule)
-    return adder, tuple(gone)
+        for facts in facts_of(days, _parts(question, measures, filters, rule), gone):
+            adder.add(facts, rule)
+    return adder, tuple((day.project_id, day.day, day.calls) for day in gone)
 
 
 def _verdicts(question: Question, counted: Sequence[str]) -> Mapping[UUID, outcomes.Verdicts]:
@@ -202,12 +199,13 @@ def _parts(
 
 def assembled(question: Question, adder: Adder) -> Answer:
     """The answer the adder's sums give."""
-    merged = Merged(adder)
-    places, which = np.unique(merged.keys & VALUES, return_inverse=True)
-    if question.keys is None:
-        order = _ranked(question, adder, merged, places, which)[: question.limit]
-    else:
-        order = _picked(adder, places, question.keys)
+    merged = adder.groups.merge()
+    places, which, whole = _without_bins(adder, merged)
+    order = (
+        _ranked(question, adder, places, whole)
+        if question.keys is None
+        else _picked(adder, places, question.keys)
+    )
     listed = len(order)
     # Groups by rank; those that are not listed share the last slot.
     slot_of = np.full(len(places), listed, dtype=np.int64)
@@ -215,11 +213,12 @@ def assembled(question: Question, adder: Adder) -> Answer:
     has_other = listed < len(places)
     keys = [_key(adder, int(place)) for place in places[order]]
     shown = [*keys, *([_OTHER] if has_other else [])]
-    slots = slot_of[which]
+    slots = slot_of if which is None else slot_of[which]
+    together = merged.put_together(slots, len(shown))
     groups = [
         Row(key, None, values)
-        for key, values in zip(shown, values_of(question.measures, merged.put_together(slots, len(shown))), strict=True)
-    ]  # fmt: skip
+        for key, values in zip(shown, values_of(question.measures, together), strict=True)
+    ]
     rows = _by_bin(question, adder, merged, slots, shown) if question.bin else groups
     total, totals = _totals(question, adder, merged)
     notes = tuple(_NOTES[name] for name in question.by if name in REPEATED)
@@ -234,6 +233,18 @@ def assembled(question: Question, adder: Adder) -> Answer:
         len(places),
         notes,
     )
+
+
+def _without_bins(adder: Adder, merged: Groups) -> tuple[Any, Any, Mapping[str, Any]]:
+    """The groups over the whole range, which of them each entry belongs to (None: they are the entries), their sums."""
+    if not adder.size:
+        return merged.keys, None, merged.figures()
+    first, second = merged.keys >> BITS & _NUMBER, merged.keys & _NUMBER
+    width = int(second.max()) + 1 if len(second) else 1
+    height = int(first.max()) + 1 if len(first) else 1
+    found, which = groups_of(first * width + second, height * width)
+    places = (found // width) << BITS | found % width
+    return places, which, merged.put_together(which, len(places))
 
 
 _NOTES = {
@@ -262,29 +273,51 @@ def _picked(adder: Adder, places: Any, keys: Sequence[tuple[str, ...]]) -> Any:
     return np.array(found, dtype=np.int64)
 
 
-def _ranked(question: Question, adder: Adder, merged: Merged, places: Any, which: Any) -> Any:
-    """Groups in the order they are listed in: by their figure, unknown last, then by their values."""
-    sums = merged.put_together(which, len(places))
-    columns: list[Any] = []
-    for shift, names in zip((BITS, 0), adder.names, strict=False):
-        ranks = np.empty(len(names.listed), dtype=np.int64)
-        ranks[sorted(range(len(ranks)), key=names.listed.__getitem__)] = np.arange(len(ranks))
-        columns.insert(0, ranks[places >> shift & _NUMBER])
+def _ranked(question: Question, adder: Adder, places: Any, sums: Mapping[str, Any]) -> Any:
+    """The groups that are listed, in order: by their figure, unknown last, then by their values."""
     unknown, figure = figures(question.ranked_by, sums, len(places))
     sign = 1 if question.ascending else -1
+    order: list[Any] = [*(sign * one for one in figure), unknown]
+    chosen = _foremost(order, question.limit)
+    columns: list[Any] = []
+    for shift, names in zip((BITS, 0), adder.names, strict=False):
+        numbers = places[chosen] >> shift & _NUMBER
+        own = np.unique(numbers).tolist()
+        ranks = np.zeros(len(names.listed), dtype=np.int64)
+        ranks[sorted(own, key=names.listed.__getitem__)] = np.arange(len(own))
+        columns.insert(0, ranks[numbers])
     # lexsort: the last key counts most.
-    return np.lexsort((*columns, *(sign * one for one in figure), unknown))
+    found = np.lexsort((*columns, *(one[chosen] for one in order)))
+    return chosen[found][: question.limit]
+
+
+def _foremost(order: Sequence[Any], limit: int | None) -> Any:
+    """Which entries may be among the first `limit` by these keys, the last of which counts most: the fewest that cheap
+    comparisons tell."""
+    chosen = np.arange(len(order[-1]))
+    for one in reversed(order):
+        if limit is None or len(chosen) <= max(2 * limit, 100):
+            break
+        own = one[chosen]
+        if own.dtype == object:
+            break
+        last = np.partition(own, limit - 1)[limit - 1]
+        chosen = chosen[own <= last]
+        if (own[own <= last] < last).any():
+            # Others than ties are among them: the next key does not tell these apart.
+            break
+    return chosen
 
 
 def _by_bin(
-    question: Question, adder: Adder, merged: Merged, slots: Any, shown: Sequence[Any]
+    question: Question, adder: Adder, merged: Groups, slots: Any, shown: Sequence[Any]
 ) -> list[Row]:
     """The groups by bin, a group's bins together and oldest first; bins without calls are absent."""
     starts = list(adder.bins)
     oldest = np.argsort(np.argsort(np.array([start.timestamp() for start in starts])))
     numbers = merged.keys >> 2 * BITS
     combined = slots * len(starts) + oldest[numbers] if len(starts) else slots
-    cells, which = np.unique(combined, return_inverse=True)
+    cells, which = groups_of(combined, len(shown) * len(starts))
     ordered = sorted(starts)
     return [
         Row(shown[cell // len(starts)], ordered[cell % len(starts)], values)
@@ -296,23 +329,21 @@ def _by_bin(
     ]
 
 
-def _totals(question: Question, adder: Adder, merged: Merged) -> tuple[Row, list[Row]]:
+def _totals(question: Question, adder: Adder, merged: Groups) -> tuple[Row, list[Row]]:
     """Everything together, and by bin, each call once."""
-    keys, sums = adder.whole.merge() if adder.is_repeated else (merged.keys, merged.sums)
+    whole = adder.whole.merge() if adder.is_repeated else merged
 
-    def together(slots_of: Any, count: int) -> list[dict[str, Value]]:
-        found = {name: sum_by(slots_of(keys), values, count) for name, values in sums.items()}
-        slots = slots_of(merged.keys)
-        for name, (entries, ids) in merged.pairs.items():
-            found[name] = count_by(distinct(slots[entries], ids)[0], count)
-        return values_of(question.measures, found)
+    def together(slots_of: Callable[[Any], Any], count: int) -> list[dict[str, Value]]:
+        found = regrouped(whole.sums, slots_of(whole.keys), count)
+        seen = Groups(merged.keys, {}, merged.pairs)
+        return values_of(question.measures, found | seen.put_together(slots_of(merged.keys), count))
 
-    total = Row((), None, together(lambda all_keys: np.zeros(len(all_keys), dtype=np.int64), 1)[0])
+    total = Row((), None, together(lambda keys: np.zeros(len(keys), dtype=np.int64), 1)[0])
     if not question.bin:
         return total, []
     starts = list(adder.bins)
-    present = np.unique(keys >> 2 * BITS)
-    by_bin = together(lambda all_keys: np.searchsorted(present, all_keys >> 2 * BITS), len(present))
+    present = np.unique(whole.keys >> 2 * BITS)
+    by_bin = together(lambda keys: np.searchsorted(present, keys >> 2 * BITS), len(present))
     totals = [
         Row((), starts[number], values)
         for number, values in zip(present.tolist(), by_bin, strict=True)

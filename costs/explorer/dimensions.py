@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import numpy as np
 
 from costs.explorer.facts import Facts
-from costs.explorer.packing import Column, encode
+from costs.explorer.grouping import groups_of
+from costs.explorer.packing import Column, encode, narrow
+from costs.explorer.words import TagLists
 from projects.models import Project
 
 CUSTOMER, TEAM = "customer:", "team:"
@@ -101,39 +102,60 @@ def parts_of(name: str, rule: TeamRule) -> tuple[str, ...]:
     return ("tags",) if name in ("customer", "tag") else (name,)
 
 
-def tags_of(facts: Facts) -> list[list[str]]:
-    """The tags behind each code of `tags`, each tag once."""
-    return [sorted(set(msgspec.json.decode(text))) for text in facts["tags.texts"]]
-
-
 def values_of(facts: Facts, name: str, rule: TeamRule) -> tuple[Column, list[str]]:
     """A dimension that every call has one value of: codes by call, and the texts behind them."""
     if name in _OWN:
-        return facts[name], facts[f"{name}.texts"]
+        return facts[name], facts.texts(name)
     if name == "project":
-        return np.zeros(facts.rows, dtype=np.uint8), [str(facts.day.project_id)]
+        return np.zeros(facts.rows, dtype=np.uint8), [str(facts.project_id)]
     if name == "customer":
-        codes, texts = encode(named(tags, CUSTOMER) for tags in tags_of(facts))
+        codes, texts = facts.words.derived(CUSTOMER, lambda lists: _named(lists, CUSTOMER))
+        return codes[facts["tags"]], texts
+    if rule is BY_TAG:
+        codes, texts = facts.words.derived(TEAM, lambda lists: _named(lists, TEAM))
         return codes[facts["tags"]], texts
     return _teams(facts, rule)
 
 
-def _teams(facts: Facts, rule: TeamRule) -> tuple[Column, list[str]]:
-    """The rule is asked once for each combination of what it looks at."""
-    inverse: Any = np.zeros(facts.rows, dtype=np.int64)
-    for field in rule.fields:
-        combined = inverse * len(facts[f"{field}.texts"]) + facts[field].astype(np.int64)
-        inverse = np.unique(combined, return_inverse=True)[1]
-    _, first = np.unique(inverse, return_index=True)
-    tags = tags_of(facts) if "tags" in rule.fields else []
+def _named(lists: TagLists, prefix: str) -> tuple[Any, list[str]]:
+    """`named` of every list of tags."""
+    tags = lists.tags.listed
+    own = [tag[len(prefix) :] if tag.startswith(prefix) else "" for tag in tags]
+    texts = sorted(set(own) - {""})
+    # Numbers in order of text, so that the first text is the least number; a list without one has the last number.
+    numbers = {text: number for number, text in enumerate(texts)}
+    of_tag = np.array([numbers.get(text, len(texts)) for text in own], dtype=np.int64)
+    if not len(lists.starts):
+        return lists.starts, [""]
+    return narrow(np.minimum.reduceat(of_tag[lists.items], lists.starts)), [*texts, ""]
 
-    def asked(place: int) -> str:
+
+def _teams(facts: Facts, rule: TeamRule) -> tuple[Column, list[str]]:
+    """The rule is asked once for each combination of what it looks at, and once per list of tags when that is all."""
+    project, words = facts.project_id, facts.words
+
+    def by_lists(lists: TagLists) -> tuple[Any, list[str]]:
+        return encode(
+            rule.team_of(project, lists.of(number), "", "") for number in range(len(lists.sizes))
+        )
+
+    if rule.fields == ("tags",) and rule.version:
+        codes, texts = words.derived(("team", rule.version), by_lists)
+        return codes[facts["tags"]], texts
+    places: Any = np.zeros(facts.rows, dtype=np.int64)
+    for field in rule.fields:
+        span = len(facts.texts(field))
+        _, places = groups_of(places * span + facts[field], (int(places.max()) + 1) * span)
+    first = np.zeros(int(places.max()) + 1, dtype=np.int64)
+    first[places[::-1]] = np.arange(facts.rows)[::-1]
+    lists = words.lists() if "tags" in rule.fields else None
+
+    def asked(row: int) -> str:
         key, user = (
-            facts[f"{field}.texts"][facts[field][place]] if field in rule.fields else ""
+            facts.texts(field)[facts[field][row]] if field in rule.fields else ""
             for field in ("api_key", "user")
         )
-        own = tags[facts["tags"][place]] if tags else []
-        return rule.team_of(facts.day.project_id, own, key, user)
+        return rule.team_of(project, lists.of(facts["tags"][row]) if lists else [], key, user)
 
-    codes, texts = encode(asked(place) for place in first.tolist())
-    return codes[inverse], texts
+    codes, texts = encode(asked(row) for row in first.tolist())
+    return codes[places], texts

@@ -10,17 +10,25 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.conf import settings
 from django.db import connection
 
 from costs.explorer.packing import Column, bytes_of, unpack
 from costs.explorer.reading import PARTS, RecordsGoneError, read_day
+from costs.explorer.words import Words
 
-# How many days are held at once, however long the range is.
+# How many days are fetched at once.
 AT_ONCE = 32
+# How many calls are added up at once, however long the range is.
+BLOCK_ROWS = 1 << 20
+TEXTS_END = ".texts"
+Columns = dict[str, Column]
+Key = tuple[UUID, dt.date, int, bool]
 _DAYS = """
 SELECT s.project_id, s.day, s.calls, coalesce(d.version, 0), f.version, f.is_gone, f.rows, f.layout
 FROM (
@@ -60,21 +68,55 @@ class Day:
         return self.kept == self.version
 
     @property
-    def key(self) -> tuple[UUID, dt.date, int, bool]:
+    def key(self) -> Key:
         return (self.project_id, self.day, self.version, self.is_kept)
 
 
-@dataclass(frozen=True)
 class Facts:
-    """Columns of a day. `is_gone`: its calls are only known as sums."""
+    """Days of a project as columns, one day behind the other. Texts are numbers of `words`."""
 
-    day: Day
-    rows: int
-    columns: dict[str, Column]
-    is_gone: bool = False
+    def __init__(
+        self, words: Words, days: Sequence[Day], columns: Sequence[Columns], rows: Sequence[int]
+    ) -> None:
+        self.words, self.days, self.sizes = words, days, np.array(rows, dtype=np.int64)
+        self.project_id = days[0].project_id
+        self.rows = int(self.sizes.sum())
+        self._columns = columns
+        self._made: dict[str, Column] = {}
+        self._texts: dict[str, list[str]] = {}
 
     def __getitem__(self, name: str) -> Column:
-        return self.columns[name]
+        if name not in self._made:
+            self._made[name] = np.concatenate([one[name] for one in self._columns])
+        return self._made[name]
+
+    def texts(self, name: str) -> list[str]:
+        """The texts behind a column's numbers, as many as there are now."""
+        if name not in self._texts:
+            self._texts[name] = self.words.texts(name)[:]
+        return self._texts[name]
+
+    def by_day(self, values: Any) -> Any:
+        """A value of each day, by call."""
+        return np.repeat(values, self.sizes)
+
+    def line_rows(self) -> Any:
+        """The call of each line."""
+        starts = np.cumsum(self.sizes) - self.sizes
+        many = [one["line.row"] for one in self._columns]
+        rows = np.concatenate(many, dtype=np.int64, casting="unsafe")
+        rows += np.repeat(starts, [len(one) for one in many])
+        return rows
+
+    def hashes(self, name: str) -> tuple[Any, Any]:
+        """Which session or trace each call belongs to, as a code, and the hashes behind the codes."""
+        many = [one[f"{name}.hashes"] for one in self._columns]
+        found, codes = np.unique(np.concatenate(many), return_inverse=True)
+        starts = np.cumsum([0, *map(len, many)])
+        codes = codes.astype(np.int32)
+        parts = [codes[start : start + len(own)][one[name]]
+                 for one, own, start in zip(self._columns, many, starts.tolist(), strict=False)]  # fmt: skip
+        return np.concatenate(parts), found
 
 
 class Memory:
@@ -82,39 +124,63 @@ class Memory:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._days: OrderedDict[Any, tuple[int, int, dict[str, Column]]] = OrderedDict()
-        self.size = 0
+        self._days: OrderedDict[Any, tuple[int, int, Columns]] = OrderedDict()
+        # The numberings behind the columns, and how many days use each.
+        self._words: dict[UUID, tuple[Words, int]] = {}
+        self._size = 0
 
-    def get(self, key: Any) -> tuple[int, dict[str, Column]] | None:
-        """How many calls, and what columns are here."""
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        return self._size + sum(words.size for words, _ in self._words.values())
+
+    def words(self, project_id: UUID) -> Words:
+        """The project's numberings; new ones when none of its days is here."""
+        with self._lock:
+            found = self._words.get(project_id)
+            return found[0] if found else Words()
+
+    def get(self, key: Key, words: Words) -> tuple[int, Columns] | None:
+        """How many calls, and what columns are here, numbered by `words`."""
         with self._lock:
             found = self._days.get(key)
-            if found is None:
+            if found is None or self._words[key[0]][0] is not words:
                 return None
             self._days.move_to_end(key)
             return found[0], found[2]
 
-    def put(self, key: Any, rows: int, columns: dict[str, Column]) -> None:
-        """Remember these columns of the day, and no others."""
+    def put(self, key: Key, rows: int, columns: Columns, words: Words) -> None:
+        """Remember these columns of the day, and no others. Texts of days that went long ago may not fill the memory:
+        then the project begins anew."""
         size = sum(map(bytes_of, columns.values())) + 1000
         limit = settings.LLMLAB_EXPLORER_MEMORY_MB * 2**20
+        project = key[0]
         with self._lock:
+            if (here := self._words.get(project)) and here[0] is not words:
+                return
             self._drop(key)
-            if size > limit:
+            if words.size > limit // 2:
+                for one in [one for one in self._days if one[0] == project]:
+                    self._drop(one)
                 return
             self._days[key] = (rows, size, columns)
-            self.size += size
-            while self.size > limit:
+            self._words[project] = (words, self._words.get(project, (words, 0))[1] + 1)
+            self._size += size
+            while self._days and self.size > limit:
                 self._drop(next(iter(self._days)))
 
-    def _drop(self, key: Any) -> None:
+    def _drop(self, key: Key) -> None:
         if found := self._days.pop(key, None):
-            self.size -= found[1]
+            self._size -= found[1]
+            words, days = self._words.pop(key[0])
+            if days > 1:
+                self._words[key[0]] = (words, days - 1)
 
     def clear(self) -> None:
         with self._lock:
             self._days.clear()
-            self.size = 0
+            self._words.clear()
+            self._size = 0
 
 
 memory = Memory()
@@ -135,69 +201,114 @@ def _layout(found: Any) -> dict[str, tuple[int, int, str]]:
     return json.loads(found) if isinstance(found, str) else found or {}
 
 
-def facts_of(days: Sequence[Day], parts: Sequence[str]) -> Iterator[Facts]:
-    """The columns of `parts` of each day, in order. One query per AT_ONCE days whose kept columns are not in
-    memory, and one per day that moved."""
-    names = list(dict.fromkeys(name for part in parts for name in PARTS[part]))
-    for at in range(0, len(days), AT_ONCE):
-        some = days[at : at + AT_ONCE]
-        unpacked = _unpack([day for day in some if day.is_kept and not day.is_gone], names)
-        for day in some:
-            if day.is_kept and day.is_gone:
-                yield Facts(day, 0, {}, is_gone=True)
-            elif (columns := unpacked.pop(day.key, None)) is not None:
-                yield Facts(day, day.rows, columns)
-            else:
-                yield _read(day, parts, names)
+def facts_of(days: Sequence[Day], parts: Sequence[str], gone: list[Day]) -> Iterator[Facts]:
+    """The columns of `parts` of the days, in order and at most BLOCK_ROWS calls (or one day) at once; days of which
+    only sums are left go to `gone`. One query per AT_ONCE days whose kept columns are not in memory, and one per day
+    that moved."""
+    names = [name for part in parts for name in held(part)]
+    for _, many in groupby(days, key=lambda day: day.project_id):
+        own = list(many)
+        words = memory.words(own[0].project_id)
+        block: list[tuple[Day, int, Columns]] = []
+        rows = 0
+        for at in range(0, len(own), AT_ONCE):
+            for day, size, columns in _columns_of(own[at : at + AT_ONCE], parts, names, words):
+                if columns is None:
+                    gone.append(day)
+                elif size:
+                    if block and rows + size > BLOCK_ROWS:
+                        yield _block(words, block)
+                        block, rows = [], 0
+                    block.append((day, size, columns))
+                    rows += size
+        if block:
+            yield _block(words, block)
 
 
-def _unpack(days: Sequence[Day], names: Sequence[str]) -> dict[Any, dict[str, Column]]:
+def _block(words: Words, block: Sequence[tuple[Day, int, Columns]]) -> Facts:
+    days, rows, columns = zip(*block, strict=True)
+    return Facts(words, days, columns, rows)
+
+
+def held(part: str) -> list[str]:
+    """The columns of a part as they are in memory: texts are numbers there."""
+    return [name for name in PARTS[part] if not name.endswith(TEXTS_END)]
+
+
+def _columns_of(
+    days: Sequence[Day], parts: Sequence[str], names: Sequence[str], words: Words
+) -> Iterator[tuple[Day, int, Columns | None]]:
+    """Each day with its calls and columns; None when only sums are left of it."""
+    unpacked = _unpack([day for day in days if day.is_kept and not day.is_gone], names, words)
+    for day in days:
+        if day.is_kept and day.is_gone:
+            yield day, 0, None
+        elif (columns := unpacked.pop(day.key, None)) is not None:
+            yield day, day.rows, columns
+        else:
+            yield _read(day, parts, names, words)
+
+
+def _unpack(days: Sequence[Day], names: Sequence[str], words: Words) -> dict[Any, Columns]:
     """Kept columns by day, from memory or PostgreSQL. A day that changes meanwhile is left out."""
-    found: dict[Any, dict[str, Column]] = {}
+    found: dict[Any, Columns] = {}
     wanted: list[tuple[UUID, dt.date, int, str, int, int]] = []
     by_place = {(day.project_id, day.day): day for day in days}
     for day in days:
-        here = memory.get(day.key)
+        here = memory.get(day.key, words)
         found[day.key] = dict(here[1]) if here else {}
         for name in names:
             if name not in found[day.key]:
-                first, size, _ = day.layout[name]
-                wanted.append((day.project_id, day.day, day.version, name, first + 1, size))
+                for one in (name, f"{name}{TEXTS_END}"):
+                    if one in day.layout:
+                        first, size, _ = day.layout[one]
+                        wanted.append((day.project_id, day.day, day.version, one, first + 1, size))
     if wanted:
         projects = list({one[0] for one in wanted})
-        changed = set()
+        read: dict[Any, Columns] = {}
         with connection.cursor() as cursor:
             cursor.execute(_SLICES, [*map(list, zip(*wanted, strict=True)), projects])
             for project, at, name, data in cursor.fetchall():
                 day = by_place[project, at]
-                found[day.key][name] = unpack(day.layout[name][2], bytes(data))
-                changed.add(day.key)
+                read.setdefault(day.key, {})[name] = unpack(day.layout[name][2], bytes(data))
         for day in days:
-            if day.key in changed:
-                memory.put(day.key, day.rows, found[day.key])
+            if columns := read.get(day.key):
+                found[day.key] |= numbered(columns, words)
+                memory.put(day.key, day.rows, found[day.key], words)
     return {
-        key: {name: columns[name] for name in names}
-        for key, columns in found.items()
-        if all(name in columns for name in names)
+        key: columns for key, columns in found.items() if all(name in columns for name in names)
     }
 
 
-def _read(day: Day, parts: Sequence[str], names: Sequence[str]) -> Facts:
+def numbered(columns: Columns, words: Words) -> Columns:
+    """The same columns with numbers of `words` for the day's own texts."""
+    found = {name: one for name, one in columns.items() if not name.endswith(TEXTS_END)}
+    for name, texts in columns.items():
+        if name.endswith(TEXTS_END):
+            own = name.removesuffix(TEXTS_END)
+            found[own] = words.number(own, texts)[columns[own]]
+    return found
+
+
+def _read(
+    day: Day, parts: Sequence[str], names: Sequence[str], words: Words
+) -> tuple[Day, int, Columns | None]:
     """A day that moved. Columns of two readings never mix: rows may come in another order."""
-    here = memory.get(day.key)
+    here = memory.get(day.key, words)
     if here and all(name in here[1] for name in names):
-        return Facts(day, here[0], {name: here[1][name] for name in names})
+        return day, here[0], here[1]
     wanted = list(parts)
     if here:
-        wanted += [part for part, of in PARTS.items() if part not in parts and of[0] in here[1]]
+        wanted += [part for part in PARTS if part not in parts and held(part)[0] in here[1]]
     try:
-        rows, columns = read_day(day.project_id, day.day, wanted)
+        rows, read = read_day(day.project_id, day.day, wanted)
     except RecordsGoneError:
         if day.kept is not None and not day.is_gone:
             older = replace(day, version=day.kept)
-            if columns_kept := _unpack([older], names).get(older.key):
-                return Facts(day, day.rows, columns_kept)
-        return Facts(day, 0, {}, is_gone=True)
+            if columns_kept := _unpack([older], names, words).get(older.key):
+                return day, day.rows, columns_kept
+        return day, 0, None
+    columns = numbered(read, words)
     if not day.is_kept:
-        memory.put(day.key, rows, columns)
-    return Facts(day, rows, {name: columns[name] for name in names})
+        memory.put(day.key, rows, columns, words)
+    return day, rows, columns

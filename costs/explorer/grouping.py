@@ -1,9 +1,11 @@
 """Exact sums by group over columns (numpy, pure).
 
-Whole numbers only; what 64 bits might not hold is added as Python's.
+Whole numbers only. They are added as floats, which is exact while a sum stays below 2**53; larger ones are cut into
+pieces first, and what 64 bits might not hold is added as Python's numbers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,20 +14,40 @@ from costs.explorer.packing import HALF, MASK
 
 _FLOAT_EXACT = 1 << 53
 _INT_EXACT = 1 << 62
-# Below this many possible groups a table of them beats sorting.
+_KEY_BITS = 63
+# Up to so many possible groups a table of them beats sorting.
 _TABLE = 1 << 16
+_PER_ROW = 8
+# Up to so many possible pairs a table of them does (a byte each).
+_PAIRS = 1 << 24
+_PIECE = 21
 
 
 def groups_of(keys: Any, span: int) -> tuple[Any, Any]:
     """The distinct keys (0 <= key < span) in order, and each row's place among them."""
-    if span <= max(_TABLE, 8 * len(keys)):
+    if span <= max(_TABLE, _PER_ROW * len(keys)):
         present = np.zeros(span, dtype=bool)
         present[keys] = True
         found = np.flatnonzero(present)
-        places = np.empty(span, dtype=np.int32)
-        places[found] = np.arange(len(found), dtype=np.int32)
-        return found, places[keys]
-    return np.unique(keys, return_inverse=True)
+        if len(found) == span:
+            return found, keys
+        places = np.zeros(span, dtype=np.int64 if span <= _TABLE else np.int32)
+        places[found] = np.arange(len(found))
+        return found, places[keys].astype(np.int64, copy=False)
+    bits = len(keys).bit_length()
+    if span >= 1 << (_KEY_BITS - bits):
+        found, places = np.unique(keys, return_inverse=True)
+        return found, places
+    # Sorting plain numbers is several times faster than sorting with an order beside them.
+    packed = (keys << bits) | np.arange(len(keys))
+    packed.sort()
+    keys = packed >> bits
+    is_new = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
+    places = np.empty(len(keys), dtype=np.int64)
+    packed &= (1 << bits) - 1
+    places[packed] = np.cumsum(is_new) - 1
+    return keys[is_new], places
 
 
 def sum_by(places: Any, values: Any, count: int) -> Any:
@@ -33,21 +55,49 @@ def sum_by(places: Any, values: Any, count: int) -> Any:
     if not len(values):
         return np.zeros(count, dtype=np.int64)
     if values.dtype != object:
-        most = max(int(values.max()), -int(values.min())) * len(values)
-        if most < _FLOAT_EXACT:
+        least, most = int(values.min()), int(values.max())
+        top = max(most, -least) * len(values)
+        if top < _FLOAT_EXACT or (least >= 0 and _surely_small(values)):
             return np.bincount(places, weights=values, minlength=count).astype(np.int64)
-        if most < _INT_EXACT:
-            sums: Any = np.zeros(count, dtype=np.int64)
-            np.add.at(sums, places, values.astype(np.int64))
-            return sums
-    sums = np.zeros(count, dtype=object)
+        if top < _INT_EXACT and len(values) < 1 << (53 - _PIECE):
+            return _by_pieces(places, values.astype(np.int64, copy=False), count)
+    sums: Any = np.zeros(count, dtype=object)
     np.add.at(sums, places, values.astype(object))
     return sums
 
 
+def _surely_small(values: Any) -> bool:
+    """Whether all of them (none negative) add up to something floats hold exactly, with room for rounding."""
+    return bool(values.sum(dtype=np.float64) < _FLOAT_EXACT / 2)
+
+
+def _by_pieces(places: Any, values: Any, count: int) -> Any:
+    """Sums of numbers cut into pieces of 21 bits; the last piece carries the sign."""
+    sums: Any = np.zeros(count, dtype=np.int64)
+    for shift in range(0, 63, _PIECE):
+        piece = values >> shift
+        if shift + _PIECE < 63:
+            piece = piece & ((1 << _PIECE) - 1)
+        if piece.any():
+            sums += np.bincount(places, weights=piece, minlength=count).astype(np.int64) << shift
+    return sums
+
+
+def amounts_by(places: Any, high: Any, low: Any, count: int) -> tuple[Any, Any]:
+    """The sums of amounts in halves, in each place."""
+    is_plain = len(high) and object not in (high.dtype, low.dtype)
+    if is_plain and int(high.min()) >= 0 and int(high.max()) < 1 << 20:
+        whole = high * float(1 << HALF)
+        whole += low
+        if _surely_small(whole):
+            sums = np.bincount(places, weights=whole, minlength=count).astype(np.int64)
+            return sums >> HALF, sums & MASK
+    return carried(sum_by(places, high, count), sum_by(places, low, count))
+
+
 def count_by(places: Any, count: int, mask: Any = None) -> Any:
     """How many rows (of those in `mask`) each place has."""
-    return np.bincount(places if mask is None else places[mask], minlength=count).astype(np.int64)
+    return np.bincount(places if mask is None else places[mask], minlength=count)
 
 
 def carried(high: Any, low: Any) -> tuple[Any, Any]:
@@ -55,77 +105,118 @@ def carried(high: Any, low: Any) -> tuple[Any, Any]:
     return high + (low >> HALF), low & MASK
 
 
-class Partial:
-    """Sums of groups that grow day by day: what is added is merged when it has become a lot."""
-
-    MERGE_AT = 400_000
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
-        self._keys: list[Any] = []
-        self._sums: dict[str, list[Any]] = {name: [] for name in self.names}
-        self._size = self._limit = 0
-
-    def add(self, keys: Any, sums: Mapping[str, Any]) -> None:
-        self._keys.append(keys)
-        for name in self.names:
-            self._sums[name].append(sums[name])
-        self._size += len(keys)
-        if self._size > max(self.MERGE_AT, 2 * self._limit):
-            self.merge()
-            self._limit = self._size
-
-    def merge(self) -> tuple[Any, dict[str, Any]]:
-        """The distinct keys in order and their sums."""
-        if not self._keys:
-            empty: Any = np.zeros(0, dtype=np.int64)
-            return empty, dict.fromkeys(self.names, empty)
-        keys, places = np.unique(np.concatenate(self._keys), return_inverse=True)
-        sums = {
-            name: sum_by(places, np.concatenate(many), len(keys))
-            for name, many in self._sums.items()
-        }
-        for name in self.names:
-            if name.endswith(".high"):
-                low = f"{name.removesuffix('.high')}.low"
-                sums[name], sums[low] = carried(sums[name], sums[low])
-        self._keys, self._size = [keys], len(keys)
-        self._sums = {name: [values] for name, values in sums.items()}
-        return keys, sums
+def regrouped(sums: Mapping[str, Any], places: Any, count: int) -> dict[str, Any]:
+    """Sums of groups that are put together by place."""
+    found: dict[str, Any] = {}
+    for name, values in sums.items():
+        if name.endswith(".high"):
+            low = f"{name.removesuffix('.high')}.low"
+            found[name], found[low] = amounts_by(places, values, sums[low], count)
+        elif not name.endswith(".low"):
+            found[name] = sum_by(places, values, count)
+    return found
 
 
+@dataclass(frozen=True)
 class Pairs:
-    """Distinct (group, id) pairs that grow day by day."""
+    """Distinct (place, code) pairs in order of place; `ids` says who stands behind a code (the same one everywhere)."""
 
-    MERGE_AT = 1_000_000
+    places: Any
+    codes: Any
+    ids: Any
 
-    def __init__(self) -> None:
-        self._keys: list[Any] = []
-        self._ids: list[Any] = []
+
+def pairs_of(places: Any, codes: Any, count: int, ids: Any) -> Pairs:
+    """Each pair once."""
+    span = len(ids)
+    if count * span <= _PAIRS:
+        present = np.zeros(count * span, dtype=bool)
+        present[places * span + codes] = True
+        found = np.flatnonzero(present)
+        return Pairs(found // span, found % span, ids) if span else Pairs(found, found, ids)
+    bits = span.bit_length()
+    packed = (places << bits) | codes
+    packed.sort()
+    is_new = np.ones(len(packed), dtype=bool)
+    np.not_equal(packed[1:], packed[:-1], out=is_new[1:])
+    packed = packed[is_new]
+    return Pairs(packed >> bits, packed & ((1 << bits) - 1), ids)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups by key, in order, with their sums and who was seen in them."""
+
+    keys: Any
+    sums: Mapping[str, Any]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
+
+    def put_together(self, slots: Any, count: int) -> dict[str, Any]:
+        """The sums of the groups that share a slot; distinct things are counted once in each."""
+        found = regrouped(self.sums, slots, count)
+        for name, pairs in self.pairs.items():
+            own = slots[pairs.places]
+            found[name] = count_by(pairs_of(own, pairs.codes, count, pairs.ids).places, count)
+        return found
+
+    def figures(self) -> dict[str, Any]:
+        """The sums of each group by itself."""
+        count = len(self.keys)
+        return {
+            **self.sums,
+            **{name: count_by(pairs.places, count) for name, pairs in self.pairs.items()},
+        }
+
+
+class Partial:
+    """Groups that grow block by block: what is added is merged when it has become a lot."""
+
+    MERGE_AT = 1_500_000
+
+    def __init__(self, sums: Iterable[str], distinct: Iterable[str] = ()) -> None:
+        self.names, self.distinct = tuple(sums), tuple(distinct)
+        self._parts: list[Groups] = []
         self._size = self._limit = 0
 
-    def add(self, keys: Any, ids: Any) -> None:
-        self._keys.append(keys)
-        self._ids.append(ids)
-        self._size += len(keys)
+    def add(self, groups: Groups) -> None:
+        self._parts.append(groups)
+        self._size += _size(groups)
         if self._size > max(self.MERGE_AT, 2 * self._limit):
-            self.merge()
-            self._limit = self._size
+            self._limit = _size(self.merge())
 
-    def merge(self) -> tuple[Any, Any]:
-        """Each pair once."""
-        if not self._keys:
+    def merge(self) -> Groups:
+        """All of them, the distinct keys in order."""
+        if not self._parts:
             empty: Any = np.zeros(0, dtype=np.int64)
-            return empty, empty
-        keys, ids = distinct(np.concatenate(self._keys), np.concatenate(self._ids))
-        self._keys, self._ids, self._size = [keys], [ids], len(keys)
-        return keys, ids
+            nobody = dict.fromkeys(self.distinct, Pairs(empty, empty, empty))
+            return Groups(empty, dict.fromkeys(self.names, empty), nobody)
+        first = self._parts[0]
+        if len(self._parts) > 1 or not bool(np.all(first.keys[1:] > first.keys[:-1])):
+            self._parts = [_merged(self._parts)]
+        self._size = _size(self._parts[0])
+        return self._parts[0]
 
 
-def distinct(keys: Any, ids: Any) -> tuple[Any, Any]:
-    """Each pair once, in order."""
-    order = np.lexsort((ids, keys))
-    keys, ids = keys[order], ids[order]
-    is_new = np.ones(len(keys), dtype=bool)
-    is_new[1:] = (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])
-    return keys[is_new], ids[is_new]
+def _size(groups: Groups) -> int:
+    return len(groups.keys) + sum(len(pairs.codes) for pairs in groups.pairs.values())
+
+
+def _merged(parts: Sequence[Groups]) -> Groups:
+    found, places = np.unique(np.concatenate([one.keys for one in parts]), return_inverse=True)
+    count = len(found)
+    together = {name: np.concatenate([one.sums[name] for one in parts]) for name in parts[0].sums}
+    starts = np.cumsum([0, *(len(one.keys) for one in parts)])
+    pairs = {}
+    for name in parts[0].pairs:
+        many = [one.pairs[name] for one in parts]
+        ids, codes = np.unique(np.concatenate([one.ids for one in many]), return_inverse=True)
+        offsets = np.cumsum([0, *(len(one.ids) for one in many)])
+        pairs[name] = pairs_of(
+            np.concatenate(
+                [places[one.places + at] for one, at in zip(many, starts, strict=False)]
+            ),
+            np.concatenate([codes[one.codes + at] for one, at in zip(many, offsets, strict=False)]),
+            count,
+            ids,
+        )
+    return Groups(found, regrouped(together, places, count), pairs)

@@ -1,49 +1,50 @@
-"""The sums of an adder put together in any way: what answers and pivots are made of (numpy, pure)."""
+"""What groups are ranked by and what they are worth: what answers and pivots are made of (numpy, pure)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from costs.explorer.adding import Adder
-from costs.explorer.grouping import count_by, distinct, sum_by
 from costs.explorer.measures import MEASURES, Value
+from costs.explorer.packing import HALF
 
-
-class Merged:
-    """The merged sums of an adder, to be put together in any way."""
-
-    def __init__(self, adder: Adder) -> None:
-        self.keys, self.sums = adder.groups.merge()
-        self.pairs = {}
-        for name, pairs in adder.pairs.items():
-            keys, ids = pairs.merge()
-            self.pairs[name] = (np.searchsorted(self.keys, keys), ids)
-
-    def put_together(self, slots: Any, count: int) -> dict[str, Any]:
-        """The sums of the entries that share a slot; distinct things are counted once in each."""
-        found = {name: sum_by(slots, values, count) for name, values in self.sums.items()}
-        for name, (entries, ids) in self.pairs.items():
-            found[name] = count_by(distinct(slots[entries], ids)[0], count)
-        return found
+# Measures that are amounts, and what tells that some calls of a group have none.
+_AMOUNTS = {"cost_usd": ("cost", "unpriced_calls"), "cache_savings_usd": ("saved", "saved_unknown")}
+_SHARED = {
+    "cost_per_user": "user_cost",
+    "cost_per_session": "session_cost",
+    "cost_per_solved_task": "judged_cost",
+}
 
 
 def figures(name: str, sums: Mapping[str, Any], count: int) -> tuple[Any, list[Any]]:
-    """What groups are ranked by, least important first, and which are unknown. Sums rank exactly, ratios by floats."""
-    measure = MEASURES[name]
-    nothing: Any = np.zeros(count, dtype=bool)
-    if name in sums:
-        return nothing, [sums[name]]
-    if name in ("cost_usd", "cache_savings_usd"):
-        kind, missing = ("cost", "unpriced_calls") if name == "cost_usd" else ("saved", "saved_unknown")  # fmt: skip
+    """Which groups have no known figure, and the figures of all, least important column first. Sums rank exactly,
+    ratios by floats."""
+    if name in _AMOUNTS:
+        kind, missing = _AMOUNTS[name]
         high, low = sums[f"{kind}.high"], sums[f"{kind}.low"]
         return (sums[missing] > 0) & (high == 0) & (low == 0), [low, high]
-    rows = ({key: int(values[at]) for key, values in sums.items()} for at in range(count))
-    values = [measure.value(row) for row in rows]
-    return (
-        np.array([value is None for value in values], dtype=bool),
-        [np.array([float(value or 0) for value in values])],
-    )
+    if name == "cost_per_call":
+        unpriced, whole = sums["unpriced_calls"], _dollars(sums, "cost")
+        priced = sums["calls"] - unpriced
+        return _ratio(whole, priced, (priced == 0) | ((unpriced > 0) & (whole == 0)))
+    if name in _SHARED:
+        kind, many = _SHARED[name], sums[MEASURES[name].distinct]
+        whole = _dollars(sums, kind)
+        return _ratio(whole, many, (many == 0) | ((sums[f"{kind}.unpriced"] > 0) & (whole == 0)))
+    nothing: Any = np.zeros(count, dtype=bool)
+    if name == "total_tokens":
+        return nothing, [sums["input_tokens"] + sums["output_tokens"]]
+    return nothing, [sums[name]]
+
+
+def _dollars(sums: Mapping[str, Any], name: str) -> Any:
+    high, low = sums[f"{name}.high"], sums[f"{name}.low"]
+    return high.astype(float) * float(1 << HALF) + low.astype(float)
+
+
+def _ratio(whole: Any, many: Any, unknown: Any) -> tuple[Any, list[Any]]:
+    return unknown, [np.where(unknown, 0.0, whole / np.maximum(many, 1))]
 
 
 def values_of(wanted_names: Sequence[str], sums: Mapping[str, Any]) -> list[dict[str, Value]]:

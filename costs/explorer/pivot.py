@@ -12,9 +12,9 @@ import numpy as np
 
 from costs.explorer.adding import BITS, Adder
 from costs.explorer.ask import Answer, Question, answer, assembled, gathered
-from costs.explorer.grouping import Pairs, Partial
+from costs.explorer.grouping import Partial, groups_of
 from costs.explorer.measures import Value
-from costs.explorer.merging import Merged, values_of
+from costs.explorer.merging import values_of
 
 _NUMBER = (1 << BITS) - 1
 
@@ -59,13 +59,9 @@ def _side(adder: Adder, place: int) -> Adder:
         own = keys >> BITS * (1 - place) & _NUMBER
         return keys >> 2 * BITS << 2 * BITS | own << BITS
 
-    keys, sums = adder.groups.merge()
-    side.groups, side.pairs = Partial(adder.sums), {}
-    side.groups.add(shifted(keys), sums)
-    for name, pairs in adder.pairs.items():
-        found, ids = pairs.merge()
-        side.pairs[name] = Pairs()
-        side.pairs[name].add(shifted(found), ids)
+    merged = adder.groups.merge()
+    side.groups = Partial(adder.sums, adder.distinct)
+    side.groups.add(replace(merged, keys=shifted(merged.keys)))
     return side
 
 
@@ -73,11 +69,12 @@ def _cells(
     question: Question, adder: Adder, rows: Answer, columns: Answer
 ) -> dict[tuple[int, int], Mapping[str, Value]]:
     """The figures where a row meets a column."""
-    merged = Merged(adder)
+    merged = adder.groups.merge()
     width = len(columns.groups) + 1
     down = _slots(adder, 0, rows)[merged.keys >> BITS & _NUMBER]
     across = _slots(adder, 1, columns)[merged.keys & _NUMBER]
-    places, which = np.unique(down * width + across, return_inverse=True)
+    span = (len(rows.groups) + 1) * width
+    places, which = groups_of(down * width + across, span)
     values = values_of(question.measures, merged.put_together(which, len(places)))
     return {
         (place // width, place % width): one
