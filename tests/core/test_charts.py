@@ -97,7 +97,7 @@ def test_table_holds_the_numbers() -> None:
     assert rows == [
         ["Time", "Anthropic", "OpenAI", "Total"],
         ["Sun", "$30.00", "$10.00", "$40.00"],
-        ["Mon", "$0", "$0", "$0"],
+        ["Mon", "—", "$0", "$0"],
         ["Tue", "$10.50", "$0.50", "$11.00"],
     ]
 
