@@ -64,6 +64,7 @@ from costs.models.reconciliation import (
     ReconciledFacts,
     ReconciliationRun,
 )
+from costs.models.reports import CostReport, ReportRecipient, ReportSchedule
 
 __all__ = [
     "BY_FIELDS",
@@ -87,6 +88,7 @@ __all__ = [
     "CostDailyAggregate",
     "CostDay",
     "CostRecord",
+    "CostReport",
     "CurrencyRate",
     "DayFacts",
     "Dimension",
@@ -109,6 +111,8 @@ __all__ = [
     "ReconciliationRun",
     "RecordHash",
     "RecordKey",
+    "ReportRecipient",
+    "ReportSchedule",
     "RuleField",
     "RuleKind",
     "SeriesKind",
