@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from core.errors import ConflictError
 from core.models import Job
@@ -24,6 +25,8 @@ from tests.costs.forecasting.ledger import (
     refresh,
     write_days,
 )
+from tests.factories.accounts import MembershipFactory
+from tests.factories.budgets import BudgetFactory
 from tests.factories.projects import ProjectFactory
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +199,26 @@ def test_queries_do_not_grow_with_series(project):
         return sum(query["sql"] != "SELECT 1" for query in found)
 
     assert asked(many) <= asked(few) + 16
+
+
+def test_a_budget_is_forecast_by_what_it_counts(project, client):
+    write_days(project, 40)
+    write_days(project, 40, lambda day: office_day(day, 30, 3), model="gpt-5")
+    budget = BudgetFactory.create(
+        organization=project.organization, name="Mini", scope="model", value="gpt-5"
+    )
+    refresh(project)
+
+    found = rows(project)
+    row = found["budget", str(budget.pk), True]
+    assert (row.label, row.actual_usd) == ("Mini", found["model", "gpt-5", False].actual_usd)
+    assert row.expected_usd == found["model", "gpt-5", False].expected_usd
+    viewer = MembershipFactory(organization=project.organization, role="viewer")
+    client.force_login(viewer.user)
+    page = client.get(reverse("costs:forecast_detail", args=[project.organization.slug, row.pk]))
+    assert page.status_code == 200
+    assert "Mini" in page.content.decode()
+    gone = str(budget.pk)
+    budget.delete()
+    refresh(project, now=NOW + dt.timedelta(hours=1))
+    assert ("budget", gone, True) not in rows(project)
