@@ -160,7 +160,7 @@ def test_the_preview_says_how_often_it_would_have_fired_and_saves_nothing(
         text = response.content.decode()
         assert "It would have fired 4 times in the last 90 days." in text
         assert "The limit itself was reached 2 times; from then on calls" in text
-        assert "Limit, calls refused" in text
+        assert "Hard limit" in text
     assert "<h1>" in page.content.decode()
     assert "<h1>" not in part.content.decode()
     wrong = admin.post(url("budget_create", "acme"), sent | {"amount_usd": ""}, headers=HTMX)
