@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, User
+from costs.allocation.demo import furnish_teams
 from costs.budgets.demo import furnish_budgets
 from examples.demo.judgements import RESOLUTIONS
 from projects.demo import COLLEAGUE_EMAIL, EMAIL
@@ -18,6 +19,7 @@ from traces.feedback.comments import add_comment, resolve_comment
 from traces.feedback.definitions import Rules, define_score
 from traces.models import Score, ScoreDefinition, ScoreType, Trace
 from traces.saved_views import Actor, create_view
+from traces.waste import sweep
 
 EXAMPLES = 12
 
@@ -40,7 +42,7 @@ def define_demo_scores(*, project: Project) -> None:
 
 @transaction.atomic
 def furnish_demo(*, project: Project) -> None:
-    """Saved views, comments with a mention, a collection and budgets, made through the services people use.
+    """Saved views, comments with a mention, a collection, budgets and teams, made through the services people use.
 
     A run it wants to comment on and does not find is passed over: a short history has no weekly audit.
     """
@@ -49,7 +51,10 @@ def furnish_demo(*, project: Project) -> None:
     _views(project, owner, colleague)
     _comments(project, owner, colleague)
     _collection(project, colleague)
-    furnish_budgets(project=project, owner=owner, now=timezone.now())
+    now = timezone.now()
+    furnish_budgets(project=project, owner=owner, now=now)
+    furnish_teams(organization_id=project.organization_id, owner=owner, now=now)
+    sweep.ask(project_id=project.pk, now=now)
 
 
 def _views(project: Project, owner: User, colleague: User) -> None:

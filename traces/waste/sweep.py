@@ -8,7 +8,7 @@ from uuid import UUID
 
 from core import outbox
 from projects.models import Project
-from traces.waste.scan import scan_project
+from traces.waste.scan import pending_days, scan_project
 
 TOPIC = "traces.waste"
 # One piece of outbox work looks for so long, then the next piece goes on.
@@ -27,12 +27,12 @@ def scan_projects(*, now: Callable[[], dt.datetime], for_s: float) -> int:
     return done
 
 
-def ask(*, project_id: UUID, now: dt.datetime) -> None:
+def ask(*, project_id: UUID, now: dt.datetime, piece: int = 0) -> None:
     """Look through this project's days soon, today included; asking again within a minute changes nothing."""
     outbox.enqueue(
         topic=TOPIC,
-        key=f"{TOPIC}:{project_id}:{int(now.timestamp() // 60)}",
-        payload={"project_id": str(project_id)},
+        key=f"{TOPIC}:{project_id}:{int(now.timestamp() // 60)}:{piece}",
+        payload={"project_id": str(project_id), "piece": piece},
         now=now,
     )
 
@@ -46,4 +46,8 @@ def handle(*, payload: dict[str, Any], now: dt.datetime) -> None:
     )
     if project is None or project.status == Project.Status.DELETING:
         return
-    scan_project(project, now=lambda: now, for_s=ASKED_S, is_asked=True)
+    piece = int(payload.get("piece", 0))
+    # Today is looked at once, however it grows meanwhile.
+    done = scan_project(project, now=lambda: now, for_s=ASKED_S, is_asked=piece == 0)
+    if done and pending_days(project.pk, now=now):
+        ask(project_id=project.pk, now=now, piece=piece + 1)
