@@ -12,6 +12,8 @@ from costs.reconciliation.classes import PARENT
 from costs.reconciliation.facts import Calls, Tokens
 
 Place = tuple[str, str]  # tier, token class
+# How many times better an explanation has to be.
+MUCH = 4
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ def add_recorded(group: Group, tokens: Iterable[Tokens], calls: Iterable[Calls])
 def fold(group: Group) -> None:
     """Bring both sides to the coarser of their grains: tiers the bill does not tell apart, classes one side lacks."""
     tiers = {tier for (tier, _), atom in group.atoms.items() if atom.has_charge}
-    if "" in tiers:
+    if "" in tiers or (tiers == {"standard"} and _mixes_tiers(group)):
         for place in [place for place in group.atoms if place[0]]:
             group.atoms["", place[1]].absorb(group.atoms.pop(place))
     classes = {name for (_, name), atom in group.atoms.items() if atom.has_charge}
@@ -144,10 +146,38 @@ def fold(group: Group) -> None:
         for place in [place for place in group.atoms if place[1]]:
             group.atoms[place[0], ""].absorb(group.atoms.pop(place))
         return
+    _name_writes(group)
     # The finest first, so that a part of a part goes up twice.
     for name in ("cache_write_5m", "cache_write_1h", *PARENT):
         for tier in {tier for tier, _ in group.atoms}:
             _fold_class(group, tier, name)
+
+
+def _mixes_tiers(group: Group) -> bool:
+    """Whether a bill that says standard throughout charges what all recorded tiers cost together, far rather than what
+    the standard tier costs: then it does not tell tiers apart."""
+    together = alone = ZERO
+    for (tier, name), atom in group.atoms.items():
+        others = [one for (_, kind), one in group.atoms.items() if kind == name]
+        priced = sum((one.priced for one in others), ZERO)
+        if tier != "standard" or not atom.billed or not atom.priced or priced == atom.priced:
+            continue
+        mixed = sum((one.recorded_usd for one in others), ZERO) / priced
+        together += abs(atom.usd - atom.billed * mixed)
+        alone += abs(atom.usd - atom.billed * (atom.recorded_usd / atom.priced))
+    return together * MUCH < alone
+
+
+def _name_writes(group: Group) -> None:
+    """Cache writes recorded without their age are of the one age the bill knows."""
+    for tier in {tier for tier, _ in group.atoms}:
+        plain = group.atoms.get((tier, "cache_write"))
+        aged = [
+            p for p in ((tier, f"cache_write_{age}") for age in ("5m", "1h")) if p in group.atoms
+        ]
+        charged = [place for place in aged if group.atoms[place].has_charge]
+        if plain is not None and not plain.has_charge and not plain.billed and len(charged) == 1:
+            group.atoms[charged[0]].absorb(group.atoms.pop((tier, "cache_write")))
 
 
 def _fold_class(group: Group, tier: str, name: str) -> None:

@@ -16,7 +16,8 @@ from core.errors import DomainError, NotFoundError
 from costs.models import PriceCheck, ReconciledCause, ReconciledCell, ReconciledDay
 
 ZERO = Decimal(0)
-MONTHS = 13
+# No call and no service: beside what the bill charges.
+BESIDE = ("credits", "tax")
 SORTS = {
     "-gap": "Largest gap first",
     "-day": "Newest day first",
@@ -28,8 +29,8 @@ SORTS = {
 
 @dataclass
 class Sums:
-    """Both sides of some days. `coverage` is the share of the bill that recorded cost explains, day by day and model by
-    model; None: nothing was billed."""
+    """Both sides of some days. `coverage` is the share of the bill, before credits and tax, that recorded cost
+    explains, day by day and model by model; None: nothing was billed."""
 
     billed_usd: Decimal = ZERO
     recorded_usd: Decimal = ZERO
@@ -37,6 +38,7 @@ class Sums:
     unexplained_usd: Decimal = ZERO
     is_settled: bool = True
     unconverted: dict[str, Decimal] = field(default_factory=dict)
+    causes: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def gap_usd(self) -> Decimal:
@@ -44,7 +46,8 @@ class Sums:
 
     @property
     def coverage(self) -> Decimal | None:
-        return self.matched_usd / self.billed_usd if self.billed_usd > 0 else None
+        charged = self.billed_usd - sum((self.causes.get(kind, ZERO) for kind in BESIDE), ZERO)
+        return min(Decimal(1), self.matched_usd / charged) if charged > 0 else None
 
     @property
     def explained(self) -> Decimal | None:
@@ -65,11 +68,11 @@ class MonthCell(Sums):
 
     provider: str = ""
     month: dt.date = dt.date.min
-    causes: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
-        return max(self.causes, key=lambda kind: abs(self.causes[kind])) if self.causes else ""
+        causes = {kind: usd for kind, usd in self.causes.items() if kind not in BESIDE}
+        return max(causes, key=lambda kind: abs(causes[kind])) if causes else ""
 
 
 def _month_end(month: dt.date) -> dt.date:
@@ -118,8 +121,9 @@ def by_provider(cells: list[MonthCell]) -> dict[str, Sums]:
     for cell in cells:
         own = found[cell.provider]
         own.add({**vars(cell), "open_days": not cell.is_settled})
-        for currency, amount in cell.unconverted.items():
-            own.unconverted[currency] = own.unconverted.get(currency, ZERO) + amount
+        for mine, theirs in ((own.unconverted, cell.unconverted), (own.causes, cell.causes)):
+            for name, amount in theirs.items():
+                mine[name] = mine.get(name, ZERO) + amount
     return dict(sorted(found.items()))
 
 

@@ -21,7 +21,7 @@ class Solver:
     def __init__(self, window: Window, group: Group, seen: dict[Place, Seen]) -> None:
         self.window, self.group, self.seen = window, group, seen
         self.left: dict[Place, list[Fraction]] = {}
-        self.hidden: dict[Place, Fraction] = {}
+        self.hidden: dict[Place, tuple[Fraction, Fraction]] = {}
 
     def run(self) -> None:
         """Blame what is not a matter of volume; `over` of each atom is what remains."""
@@ -35,9 +35,7 @@ class Solver:
             places = [p for p in sorted(self.group.atoms) if p[1] == token_class]
             self._free_lost(places)
             self._shift(places, "tier")
-            for place, freed in self.hidden.items():
-                self.group.atoms[place].over += freed
-            self.hidden.clear()
+            self._hide_again()
         for tier in sorted({name for name, _ in self.group.atoms}):
             inside = [p for p in sorted(self.group.atoms) if p[0] == tier and p[1] in PROMPT]
             self._shift(inside, "split")
@@ -104,9 +102,18 @@ class Solver:
         freed = min(wanted, source.priced - self.left[hiding[0]][0])
         ours = source.our_price
         if freed > 0 and ours is not None and is_near(source.price, ours):
+            self.hidden[hiding[0]] = (freed, self.left[hiding[0]][0])
             self.left[hiding[0]][0] += freed
-            self.hidden[hiding[0]] = freed
             source.over -= freed
+
+    def _hide_again(self) -> None:
+        """What was freed and did not move meets the bill's quantity as before."""
+        for place, (freed, before) in self.hidden.items():
+            left = self.left[place]
+            moved = before + freed - left[0]
+            left[0] = max(ZERO, before - moved)
+            self.group.atoms[place].over += freed
+        self.hidden.clear()
 
     def _shift(self, places: list[Place], kind: str) -> None:
         """Quantities the bill holds in one place and the records in another."""

@@ -1,13 +1,15 @@
 """Quantities only one side holds: calls elsewhere, usage that got lost, bills that are not complete (pure)."""
 
 from fractions import Fraction
+from math import isqrt
 
 from costs.reconciliation.align import ZERO
 from costs.reconciliation.atoms import Group, Place
 from costs.reconciliation.solve import Solver
 
-# Without a count of requests, calls that lost their usage may have been so many times larger than the others.
-BENEFIT = 4
+# Without a count of requests: how many times larger than the others one call that lost its usage may have been. Many
+# such calls come nearer to the average.
+BENEFIT = 9
 
 
 def blame_volume(solver: Solver, *, is_late: bool) -> None:
@@ -89,7 +91,8 @@ def _by_average(group: Group, place: Place) -> Fraction:
     if counted <= 0 or not atom.recorded:
         return Fraction(1)
     likely = atom.recorded / counted * group.without_usage
-    return Fraction(1) if atom.over <= likely * BENEFIT else min(Fraction(1), likely / atom.over)
+    spread = 1 + BENEFIT / Fraction(max(isqrt(group.without_usage), 1))
+    return Fraction(1) if atom.over <= likely * spread else likely / atom.over
 
 
 def _note(group: Group, kind: str, share: Fraction) -> str:
