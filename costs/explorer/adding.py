@@ -1,6 +1,7 @@
 """Blocks of calls added to the groups of a question (numpy, exact)."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,8 @@ from core.ranges import Bin, floor
 from costs.explorer import dimensions
 from costs.explorer.facts import Facts
 from costs.explorer.grouping import (
+    BITS,
+    VALUE,
     Groups,
     Pairs,
     Partial,
@@ -22,12 +25,8 @@ from costs.explorer.grouping import (
 from costs.explorer.measures import DISTINCT
 from costs.explorer.outcomes import Verdicts
 from costs.explorer.summing import COUNTED, Rows, Summing
-from costs.explorer.words import TagLists
 
-# A group's key: bin, first and second value, in bits.
-BITS = 24
 VALUES = (1 << 2 * BITS) - 1
-_VALUE = (1 << BITS) - 1
 HOUR = dt.timedelta(hours=1)
 
 
@@ -45,7 +44,7 @@ class Names:
         known = np.zeros(len(texts), dtype=np.int64)
         used = np.flatnonzero(is_used)
         known[used] = [numbers.setdefault(texts[code], len(numbers)) for code in used.tolist()]
-        if len(numbers) > _VALUE:
+        if len(numbers) > VALUE:
             raise OverflowError
         return known[codes]
 
@@ -83,8 +82,14 @@ class Adder:
     def add(self, facts: Facts, rule: dimensions.TeamRule) -> None:
         """Count the calls of a block."""
         rows = Rows(facts, self._mask(facts, rule), self._classes(facts))
-        if len(rows):
-            _Block(self, rows, rule).add()
+        if not len(rows):
+            return
+        block = Block(self, rows, rule)
+        if "tag" in self.by and not block.has_few_lists():
+            block.add_whole()
+            block.add_by_place()
+        else:
+            block.add()
 
     def _mask(self, facts: Facts, rule: dimensions.TeamRule) -> Any:
         """The calls the filters and the range's ends let through; None for all."""
@@ -107,11 +112,28 @@ class Adder:
     ) -> Any:
         """The calls with one of the wanted values."""
         if name == "tag":
-            lists = facts.words.lists()
-            of_tag = np.array([tag in wanted for tag in lists.tags.listed], dtype=bool)
-            return np.logical_or.reduceat(of_tag[lists.items], lists.starts)[facts["tags"]]
+            lists = facts.tag_lists()
+            of_tag = np.array([tag in wanted for tag in lists.texts], dtype=bool)
+            return np.logical_or.reduceat(of_tag[lists.items], lists.starts)[lists.codes]
         codes, texts = dimensions.values_of(facts, name, rule)
         return np.array([text in wanted for text in texts], dtype=bool)[codes]
+
+    def ids_of(self, facts: Facts, name: str) -> tuple[Any, Any, Any]:
+        """Each call's code of who is counted, the id behind each code, and which of them count."""
+        found: tuple[Any, Any, Any] = facts.values(f"{name}.ids", lambda: self._ids_of(facts, name))
+        return found
+
+    def _ids_of(self, facts: Facts, name: str) -> tuple[Any, Any, Any]:
+        if name == "users":
+            texts = facts.texts("user")
+            ids = self.users.of(texts, np.arange(len(texts)))
+            return facts["user"], ids, np.array([text != "" for text in texts], dtype=bool)
+        codes, hashes = facts.hashes(DISTINCT[name])
+        is_counted = hashes != 0
+        if name == "solved_tasks":
+            is_counted = is_counted & self.verdicts[facts.project_id].of(hashes)[1]
+        # The same id in two projects is two sessions.
+        return codes, hashes ^ np.array(facts.project_id.int >> 65, dtype=np.int64), is_counted
 
     def _classes(self, facts: Facts) -> Any:
         """Which token classes are asked for; None when nobody asks by class."""
@@ -140,31 +162,52 @@ class Adder:
         return None if places is None else rows.take(places), np.array(numbers, dtype=np.int64)
 
 
-class _Block:
-    """The groups of one block, as numbers of its own, on their way to the question's."""
+class Block:
+    """The groups of one block, as numbers of its own, on their way to the question's. `at`: of each list of tags only
+    the one at this place counts."""
 
-    def __init__(self, adder: Adder, rows: Rows, rule: dimensions.TeamRule) -> None:
-        self.adder, self.rows = adder, rows
-        self._hashes: dict[str, tuple[Any, Any]] = {}
+    def __init__(
+        self, adder: Adder, rows: Rows, rule: dimensions.TeamRule, at: int | None = None
+    ) -> None:
+        self.adder, self.rows, self.rule, self.at = adder, rows, rule, at
         self.summing = Summing(rows, adder.verdicts, self.hashes)
-        self.lists = rows.facts.words.lists() if "tag" in adder.by else TagLists()
-        # By dimension: codes by row, texts behind them; of tags the codes of whole lists first.
-        self.values = [self._values(name, rule) for name in adder.by]
+        self.lists = rows.facts.tag_lists() if "tag" in adder.by else None
+        # By dimension: codes by row, and how many there are.
+        self.values = [self._values(name) for name in adder.by]
         self.bins, self.numbers = adder.bins_of(rows)
 
     def hashes(self, name: str) -> tuple[Any, Any]:
-        if name not in self._hashes:
-            self._hashes[name] = self.rows.facts.hashes(name)
-        return self._hashes[name]
+        return self.rows.facts.hashes(name)
 
-    def _values(self, name: str, rule: dimensions.TeamRule) -> tuple[Any, Sequence[str]]:
+    def _values(self, name: str) -> tuple[Any, Sequence[str]]:
+        """Codes by row and the texts behind them; of tags whole lists, unless one place of them is asked for."""
         facts = self.rows.facts
         if name == "token_class":
             return self.rows.line("line.class"), facts.texts("line.class")
         if name == "tag":
-            return self.rows.of("tags"), range(len(self.lists.sizes))  # type: ignore[return-value]
-        codes, texts = dimensions.values_of(facts, name, rule)
+            lists = facts.tag_lists()
+            codes = self.rows.take(lists.codes)
+            if self.at is None:
+                return codes, range(len(lists.sizes))  # type: ignore[return-value]
+            return lists.items[lists.starts[codes] + self.at], lists.texts
+        codes, texts = facts.values(name, lambda: dimensions.values_of(facts, name, self.rule))
         return self.rows.take(codes), texts
+
+    def has_few_lists(self) -> bool:
+        """Whether grouping by whole lists of tags first leaves far fewer groups than there are rows."""
+        span = len(self.numbers)
+        for _, texts in self.values:
+            span *= len(texts)
+        return span <= len(self.rows)
+
+    def add_by_place(self) -> None:
+        """Group by the first tags of all calls, then by the second ones of those that have two, and so on."""
+        lists = self.rows.facts.tag_lists()
+        sizes = lists.sizes[self.rows.take(lists.codes)]
+        for at in range(int(sizes.max())):
+            let = sizes > at
+            rows = self.rows if let.all() else self.rows.only(let)
+            Block(self.adder, rows, self.rule, at).add()
 
     def add(self) -> None:
         """Group by bin and values and add these groups to the question's."""
@@ -185,15 +228,31 @@ class _Block:
             found, own = np.divmod(found, len(texts))
             parts.insert(0, own)
         groups = [self.numbers[found], *parts]
-        if adder.is_repeated:
+        if adder.is_repeated and self.at is None:
             self._add_whole(groups[0], sums)
-        if "tag" in adder.by:
-            groups, sums, pairs = self._by_tag(groups, sums, pairs)
+        if "tag" in adder.by and self.at is None:
+            self._add_by_tag(groups, sums, pairs)
+        else:
+            self._add_known(groups, sums, pairs)
+
+    def _add_known(
+        self, groups: Sequence[Any], sums: Mapping[str, Any], pairs: Mapping[str, Pairs]
+    ) -> None:
+        """Go from bins and codes of this block to the question's numbers."""
+        adder = self.adder
         known = groups[0] << 2 * BITS
         for place, (name, codes) in enumerate(zip(adder.by, groups[1:], strict=True)):
-            texts = self.lists.tags.listed if name == "tag" else self.values[place][1]
+            texts = self.lists.texts if name == "tag" and self.lists else self.values[place][1]
             known |= adder.names[place].of(texts, codes) << BITS * (1 - place)
         adder.groups.add(Groups(known, sums, pairs))
+
+    def add_whole(self) -> None:
+        """Each call once, by bin, from the calls themselves."""
+        adder, rows = self.adder, self.rows
+        bins = np.zeros(len(rows), dtype=np.int64) if self.bins is None else self.bins
+        found, places = groups_of(bins, len(self.numbers))
+        sums = self.summing.sums(adder.sums, places, len(found), rows.is_first)
+        adder.whole.add(Groups(self.numbers[found] << 2 * BITS, sums))
 
     def _add_whole(self, bins: Any, sums: Mapping[str, Any]) -> None:
         """Each call once, by bin: the groups so far, which hold a call once per token class."""
@@ -211,50 +270,36 @@ class _Block:
                     whole[name] = self.summing.counts(name, own, len(keys), rows.is_first)
         adder.whole.add(Groups(keys << 2 * BITS, whole))
 
-    def _by_tag(
-        self, groups: list[Any], sums: Mapping[str, Any], pairs: Mapping[str, Pairs]
-    ) -> tuple[list[Any], dict[str, Any], dict[str, Pairs]]:
-        """From groups by list of tags to groups by tag: each one once per tag of its list."""
-        at = 1 + self.adder.by.index("tag")
-        which, tags = _spread(self.lists, groups[at])
-        spread = [one[which] for one in groups]
-        spread[at] = tags
-        spans = [int(one.max()) + 1 for one in spread]
-        keys = spread[0]
-        for codes, span in zip(spread[1:], spans[1:], strict=True):
-            keys = keys * span + codes
-        found, places = groups_of(keys, int(np.prod(spans, dtype=object)))
-        count = len(found)
-        # Where the groups that a group was spread to begin, and how many they are.
-        sizes = self.lists.sizes[groups[at]]
-        starts = np.cumsum(sizes) - sizes
-        made = {}
-        for name, one in pairs.items():
-            times = sizes[one.places]
-            rows = _ranges(starts[one.places], times)
-            made[name] = pairs_of(places[rows], np.repeat(one.codes, times), count, one.ids)
-        own: list[Any] = []
-        for span in reversed(spans[1:]):
-            found, codes = np.divmod(found, span)
-            own.insert(0, codes)
-        summed = regrouped({name: values[which] for name, values in sums.items()}, places, count)
-        return [found, *own], summed, made
+    def _add_by_tag(
+        self, groups: Sequence[Any], sums: Mapping[str, Any], pairs: Mapping[str, Pairs]
+    ) -> None:
+        """Groups by list of tags become groups by tag: by the first tag of each, then by the second, and so on."""
+        place = 1 + self.adder.by.index("tag")
+        lists = self.lists or self.rows.facts.tag_lists()
+        starts, sizes = lists.starts[groups[place]], lists.sizes[groups[place]]
+        for at in range(int(sizes.max())):
+            let: Any = slice(None) if at == 0 else np.flatnonzero(sizes > at)
+            own = [one[let] for one in groups]
+            own[place] = lists.items[starts[let] + at]
+            spans = [int(one.max()) + 1 for one in own]
+            keys = own[0]
+            for codes, span in zip(own[1:], spans[1:], strict=True):
+                keys = keys * span + codes
+            found, places = groups_of(keys, math.prod(spans))
+            summed = regrouped({name: one[let] for name, one in sums.items()}, places, len(found))
+            seen = {
+                name: _moved(one, let, len(sizes), places, len(found))
+                for name, one in pairs.items()
+            }
+            parts: list[Any] = []
+            for span in reversed(spans[1:]):
+                found, codes = np.divmod(found, span)
+                parts.insert(0, codes)
+            self._add_known([found, *parts], summed, seen)
 
     def _pairs(self, name: str, places: Any, count: int) -> Pairs:
         """Who is seen in which group: users, sessions, or solved tasks."""
-        facts = self.rows.facts
-        if name == "users":
-            texts = facts.texts("user")
-            codes = facts["user"]
-            ids = self.adder.users.of(texts, np.arange(len(texts)))
-            is_counted = np.array([text != "" for text in texts], dtype=bool)
-        else:
-            codes, hashes = self.hashes(DISTINCT[name])
-            is_counted = hashes != 0
-            if name == "solved_tasks":
-                is_counted = is_counted & self.adder.verdicts[facts.project_id].of(hashes)[1]
-            # The same id in two projects is two sessions.
-            ids = hashes ^ np.array(facts.project_id.int >> 65, dtype=np.int64)
+        codes, ids, is_counted = self.adder.ids_of(self.rows.facts, name)
         codes = self.rows.take(codes)
         if not is_counted.all():
             let = is_counted[codes]
@@ -262,14 +307,10 @@ class _Block:
         return pairs_of(places, codes, count, ids)
 
 
-def _spread(lists: TagLists, codes: Any) -> tuple[Any, Any]:
-    """Each entry once per tag of its list: which entry, and the tag."""
-    sizes = lists.sizes[codes]
-    which = np.repeat(np.arange(len(codes)), sizes)
-    return which, lists.items[_ranges(lists.starts[codes], sizes)]
-
-
-def _ranges(starts: Any, sizes: Any) -> Any:
-    """start, start + 1, … of each, one behind the other."""
-    ends = np.cumsum(sizes)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
+def _moved(pairs: Pairs, let: Any, size: int, places: Any, count: int) -> Pairs:
+    """The pairs of some places, which have become others."""
+    now = np.full(size, -1, dtype=np.int64)
+    now[let] = places
+    own = now[pairs.places]
+    is_there = own >= 0
+    return pairs_of(own[is_there], pairs.codes[is_there], count, pairs.ids)

@@ -15,10 +15,10 @@ import numpy as np
 from core.errors import DomainError
 from core.ranges import Bin
 from costs.explorer import dimensions, outcomes
-from costs.explorer.adding import BITS, Adder
+from costs.explorer.adding import VALUES, Adder
 from costs.explorer.dimensions import DIMENSIONS, REPEATED, TeamRule
 from costs.explorer.facts import Day, days_of, facts_of
-from costs.explorer.grouping import Groups, groups_of, regrouped
+from costs.explorer.grouping import BITS, Groups, groups_of, regrouped, together
 from costs.explorer.measures import MEASURES, Value
 from costs.explorer.merging import figures, values_of
 
@@ -214,10 +214,10 @@ def assembled(question: Question, adder: Adder) -> Answer:
     keys = [_key(adder, int(place)) for place in places[order]]
     shown = [*keys, *([_OTHER] if has_other else [])]
     slots = slot_of if which is None else slot_of[which]
-    together = merged.put_together(slots, len(shown))
+    figures_of = merged.put_together(slots, len(shown))
     groups = [
         Row(key, None, values)
-        for key, values in zip(shown, values_of(question.measures, together), strict=True)
+        for key, values in zip(shown, values_of(question.measures, figures_of), strict=True)
     ]
     rows = _by_bin(question, adder, merged, slots, shown) if question.bin else groups
     total, totals = _totals(question, adder, merged)
@@ -239,11 +239,7 @@ def _without_bins(adder: Adder, merged: Groups) -> tuple[Any, Any, Mapping[str, 
     """The groups over the whole range, which of them each entry belongs to (None: they are the entries), their sums."""
     if not adder.size:
         return merged.keys, None, merged.figures()
-    first, second = merged.keys >> BITS & _NUMBER, merged.keys & _NUMBER
-    width = int(second.max()) + 1 if len(second) else 1
-    height = int(first.max()) + 1 if len(first) else 1
-    found, which = groups_of(first * width + second, height * width)
-    places = (found // width) << BITS | found % width
+    places, which = together(merged.keys & VALUES)
     return places, which, merged.put_together(which, len(places))
 
 
@@ -333,17 +329,17 @@ def _totals(question: Question, adder: Adder, merged: Groups) -> tuple[Row, list
     """Everything together, and by bin, each call once."""
     whole = adder.whole.merge() if adder.is_repeated else merged
 
-    def together(slots_of: Callable[[Any], Any], count: int) -> list[dict[str, Value]]:
+    def added(slots_of: Callable[[Any], Any], count: int) -> list[dict[str, Value]]:
         found = regrouped(whole.sums, slots_of(whole.keys), count)
         seen = Groups(merged.keys, {}, merged.pairs)
         return values_of(question.measures, found | seen.put_together(slots_of(merged.keys), count))
 
-    total = Row((), None, together(lambda keys: np.zeros(len(keys), dtype=np.int64), 1)[0])
+    total = Row((), None, added(lambda keys: np.zeros(len(keys), dtype=np.int64), 1)[0])
     if not question.bin:
         return total, []
     starts = list(adder.bins)
     present = np.unique(whole.keys >> 2 * BITS)
-    by_bin = together(lambda keys: np.searchsorted(present, keys >> 2 * BITS), len(present))
+    by_bin = added(lambda keys: np.searchsorted(present, keys >> 2 * BITS), len(present))
     totals = [
         Row((), starts[number], values)
         for number, values in zip(present.tolist(), by_bin, strict=True)

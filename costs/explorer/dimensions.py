@@ -10,10 +10,9 @@ from uuid import UUID
 
 import numpy as np
 
-from costs.explorer.facts import Facts
+from costs.explorer.facts import Facts, TagLists
 from costs.explorer.grouping import groups_of
 from costs.explorer.packing import Column, encode, narrow
-from costs.explorer.words import TagLists
 from projects.models import Project
 
 CUSTOMER, TEAM = "customer:", "team:"
@@ -108,54 +107,44 @@ def values_of(facts: Facts, name: str, rule: TeamRule) -> tuple[Column, list[str
         return facts[name], facts.texts(name)
     if name == "project":
         return np.zeros(facts.rows, dtype=np.uint8), [str(facts.project_id)]
-    if name == "customer":
-        codes, texts = facts.words.derived(CUSTOMER, lambda lists: _named(lists, CUSTOMER))
-        return codes[facts["tags"]], texts
-    if rule is BY_TAG:
-        codes, texts = facts.words.derived(TEAM, lambda lists: _named(lists, TEAM))
-        return codes[facts["tags"]], texts
+    if name == "customer" or rule is BY_TAG:
+        return _named(facts.tag_lists(), CUSTOMER if name == "customer" else TEAM)
     return _teams(facts, rule)
 
 
-def _named(lists: TagLists, prefix: str) -> tuple[Any, list[str]]:
-    """`named` of every list of tags."""
-    tags = lists.tags.listed
-    own = [tag[len(prefix) :] if tag.startswith(prefix) else "" for tag in tags]
+def _named(lists: TagLists, prefix: str) -> tuple[Column, list[str]]:
+    """`named` of every call's list of tags."""
+    own = [tag[len(prefix) :] if tag.startswith(prefix) else "" for tag in lists.texts]
     texts = sorted(set(own) - {""})
     # Numbers in order of text, so that the first text is the least number; a list without one has the last number.
     numbers = {text: number for number, text in enumerate(texts)}
-    of_tag = np.array([numbers.get(text, len(texts)) for text in own], dtype=np.int64)
-    if not len(lists.starts):
-        return lists.starts, [""]
-    return narrow(np.minimum.reduceat(of_tag[lists.items], lists.starts)), [*texts, ""]
+    of_tag = narrow(np.array([numbers.get(text, len(texts)) for text in own], dtype=np.int64))
+    return np.minimum.reduceat(of_tag[lists.items], lists.starts)[lists.codes], [*texts, ""]
 
 
 def _teams(facts: Facts, rule: TeamRule) -> tuple[Column, list[str]]:
-    """The rule is asked once for each combination of what it looks at, and once per list of tags when that is all."""
-    project, words = facts.project_id, facts.words
-
-    def by_lists(lists: TagLists) -> tuple[Any, list[str]]:
-        return encode(
-            rule.team_of(project, lists.of(number), "", "") for number in range(len(lists.sizes))
-        )
-
-    if rule.fields == ("tags",) and rule.version:
-        codes, texts = words.derived(("team", rule.version), by_lists)
-        return codes[facts["tags"]], texts
+    """The rule is asked once for each combination of what it looks at."""
+    project = facts.project_id
+    lists, one_of = facts.tag_lists() if "tags" in rule.fields else None, [0]
     places: Any = np.zeros(facts.rows, dtype=np.int64)
+    if lists:
+        alike, one_of = lists.alike()
+        places = alike[lists.codes]
+    span = len(one_of)
     for field in rule.fields:
-        span = len(facts.texts(field))
-        _, places = groups_of(places * span + facts[field], (int(places.max()) + 1) * span)
-    first = np.zeros(int(places.max()) + 1, dtype=np.int64)
+        if field != "tags":
+            own = len(facts.texts(field))
+            found, places = groups_of(places * own + facts[field], span * own)
+            span = len(found)
+    first = np.full(span, -1, dtype=np.int64)
     first[places[::-1]] = np.arange(facts.rows)[::-1]
-    lists = words.lists() if "tags" in rule.fields else None
 
     def asked(row: int) -> str:
         key, user = (
             facts.texts(field)[facts[field][row]] if field in rule.fields else ""
             for field in ("api_key", "user")
         )
-        return rule.team_of(project, lists.of(facts["tags"][row]) if lists else [], key, user)
+        return rule.team_of(project, lists.of(lists.codes[row]) if lists else [], key, user)
 
-    codes, texts = encode(asked(row) for row in first.tolist())
+    codes, texts = encode(asked(row) if row >= 0 else "" for row in first.tolist())
     return codes[places], texts

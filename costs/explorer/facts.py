@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -19,13 +19,13 @@ from django.conf import settings
 from django.db import connection
 
 from costs.explorer.packing import Column, bytes_of, unpack
-from costs.explorer.reading import PARTS, RecordsGoneError, read_day
+from costs.explorer.reading import NEWEST, PARTS, RecordsGoneError, read_day
 from costs.explorer.words import Words
 
 # How many days are fetched at once.
 AT_ONCE = 32
 # How many calls are added up at once, however long the range is.
-BLOCK_ROWS = 1 << 20
+BLOCK_ROWS = 1 << 19
 TEXTS_END = ".texts"
 Columns = dict[str, Column]
 Key = tuple[UUID, dt.date, int, bool]
@@ -64,12 +64,45 @@ class Day:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the stored facts are the day as it is."""
-        return self.kept == self.version
+        """Whether the stored facts are the day as it is, in today's form."""
+        return self.kept == self.version and (self.is_gone or NEWEST in self.layout)
 
     @property
     def key(self) -> Key:
         return (self.project_id, self.day, self.version, self.is_kept)
+
+
+@dataclass(frozen=True)
+class TagLists:
+    """`codes`: the list of tags of each call. A list's tags (`texts[item]`) begin at its start; one without tags has
+    the tag ""."""
+
+    codes: Any
+    starts: Any
+    sizes: Any
+    items: Any
+    texts: list[str]
+
+    def of(self, number: int) -> list[str]:
+        """The tags of a list, in order."""
+        start = int(self.starts[number])
+        items = self.items[start : start + int(self.sizes[number])].tolist()
+        return sorted(self.texts[item] for item in items if self.texts[item])
+
+    def alike(self) -> tuple[Any, list[int]]:
+        """Each list's number among those that differ, and one list of each."""
+        items = np.asarray(self.items, dtype=np.int32)
+        raw, width = items.tobytes(), items.itemsize
+        ends = ((self.starts + self.sizes) * width).tolist()
+        seen: dict[bytes, int] = {}
+        found = [
+            seen.setdefault(raw[start:end], len(seen))
+            for start, end in zip((self.starts * width).tolist(), ends, strict=True)
+        ]
+        numbers: Any = np.array(found, dtype=np.int64)
+        first = np.zeros(len(seen), dtype=np.int64)
+        first[numbers[::-1]] = np.arange(len(numbers))[::-1]
+        return numbers, first.tolist()
 
 
 class Facts:
@@ -84,6 +117,8 @@ class Facts:
         self._columns = columns
         self._made: dict[str, Column] = {}
         self._texts: dict[str, list[str]] = {}
+        self._values: dict[str, Any] = {}
+        self._tag_lists: TagLists | None = None
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._made:
@@ -93,12 +128,23 @@ class Facts:
     def texts(self, name: str) -> list[str]:
         """The texts behind a column's numbers, as many as there are now."""
         if name not in self._texts:
-            self._texts[name] = self.words.texts(name)[:]
+            self._texts[name] = self.words.texts(name)
         return self._texts[name]
 
     def by_day(self, values: Any) -> Any:
         """A value of each day, by call."""
         return np.repeat(values, self.sizes)
+
+    def tag_lists(self) -> "TagLists":
+        """Which tags each call has."""
+        if self._tag_lists is None:
+            sizes, items = self["tags.sizes"], self["tags.items"]
+            many = [len(one["tags.sizes"]) for one in self._columns]
+            codes = np.concatenate([one["tags"] for one in self._columns]).astype(np.int32)
+            codes += self.by_day(np.cumsum(many, dtype=np.int32) - np.array(many, dtype=np.int32))
+            starts = np.cumsum(sizes, dtype=np.int64) - sizes
+            self._tag_lists = TagLists(codes, starts, sizes, items, self.texts("tags.items"))
+        return self._tag_lists
 
     def line_rows(self) -> Any:
         """The call of each line."""
@@ -108,8 +154,18 @@ class Facts:
         rows += np.repeat(starts, [len(one) for one in many])
         return rows
 
+    def values(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once."""
+        if name not in self._values:
+            self._values[name] = make()
+        return self._values[name]
+
     def hashes(self, name: str) -> tuple[Any, Any]:
         """Which session or trace each call belongs to, as a code, and the hashes behind the codes."""
+        found: tuple[Any, Any] = self.values(f"{name}.codes", lambda: self._numbered_hashes(name))
+        return found
+
+    def _numbered_hashes(self, name: str) -> tuple[Any, Any]:
         many = [one[f"{name}.hashes"] for one in self._columns]
         found, codes = np.unique(np.concatenate(many), return_inverse=True)
         starts = np.cumsum([0, *map(len, many)])

@@ -21,6 +21,9 @@ _PER_ROW = 8
 # Up to so many possible pairs a table of them does (a byte each).
 _PAIRS = 1 << 24
 _PIECE = 21
+# A group's key: bin, first and second value, in bits.
+BITS = 24
+VALUE = (1 << BITS) - 1
 
 
 def groups_of(keys: Any, span: int) -> tuple[Any, Any]:
@@ -54,6 +57,8 @@ def sum_by(places: Any, values: Any, count: int) -> Any:
     """The sum of `values` in each of `count` places, exact."""
     if not len(values):
         return np.zeros(count, dtype=np.int64)
+    if count == 1:
+        return _all_of(values)
     if values.dtype != object:
         least, most = int(values.min()), int(values.max())
         top = max(most, -least) * len(values)
@@ -64,6 +69,14 @@ def sum_by(places: Any, values: Any, count: int) -> Any:
     sums: Any = np.zeros(count, dtype=object)
     np.add.at(sums, places, values.astype(object))
     return sums
+
+
+def _all_of(values: Any) -> Any:
+    """The sum of all of them, as the only place's."""
+    top = max(abs(int(values.min())), abs(int(values.max()))) * len(values) if len(values) else 0
+    if top < _INT_EXACT and values.dtype != object:
+        return np.array([values.sum(dtype=np.int64)])
+    return np.array([sum(values.tolist())], dtype=object)
 
 
 def _surely_small(values: Any) -> bool:
@@ -85,7 +98,7 @@ def _by_pieces(places: Any, values: Any, count: int) -> Any:
 
 def amounts_by(places: Any, high: Any, low: Any, count: int) -> tuple[Any, Any]:
     """The sums of amounts in halves, in each place."""
-    is_plain = len(high) and object not in (high.dtype, low.dtype)
+    is_plain = count > 1 and len(high) and object not in (high.dtype, low.dtype)
     if is_plain and int(high.min()) >= 0 and int(high.max()) < 1 << 20:
         whole = high * float(1 << HALF)
         whole += low
@@ -97,6 +110,8 @@ def amounts_by(places: Any, high: Any, low: Any, count: int) -> tuple[Any, Any]:
 
 def count_by(places: Any, count: int, mask: Any = None) -> Any:
     """How many rows (of those in `mask`) each place has."""
+    if count == 1:
+        return np.array([len(places) if mask is None else np.count_nonzero(mask)])
     return np.bincount(places if mask is None else places[mask], minlength=count)
 
 
@@ -201,16 +216,34 @@ def _size(groups: Groups) -> int:
     return len(groups.keys) + sum(len(pairs.codes) for pairs in groups.pairs.values())
 
 
+def together(keys: Any) -> tuple[Any, Any]:
+    """The distinct keys in order, and each one's place among them; by the values in use, so that few make a table."""
+    if not len(keys):
+        return keys, keys
+    bins, first, second = keys >> 2 * BITS, keys >> BITS & VALUE, keys & VALUE
+    height, width = int(first.max()) + 1, int(second.max()) + 1
+    span = (int(bins.max()) + 1) * height * width
+    if span >= 1 << _KEY_BITS:
+        return np.unique(keys, return_inverse=True)
+    found, places = groups_of((bins * height + first) * width + second, span)
+    rest, second = np.divmod(found, width)
+    bins, first = np.divmod(rest, height)
+    return bins << 2 * BITS | first << BITS | second, places
+
+
 def _merged(parts: Sequence[Groups]) -> Groups:
-    found, places = np.unique(np.concatenate([one.keys for one in parts]), return_inverse=True)
+    found, places = together(np.concatenate([one.keys for one in parts]))
     count = len(found)
-    together = {name: np.concatenate([one.sums[name] for one in parts]) for name in parts[0].sums}
+    sums = {name: np.concatenate([one.sums[name] for one in parts]) for name in parts[0].sums}
     starts = np.cumsum([0, *(len(one.keys) for one in parts)])
     pairs = {}
     for name in parts[0].pairs:
         many = [one.pairs[name] for one in parts]
-        ids, codes = np.unique(np.concatenate([one.ids for one in many]), return_inverse=True)
-        offsets = np.cumsum([0, *(len(one.ids) for one in many)])
+        ids, codes = many[0].ids, np.arange(len(many[0].ids))
+        offsets = np.zeros(len(many), dtype=np.int64)
+        if any(one.ids is not ids for one in many):
+            ids, codes = np.unique(np.concatenate([one.ids for one in many]), return_inverse=True)
+            offsets = np.cumsum([0, *(len(one.ids) for one in many)])
         pairs[name] = pairs_of(
             np.concatenate(
                 [places[one.places + at] for one, at in zip(many, starts, strict=False)]
@@ -219,4 +252,4 @@ def _merged(parts: Sequence[Groups]) -> Groups:
             count,
             ids,
         )
-    return Groups(found, regrouped(together, places, count), pairs)
+    return Groups(found, regrouped(sums, places, count), pairs)

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from costs.explorer.facts import Day, days_of
 from costs.explorer.packing import pack, replaced, unpack
-from costs.explorer.reading import PARTS, RecordsGoneError, read_day
+from costs.explorer.reading import NEWEST, PARTS, RecordsGoneError, read_day
 from projects.models import Project
 
 # A day is quiet when nobody wrote to it between two sweeps.
@@ -36,7 +36,8 @@ _STILL_RIGHT = (
 _MOVED = """
 SELECT d.day, d.version FROM costs_costday d
 LEFT JOIN costs_dayfacts f ON f.project_id = d.project_id AND f.day = d.day
-WHERE d.project_id = %s AND f.version IS DISTINCT FROM d.version ORDER BY d.day DESC
+WHERE d.project_id = %s AND (f.version IS DISTINCT FROM d.version OR NOT (f.is_gone OR f.layout ? %s))
+ORDER BY d.day DESC
 """
 _COLUMN = """
 SELECT day, layout, substring(data FROM (layout -> %s ->> 0)::int + 1 FOR (layout -> %s ->> 1)::int)
@@ -85,7 +86,7 @@ def sweep(*, seconds: float = SWEEP_SECONDS) -> int:
     projects = Project.objects.exclude(status=Project.Status.DELETING)
     for project_id in projects.values_list("pk", flat=True):
         with connection.cursor() as cursor:
-            cursor.execute(_MOVED, [project_id])
+            cursor.execute(_MOVED, [project_id, NEWEST])
             moved = cursor.fetchall()
         for at, version in moved:
             if time.monotonic() > until:

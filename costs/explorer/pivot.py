@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from costs.explorer.adding import BITS, Adder
+from costs.explorer.adding import Adder
 from costs.explorer.ask import Answer, Question, answer, assembled, gathered
-from costs.explorer.grouping import Partial, groups_of
+from costs.explorer.grouping import BITS, Partial, groups_of
 from costs.explorer.measures import Value
 from costs.explorer.merging import values_of
 

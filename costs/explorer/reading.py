@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import numpy as np
 from django.db import connection
 
@@ -27,9 +28,8 @@ TEXTS = {
     "service_tier": "c.service_tier",
     "operation": "c.operation",
     "price_status": "c.price_status",
-    # Each distinct list of tags is one text.
-    "tags": "coalesce(to_json(c.tags)::text, '[]')",
 }
+_TAGS = "coalesce(to_json(c.tags)::text, '[]')"
 TOKENS = (
     "input_tokens",
     "output_tokens",
@@ -58,7 +58,11 @@ PARTS: dict[str, tuple[str, ...]] = {
     **{name: (name, f"{name}.hashes") for name in HASHES},
     "lines": ("line.row", "line.class", "line.class.texts", "line.quantity", "line.high", "line.low"),
     "saved": ("saved.state", "saved.high", "saved.low"),
+    # The list of each call; how many tags each list has, and these one behind the other.
+    "tags": ("tags", "tags.sizes", "tags.items", "tags.items.texts"),
 }  # fmt: skip
+# Facts without this column were kept in an older form.
+NEWEST = "tags.items"
 NOTHING_READ, SAVED, SAVED_UNKNOWN = 0, 1, 2
 # Remainders up to this are a line's digits beyond the twelfth.
 _ROUNDING = 1000
@@ -97,6 +101,8 @@ def _selected(parts: Sequence[str]) -> dict[str, tuple[str, ...]]:
             found[part] = (HASHES[part],)
         elif part == "flags":
             found[part] = (_FLAGS,)
+        elif part == "tags":
+            found[part] = (_TAGS,)
         elif part == "cost":
             found[part] = (_COST, f"CASE WHEN ({_COST}) IS NULL THEN c.cost_usd END")
         else:
@@ -148,10 +154,27 @@ def _built(part: str, sources: Sequence[Sequence[Any]]) -> dict[str, Column]:
         "cost": _cost,
         "lines": _lines,
         "saved": _saved,
+        "tags": _tags,
     }
     if part in make:
         return make[part](sources)
     return {part: narrow(np.array(sources[0], dtype=np.int64))}
+
+
+def _tags(sources: Sequence[Sequence[Any]]) -> dict[str, Column]:
+    """Lists with the same tags are one, whatever their order; one without tags has the tag ""."""
+    codes, texts = encode(sources[0])
+    seen: dict[tuple[str, ...], int] = {}
+    decode = msgspec.json.Decoder(list[str]).decode
+    lists = [tuple(sorted(set(decode(text)))) or ("",) for text in texts]
+    own = np.array([seen.setdefault(tags, len(seen)) for tags in lists], dtype=np.int64)
+    items, tags = encode(tag for tags in seen for tag in tags)
+    return {
+        "tags": narrow(own[codes]),
+        "tags.sizes": narrow(np.array([len(tags) for tags in seen], dtype=np.int64)),
+        "tags.items": items,
+        "tags.items.texts": tags,
+    }
 
 
 def _cost(sources: Sequence[Sequence[Any]]) -> dict[str, Column]:

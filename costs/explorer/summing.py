@@ -1,6 +1,7 @@
 """The calls a question is about, and the sums it needs of them by group (numpy, exact)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,15 @@ class Rows:
             self.calls = self.calls[self.lines]
         self.is_first = np.ones(len(self.calls), dtype=bool)
         np.not_equal(self.calls[1:], self.calls[:-1], out=self.is_first[1:])
+
+    def only(self, let: Any) -> "Rows":
+        """Some of the rows."""
+        found = copy(self)
+        found.calls = np.flatnonzero(let) if self.calls is None else self.calls[let]
+        if self.by_line:
+            found.lines = np.flatnonzero(let) if self.lines is None else self.lines[let]
+            found.is_first = self.is_first[let]
+        return found
 
     def take(self, column: Any) -> Any:
         """A column of calls by row."""
