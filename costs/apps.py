@@ -7,11 +7,12 @@ class CostsConfig(AppConfig):
     name = "costs"
 
     def ready(self) -> None:
-        from core import jobs, partitions
+        from core import jobs, outbox, partitions
         from costs import export_sources
         from costs import purge as rows
         from costs.allocation import register as allocation
         from costs.billing import rate_changes, removal, step
+        from costs.explorer import sending
         from costs.exporting import registration
         from costs.forecasting import services as forecasting
         from costs.reconciliation import receivers as reconciliation
@@ -30,3 +31,4 @@ class CostsConfig(AppConfig):
         registration.register()
         jobs.register(step.KIND, step.run, ended=step.ended)
         reconciliation.register()
+        outbox.handler(sending.TOPIC)(sending.handle_report_mail)

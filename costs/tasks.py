@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from costs.allocation import statements
 from costs.billing import demo_bill, sync
-from costs.explorer import keeping
+from costs.explorer import keeping, sending
 from costs.exporting import schedules
 from costs.forecasting import services as forecasting
 from costs.reconciliation import receivers as reconciliation
@@ -64,3 +64,9 @@ def bill_demo(**_: Any) -> bool:
 def compute_statements(**_: Any) -> int:
     """Have the open months of organisations with teams computed; the work itself is outbox rows."""
     return statements.ask_all(now=timezone.now())
+
+
+@shared_task(name="costs.tasks.send_reports", queue="analysis", time_limit=120, soft_time_limit=100)
+def send_reports(**_: Any) -> int:
+    """Queue the reports that are due; each e-mail is outbox work."""
+    return sending.run_due(now=timezone.now())

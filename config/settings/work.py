@@ -62,6 +62,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "send-reports": {
+        "task": "costs.tasks.send_reports",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "forget-langfuse-items": {

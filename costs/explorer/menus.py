@@ -65,6 +65,7 @@ def bar(
         "view_menus": [_measure(state), _by(state, 0), *([_by(state, 1)] if state.by else []), _bins(state)],
         "columns": _columns(state),
         "filters_url": state.url("costs:explorer_filters"),
+        "save_url": state.url("costs:report_create"),
         "export_url": state.url("costs:explorer_export"),
     }  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -14,19 +14,17 @@ from django.views.decorators.http import require_GET
 from accounts.models import Membership, Role
 from accounts.selectors import current_membership, organization_for, person
 from core.htmx import render_page_or_part
-from costs.explorer.answers import answer_csv, cached_answer
+from costs.explorer.answers import cached_answer
 from costs.explorer.dimensions import DIMENSIONS
-from costs.explorer.drawing import words_of
 from costs.explorer.menus import bar, more_url, narrowed_to
 from costs.explorer.naming import names_for
-from costs.explorer.page import look_at
+from costs.explorer.page import csv_of, look_at
 from costs.explorer.page_state import PageState, read_page
 from costs.filters import NONE
 from costs.forms import choice
 from projects.models import Project
 from projects.selectors import projects_of
 
-MAX_EXPORT = 10_000
 SUGGESTIONS = 30
 
 
@@ -80,7 +78,6 @@ def explorer(request: HttpRequest, slug: str) -> HttpResponse:
         "has_projects": bool(projects),
         "more_url": more_url(state, look.table.shown, look.table.count),
         "may_save": membership.allows(Role.MEMBER),
-        "report_name": words_of(state),
     }  # fmt: skip
     return render_page_or_part(
         request,
@@ -98,12 +95,7 @@ def explorer_export(request: HttpRequest, slug: str) -> HttpResponse:
     membership = member(request, slug)
     projects = own_projects(request, membership)
     state, _ = _state(request, slug, projects)
-    asked = replace(state.asked, question=replace(state.asked.question, limit=MAX_EXPORT))
-    if not state.by and not asked.question.bin:
-        asked = replace(asked, question=replace(asked.question, bin=state.size))
-    found = cached_answer(asked.question)
-    earlier = asked.before([row.key for row in found.groups if row.key is not None])
-    text = answer_csv(found, before=cached_answer(earlier) if earlier else None)
+    text = csv_of(state)
     name = f"{membership.organization.slug}-costs.csv"
     return HttpResponse(
         text,
@@ -168,8 +160,3 @@ def explorer_filters(request: HttpRequest, slug: str) -> HttpResponse:
         part="costs/explorer/_filters.html",
         context=context,
     )
-
-
-def query_of(text: str) -> QueryDict:
-    """A stored query string."""
-    return QueryDict(text)

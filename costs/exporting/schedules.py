@@ -20,7 +20,7 @@ from costs.exporting.schedule_ends import what_of
 from costs.exporting.sources import PARTITIONS
 from costs.focus import source as focus
 from costs.focus.columns import DEFAULT_VERSION, VERSIONS
-from costs.models import ExportDestination, ExportSchedule
+from costs.models import ExportDestination, ExportSchedule, ReportSchedule
 from projects.exports.job import FORMATS
 from projects.exports.registry import Request
 
@@ -70,7 +70,7 @@ def runs_of(schedule: ExportSchedule) -> QuerySet[Job]:
     return rows.filter(params__schedule=str(schedule.pk))
 
 
-def next_run(schedule: ExportSchedule, after: dt.datetime) -> dt.datetime:
+def next_run(schedule: ExportSchedule | ReportSchedule, after: dt.datetime) -> dt.datetime:
     """The first time after `after` that the schedule names, in its zone (pure). An hour that the clocks skip is the
     next one; one that they repeat counts once."""
     if schedule.frequency == Frequency.HOURLY:

@@ -12,7 +12,7 @@ MAX_QUERY = 8000
 
 
 class CostReport(UUIDModel, TimestampedModel):
-    """`query` is the explorer's query string. Its author sees it, and everybody in the organisation when it is shared."""
+    """`query` is the explorer's query string. Its author sees it; shared, everybody in the organisation does."""
 
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="cost_reports"
