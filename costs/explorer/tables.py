@@ -90,7 +90,7 @@ def _width(share: Any) -> str:
 
 def change_of(measure: str, now: Figures, before: Figures | None) -> formats.Delta | None:
     """None where either figure is unknown: neither a rise nor a fall."""
-    if before is not None and (now[measure] is None or before[measure] is None):
+    if now[measure] is None or (before is not None and before[measure] is None):
         return None
     old = before[measure] if before is not None else 0
     base = before.get("calls") if before is not None else now.get("calls")
