@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from costs.reconciliation.align import ZERO
 from costs.reconciliation.facts import Cause, Cell, Charge, Line, PriceSeen
 from costs.reconciliation.solve import Solver, is_near
+from costs.reconciliation.true_prices import expected
 
 if TYPE_CHECKING:
     from costs.reconciliation.groups import Book
@@ -178,6 +179,9 @@ def _prices(solvers: Sequence[Solver]) -> tuple[PriceSeen, ...]:
         for place, seen in sorted(solver.seen.items()):
             atom = solver.group.atoms[place]
             ours = atom.our_price
+            if ours is None and not atom.unpriced:
+                # Nothing was recorded in this tier that day: what we would charge.
+                ours = expected(solver.window, solver.group, place)
             found.append(
                 PriceSeen(
                     tier=place[0],

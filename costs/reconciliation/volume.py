@@ -99,7 +99,7 @@ def _note(group: Group, kind: str, share: Fraction) -> str:
     if not group.calls:
         return "no_calls"
     if 0 < share < 1:
-        return "shared"
+        return "shared" if group.requests is not None else "average"
     if kind == "outside":
         return "more_requests" if group.requests is not None else "requests_unknown"
     if not group.without_usage:

@@ -86,6 +86,8 @@ _NOTES = {
     "requests_unknown": "The bill counts more tokens than were recorded; it does not count requests.",
     "shared": "{without_usage} of {calls} calls came without usage and the bill counts {requests} requests: divided by"
     " their number.",
+    "average": "{without_usage} of {calls} calls came without usage, too few for all of it by the day's average; the"
+    " bill does not count requests.",
     "no_usage": "{without_usage} of {calls} calls came without usage.",
     "estimated": "Calls carry estimated or incomplete token counts.",
     "same_calls": "Both sides count {calls} calls, but the bill more tokens.",
