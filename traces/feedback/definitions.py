@@ -29,6 +29,9 @@ class Rules:
     max_value: float | None = None
     categories: Sequence[str] = field(default_factory=tuple)
     description: str = ""
+    says_solved: bool = False
+    solved_from: float | None = None
+    solved_words: Sequence[str] = field(default_factory=tuple)
 
 
 @transaction.atomic
@@ -131,7 +134,7 @@ def _checked(data_type: str, rules: Rules) -> dict[str, Any]:
         raise DomainError(
             f"max_value is {high:g}; it must be above min_value, {low:g}.", fields=["max_value"]
         )
-    _check_categories(categories)
+    _check_categories(categories, "categories")
     description = rules.description.strip()
     if len(description) > MAX_DESCRIPTION or "\x00" in description:
         raise DomainError(
@@ -142,22 +145,53 @@ def _checked(data_type: str, rules: Rules) -> dict[str, Any]:
         "max_value": high,
         "categories": categories,
         "description": description,
+        **_checked_solved(data_type, rules, categories),
     }
 
 
-def _check_categories(categories: list[str]) -> None:
-    if len(categories) > MAX_CATEGORIES:
+def _checked_solved(data_type: str, rules: Rules, categories: list[str]) -> dict[str, Any]:
+    """Which scores say that a task is solved; nothing may be said of it when none does."""
+    start, words = rules.solved_from, [text.strip() for text in rules.solved_words if text.strip()]
+    for name, given, kind in (
+        ("solved_from", start is not None, ScoreType.NUMERIC),
+        ("solved_words", bool(words), ScoreType.CATEGORICAL),
+    ):
+        if given and (data_type != kind or not rules.says_solved):
+            raise DomainError(
+                f"{name} belongs to {kind} scores that say whether a task is solved.", fields=[name]
+            )
+        if rules.says_solved and data_type == kind and not given:
+            raise DomainError(f"{name} must say which scores mean solved.", fields=[name])
+    low, high = rules.min_value, rules.max_value
+    if start is not None and not (
+        math.isfinite(start) and (low is None or start >= low) and (high is None or start <= high)
+    ):
         raise DomainError(
-            f"categories has {len(categories)} entries; at most {MAX_CATEGORIES} are possible.",
-            fields=["categories"],
+            f"solved_from is {start:g}; it must be a number these scores can have.",
+            fields=["solved_from"],
         )
-    if len(set(categories)) != len(categories):
-        raise DomainError("categories names one of them twice.", fields=["categories"])
-    for text in categories:
+    _check_categories(words, "solved_words")
+    if unknown := [word for word in words if categories and word not in categories]:
+        raise DomainError(
+            f"solved_words has {unknown[0][:40]!r}, which is no category of this score.",
+            fields=["solved_words"],
+        )
+    return {"says_solved": rules.says_solved, "solved_from": start, "solved_words": words}
+
+
+def _check_categories(words: list[str], name: str) -> None:
+    if len(words) > MAX_CATEGORIES:
+        raise DomainError(
+            f"{name} has {len(words)} entries; at most {MAX_CATEGORIES} are possible.",
+            fields=[name],
+        )
+    if len(set(words)) != len(words):
+        raise DomainError(f"{name} names one of them twice.", fields=[name])
+    for text in words:
         if len(text) > MAX_TEXT or not text.isprintable():
             raise DomainError(
-                f"categories holds {text[:40]!r}; each is one line of at most {MAX_TEXT} characters.",
-                fields=["categories"],
+                f"{name} holds {text[:40]!r}; each is one line of at most {MAX_TEXT} characters.",
+                fields=[name],
             )
 
 

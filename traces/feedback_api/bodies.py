@@ -16,6 +16,11 @@ class RulesBody(StrictSerializer):
     max_value = serializers.FloatField(required=False, allow_null=True, default=None)
     categories = serializers.ListField(child=serializers.CharField(), required=False, default=list)
     description = serializers.CharField(required=False, allow_blank=True, default="")
+    says_solved = serializers.BooleanField(required=False, default=False)
+    solved_from = serializers.FloatField(required=False, allow_null=True, default=None)
+    solved_words = serializers.ListField(
+        child=serializers.CharField(), required=False, default=list
+    )
 
 
 class DefinitionBody(RulesBody):
@@ -32,6 +37,9 @@ class DefinitionChangeBody(StrictSerializer):
     max_value = serializers.FloatField(required=False, allow_null=True)
     categories = serializers.ListField(child=serializers.CharField(), required=False)
     description = serializers.CharField(required=False, allow_blank=True)
+    says_solved = serializers.BooleanField(required=False)
+    solved_from = serializers.FloatField(required=False, allow_null=True)
+    solved_words = serializers.ListField(child=serializers.CharField(), required=False)
     archived = serializers.BooleanField(required=False)
 
 
@@ -45,6 +53,9 @@ class DefinitionShape(serializers.Serializer[Any]):
     max_value = serializers.FloatField(allow_null=True)
     categories = serializers.ListField(child=serializers.CharField())
     description = serializers.CharField()
+    says_solved = serializers.BooleanField()
+    solved_from = serializers.FloatField(allow_null=True)
+    solved_words = serializers.ListField(child=serializers.CharField())
     archived = serializers.BooleanField()
 
 

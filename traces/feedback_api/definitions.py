@@ -75,10 +75,7 @@ class DefinitionDetailView(APIView):
         body = base.valid(DefinitionChangeBody(data=request.data))
         archived = body.pop("archived", None)
         if body:
-            known = {
-                name: getattr(one, name)
-                for name in ("min_value", "max_value", "categories", "description")
-            }
+            known = {name: getattr(one, name) for name in Rules.__dataclass_fields__}
             services.change_definition(
                 project=found, definition=one, rules=Rules(**(known | body)), **_who(request)
             )

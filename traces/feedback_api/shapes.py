@@ -134,6 +134,9 @@ def definition_data(definition: ScoreDefinition) -> dict[str, Any]:
         "max_value": definition.max_value,
         "categories": definition.categories,
         "description": definition.description,
+        "says_solved": definition.says_solved,
+        "solved_from": definition.solved_from,
+        "solved_words": definition.solved_words,
         "archived": definition.archived_at is not None,
     }
 

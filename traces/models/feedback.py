@@ -90,6 +90,11 @@ class ScoreDefinition(UUIDModel, TimestampedModel):
     # Of categorical ones; empty: any text.
     categories = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     description = models.CharField(max_length=500, blank=True)
+    # Whether these scores say that a task is solved, and which of them do (traces.outcomes): numbers from `solved_from`
+    # up, these words. A yes always does.
+    says_solved = models.BooleanField(default=False)
+    solved_from = models.FloatField(null=True, blank=True)
+    solved_words = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     # Archived ones are no longer offered to people; values are still checked.
     archived_at = models.DateTimeField(null=True, blank=True)
 

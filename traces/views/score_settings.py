@@ -43,6 +43,24 @@ class RulesForm(forms.Form):
         help_text="What the score means, for whoever gives it.",
     )
 
+    says_solved = forms.BooleanField(
+        required=False,
+        label="Says whether a task is solved",
+        help_text="Then what a solved task costs goes by these scores only, not by scores named solved, resolved,"
+        " success or task_success.",
+    )
+    solved_from = forms.FloatField(
+        required=False,
+        label="Solved from",
+        help_text="Numbers only: the least value that means solved.",
+    )
+    solved_words = forms.CharField(
+        required=False,
+        label="Words that mean solved",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="One per line, for categories only.",
+    )
+
     def rules(self) -> Rules:
         """The cleaned fields."""
         data = self.cleaned_data
@@ -51,6 +69,9 @@ class RulesForm(forms.Form):
             max_value=data["max_value"],
             categories=data["categories"].splitlines(),
             description=data["description"],
+            says_solved=data["says_solved"],
+            solved_from=data["solved_from"],
+            solved_words=data["solved_words"].splitlines(),
         )
 
 
@@ -113,6 +134,9 @@ def definition_edit(request: HttpRequest, slug: str, definition_id: uuid.UUID) -
         "max_value": definition.max_value,
         "categories": "\n".join(definition.categories),
         "description": definition.description,
+        "says_solved": definition.says_solved,
+        "solved_from": definition.solved_from,
+        "solved_words": "\n".join(definition.solved_words),
     }
     form = RulesForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
