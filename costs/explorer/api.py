@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -124,13 +124,16 @@ class AnyFormat(BaseContentNegotiation):
         return first, first.media_type
 
 
-class _ExploreView(APIView):
+class ExploreAPIView(APIView):
+    """Answers a question."""
+
     permission_classes = [HasScope("read")]
     content_negotiation_class = AnyFormat
 
-    def answered(self, request: Request, project_ids: Sequence[UUID]) -> Response | HttpResponse:
+    def answered(self, query: QueryDict, project_ids: Sequence[UUID]) -> Response | HttpResponse:
+        """JSON or CSV."""
         now = timezone.now()
-        asked = read_question(request.query_params, project_ids=project_ids, now=now)
+        asked = read_question(query, project_ids=project_ids, now=now)
         found = cached_answer(asked.question)
         earlier = asked.before([row.key for row in found.groups if row.key is not None])
         before = cached_answer(earlier) if earlier else None
@@ -143,17 +146,17 @@ class _ExploreView(APIView):
         return Response(_body(asked, found, before, now))
 
 
-class ProjectExploreView(_ExploreView):
+class ProjectExploreView(ExploreAPIView):
     """The explorer of one project."""
 
     @extend_schema(operation_id="costs_explore", parameters=PARAMETERS, responses=ExploreSerializer)
     def get(self, request: Request, project: str) -> HttpResponseBase:
         """Cost, tokens, calls and ratios by up to two dimensions and time."""
         found = project_from_api(request, project, "read")
-        return self.answered(request, [found.pk])
+        return self.answered(request.query_params, [found.pk])
 
 
-class OrganizationExploreView(_ExploreView):
+class OrganizationExploreView(ExploreAPIView):
     """The explorer of an organisation's projects together."""
 
     @extend_schema(
@@ -170,7 +173,7 @@ class OrganizationExploreView(_ExploreView):
                 status=403,
             )
         member = organization_for(person(request), organization)
-        return self.answered(request, project_ids_of(member.organization_id))
+        return self.answered(request.query_params, project_ids_of(member.organization_id))
 
 
 def _body(asked: Asked, found: Answer, before: Answer | None, now: dt.datetime) -> dict[str, Any]:
