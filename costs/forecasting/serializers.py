@@ -30,7 +30,7 @@ class CauseWhereSerializer(serializers.Serializer[Any]):
     prompt_version = serializers.CharField(required=False)
 
 
-class CauseSerializer(serializers.Serializer[Any]):
+class AnomalyCauseSerializer(serializers.Serializer[Any]):
     """What moved a day. The dollars of all causes add up to `excess_usd`; an empty `where` is everything else."""
 
     where = CauseWhereSerializer()
@@ -98,7 +98,7 @@ class SpendAnomalySerializer(_SeriesSerializer):
             "low_usd", "high_usd", "excess_usd", "score", "state", "note", "marked_at", "found_at", "causes",
         )  # fmt: skip
 
-    @extend_schema_field(CauseSerializer(many=True))
+    @extend_schema_field(AnomalyCauseSerializer(many=True))
     def get_causes(self, row: SpendAnomaly) -> list[dict[str, Any]]:
         causes: list[dict[str, Any]] = row.causes
         return causes
