@@ -33,7 +33,7 @@ _TABLES = {
 def multiply(database: Any, *, times: int) -> None:
     """Store everything `times` times as often as it is: 2 to 26."""
     for table, changed in _TABLES.items():
-        names = _columns(database, table)
+        names = columns_of(database, table)
         values = ", ".join(changed.get(name, name) for name in names)
         database.execute(
             f"INSERT INTO {table} ({', '.join(names)}) SELECT {values}"  # noqa: S608
@@ -51,7 +51,7 @@ def multiply(database: Any, *, times: int) -> None:
     database.execute("VACUUM ANALYZE")
 
 
-def _columns(database: Any, table: str) -> list[str]:
+def columns_of(database: Any, table: str) -> list[str]:
     rows = database.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
         " AND attgenerated = '' ORDER BY attnum",
