@@ -135,10 +135,10 @@ def add_recorded(group: Group, tokens: Iterable[Tokens], calls: Iterable[Calls])
     group.loose_usd = total - charged
 
 
-def fold(group: Group) -> None:
+def fold(group: Group, *, may_mix: bool = False) -> None:
     """Bring both sides to the coarser of their grains: tiers the bill does not tell apart, classes one side lacks."""
     tiers = {tier for (tier, _), atom in group.atoms.items() if atom.has_charge}
-    if "" in tiers or (tiers == {"standard"} and _mixes_tiers(group)):
+    if "" in tiers or (may_mix and tiers == {"standard"} and _mixes_tiers(group)):
         for place in [place for place in group.atoms if place[0]]:
             group.atoms["", place[1]].absorb(group.atoms.pop(place))
     classes = {name for (_, name), atom in group.atoms.items() if atom.has_charge}

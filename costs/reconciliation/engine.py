@@ -37,6 +37,7 @@ def reconcile(window: Window, *, finds_zone: bool = True) -> list[Cell]:
     books = _books(window)
     outside = keys_outside(window)
     units = _units(window.charges)
+    tiers = {row.tier for row in window.charges} | {row.tier for row in window.uses}
     for book in books.values():
         book.parts = parts_of(
             book.charges,
@@ -45,6 +46,7 @@ def reconcile(window: Window, *, finds_zone: bool = True) -> list[Cell]:
             price_of=window.price_of,
             is_settled=bool(book.charges) and is_complete(window, book.day),
         )
+        book.may_mix = tiers <= {"", "standard"}
         take_outside(book, outside)
         split_by_owner(window, book, outside)
     groups = [group for book in books.values() for group in book.groups]

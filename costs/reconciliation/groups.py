@@ -29,6 +29,8 @@ class Book:
     # Found outside the groups: (kind, dollars, evidence).
     apart: list[tuple[str, Fraction, dict[str, Any]]] = field(default_factory=list)
     unconverted: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    # The provider names no tier but the standard one, on any day: its lines may charge others all the same.
+    may_mix: bool = False
     # All dollars of the bill, and the recorded dollars of the UTC day and of the billing day.
     billed: Fraction = ZERO
     recorded: Fraction = ZERO
@@ -82,7 +84,7 @@ def _make_groups(
         return
     group = Group(book.day, book.model, "")
     charges = [row for row in book.charges if row.owner_key not in outside]
-    _fill(group, parts, uses, charges, book.tokens, book.calls)
+    _fill(group, parts, uses, charges, book.tokens, book.calls, may_mix=book.may_mix)
     book.groups.append(group)
 
 
@@ -107,6 +109,7 @@ def split_by_owner(window: Window, book: Book, outside: Mapping[Key, str]) -> No
             [row for row in charges if owner_of(window, row.owner_key) == name],
             [t for t in book.tokens if (t.project if t.project in mapped else "") == name],
             [c for c in book.calls if (c.project if c.project in mapped else "") == name],
+            may_mix=book.may_mix,
         )
         book.groups.append(group)
 
@@ -118,6 +121,8 @@ def _fill(
     charges: list[Charge],
     tokens: list[Tokens],
     calls: list[Calls],
+    *,
+    may_mix: bool,
 ) -> None:
     for part in parts:
         group.atoms[part.tier, part.token_class].add_part(part)
@@ -127,7 +132,7 @@ def _fill(
     hours = {hour for _, _, hour in requests}
     if hours and None not in hours:
         group.hourly = _hours(requests, uses, tokens, calls)
-    fold(group)
+    fold(group, may_mix=may_mix)
 
 
 def _hours(
