@@ -36,7 +36,8 @@ def chart_of(
     compare = Series("Before", past, "prev") if any(value is not None for value in past) else None
     title = f"{label} by {noun(by[0])} per {state.size}" if by else f"{label} per {state.size}"
     if is_line and compare:
-        series, compare = [*series, compare], None
+        # Beside the lines of groups, the line of all of them before would be taken for one more.
+        series, compare = (series if by else [*series, compare]), None
     return Chart(
         "explorer",
         title,
@@ -75,8 +76,7 @@ def _groups(
     """The first groups, and of bars all others together."""
     measure, dimension = state.measure, found.question.by[0]
     is_line = measure not in STACKED
-    listed = [row.key[0] for row in found.groups if row.key]
-    shown = listed[: LINES if is_line else TOP]
+    shown = drawn_values(found, measure)
     cells = _by_place(found.rows, measure)
     slots, nothing = slots_for(dimension, shown), None if is_line else 0
     series = [
@@ -95,6 +95,12 @@ def _groups(
         label = f"Other ({found.group_count - len(shown)})"
         series.append(Series(label, [rest.get(at, 0) for at in frame.bins], "co"))
     return series
+
+
+def drawn_values(found: Answer, measure: str) -> list[str]:
+    """The groups that have a colour of their own."""
+    most = TOP if measure in STACKED else LINES
+    return [row.key[0] for row in found.groups if row.key][:most]
 
 
 def _by_place(rows: Sequence[Row], measure: str) -> dict[tuple[str, dt.datetime], Value]:

@@ -29,8 +29,8 @@ from projects.selectors import projects_of
 SALT = "costs.explorer.unsubscribe"
 # Mail clients know no light-dark(); these are the light theme's.
 COLOURS = {
-    "c1": "#4258d6", "c2": "#cf8126", "c3": "#16a695", "c4": "#a1315f", "c5": "#3f5400", "c6": "#a974ff",
-    "co": "#8b8b99",
+    "c1": "#4457d4", "c2": "#cf8125", "c3": "#14a693", "c4": "#a33766", "c5": "#ab79fa", "c6": "#3c5403",
+    "co": "#8c8d99",
 }  # fmt: skip
 TALL = 120
 MOST_BARS = 62

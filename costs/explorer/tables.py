@@ -12,6 +12,7 @@ from core import formats
 from core.ranges import TimeRange
 from costs.explorer.ask import Answer, Row
 from costs.explorer.dimensions import DIMENSIONS
+from costs.explorer.drawing import drawn_values
 from costs.explorer.drill import Drill
 from costs.explorer.measures import MEASURES, Value
 from costs.explorer.naming import Names, is_rise_bad, share_of, written
@@ -130,7 +131,7 @@ class Tables:
         dimension, measure = self.state.by[0], self.state.measure
         past = {row.key: row for row in before.groups} if before else {}
         has_share = measure in STACKED and not found.notes
-        slots = slots_for(dimension, [row.key[0] for row in found.groups[:6] if row.key])
+        slots = slots_for(dimension, drawn_values(found, measure))
         lines = []
         for row in found.groups:
             value = row.key[0] if row.key else ""

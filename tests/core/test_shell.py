@@ -83,6 +83,8 @@ def test_without_a_project_the_menu_offers_projects_and_the_account() -> None:
         ("/projects/support/collections/", "Collections"),
         ("/projects/support/models/", "Models & prices"),
         ("/organizations/{organization}/prices/", "Models & prices"),
+        ("/organizations/{organization}/costs/", "Costs"),
+        ("/organizations/{organization}/costs/reports/", "Costs"),
         ("/projects/", "Projects"),
         ("/projects/support/exports/", "Exports"),
         ("/jobs/", "Jobs"),

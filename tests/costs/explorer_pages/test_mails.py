@@ -60,7 +60,7 @@ def test_the_message_is_exact(recipient: ReportRecipient, settings) -> None:
     page, kind = message.alternatives[0]
     assert kind == "text/html"
     assert "Models &amp; users" in page
-    assert page.count("background-color:#cf8126") >= 1
+    assert page.count("background-color:#cf8125") >= 1
     assert "<script" not in page
     assert "Unpriced" in page
     (attached,) = message.attachments
