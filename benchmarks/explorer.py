@@ -150,7 +150,7 @@ def copy_days(database: Any, today: dt.date) -> None:
     database.execute("VACUUM ANALYZE")
 
 
-def measure(project_id: UUID, today: dt.date) -> dict[str, Any]:
+def measure(project_id: UUID, today: dt.date, *, only_cold: bool = False) -> dict[str, Any]:
     """Wall and CPU milliseconds of every pair in this process; the first question is a cold process's."""
     from costs.explorer.ask import DIMENSIONS, Question, answer
     from costs.explorer.facts import memory
@@ -172,6 +172,9 @@ def measure(project_id: UUID, today: dt.date) -> dict[str, Any]:
     found |= {name: [] for name in ("cold", "warm", "by day", "per user and session")}
     for pair in itertools.combinations(DIMENSIONS, 2):
         memory.clear()
+        if only_cold:
+            found["cold"].append((*pair, *ask(pair, measures=MEASURES)))
+            continue
         for name, facts in (
             ("cold", {"measures": MEASURES}),
             ("warm", {"measures": MEASURES}),
@@ -226,11 +229,10 @@ def run(stack: Stack, *arguments: str) -> str:
     return done.stdout
 
 
-def over_http(stack: Stack, rounds: int) -> list[tuple[str, str, float, float]]:
+def over_http(
+    stack: Stack, pairs: list[tuple[str, str]], rounds: int
+) -> list[tuple[str, str, float, float]]:
     """Milliseconds to the last byte of the API, another question each time."""
-    from costs.explorer.dimensions import DIMENSIONS
-
-    pairs = list(itertools.combinations(DIMENSIONS, 2))
     random.Random(3).shuffle(pairs)
     found = []
     for pair in pairs[:rounds]:
@@ -258,7 +260,7 @@ def inside(options: argparse.Namespace) -> None:
         count = keep_range(project_id, days_back(today)[-1], today + dt.timedelta(days=1))
         print(f"{count} days kept in {time.perf_counter() - started:.1f} s", flush=True)
     else:
-        print(json.dumps(measure(project_id, today)), flush=True)
+        print(json.dumps(measure(project_id, today, only_cold=options.cold)), flush=True)
 
 
 def main() -> int:
@@ -273,6 +275,7 @@ def main() -> int:
     parser.add_argument(
         "--today", default=f"{dt.datetime.now(dt.UTC).date()}", help=argparse.SUPPRESS
     )
+    parser.add_argument("--cold", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep-facts", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.project:
@@ -298,10 +301,11 @@ def main() -> int:
         found = json.loads(run(stack, "--today", today))
         # A writer just recorded a call: today is read from the ledger.
         database.execute("UPDATE costs_costday SET version = version + 1 WHERE day = %s", [today])
-        found["today moves"] = json.loads(run(stack, "--today", today))["cold"]
+        found["today moves"] = json.loads(run(stack, "--today", today, "--cold"))["cold"]
         run(stack, "--keep-facts", "--today", today)
         if options.http:
-            found["over HTTP"] = over_http(stack, options.http)
+            pairs = [(one[0], one[1]) for one in found["cold"]]
+            found["over HTTP"] = over_http(stack, pairs, options.http)
     text, is_met = table(found)
     print(text)
     before, first, most, columns = found["memory"]

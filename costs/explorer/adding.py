@@ -186,10 +186,11 @@ class Block:
             return self.rows.line("line.class"), facts.texts("line.class")
         if name == "tag":
             lists = facts.tag_lists()
-            codes = self.rows.take(lists.codes)
             if self.at is None:
-                return codes, range(len(lists.sizes))  # type: ignore[return-value]
-            return lists.items[lists.starts[codes] + self.at], lists.texts
+                return self.rows.take(lists.codes), range(len(lists.sizes))  # type: ignore[return-value]
+            # Lists that have no tag there are not among these rows.
+            tags = lists.items[np.minimum(lists.starts + self.at, len(lists.items) - 1)]
+            return self.rows.take(tags[lists.codes]), lists.texts
         codes, texts = facts.values(name, lambda: dimensions.values_of(facts, name, self.rule))
         return self.rows.take(codes), texts
 
@@ -198,12 +199,12 @@ class Block:
         span = len(self.numbers)
         for _, texts in self.values:
             span *= len(texts)
-        return span <= len(self.rows)
+        return 4 * span <= len(self.rows)
 
     def add_by_place(self) -> None:
         """Group by the first tags of all calls, then by the second ones of those that have two, and so on."""
         lists = self.rows.facts.tag_lists()
-        sizes = lists.sizes[self.rows.take(lists.codes)]
+        sizes = self.rows.take(lists.sizes[lists.codes])
         for at in range(int(sizes.max())):
             let = sizes > at
             rows = self.rows if let.all() else self.rows.only(let)
