@@ -230,6 +230,8 @@ SPECTACULAR_SETTINGS = {
         "JobStateEnum": "core.models.Job.State",
         "WasteKindEnum": "traces.models.waste.WasteKind",
         "ProviderSyncKindEnum": "costs.models.billing.ProviderSync.Kind",
+        "ReportFrequencyEnum": "costs.models.reports.ReportSchedule.Frequency",
+        "ExportFrequencyEnum": "costs.models.exports.ExportSchedule.Frequency",
         "ProviderSyncStateEnum": "costs.models.billing.ProviderSync.State",
     },
 }
