@@ -11,7 +11,7 @@ from costs.explorer.ask import BINS
 from costs.explorer.dimensions import DIMENSIONS
 from costs.explorer.measures import MEASURES
 from costs.explorer.naming import Names
-from costs.explorer.page_state import PageState, filters_of
+from costs.explorer.page_state import MOST_PIVOT_ROWS, MOST_ROWS, PageState, filters_of
 from costs.explorer.query import COMPARISONS, DEFAULT_RANGE
 from projects.models import Project
 
@@ -178,9 +178,10 @@ def _columns(state: PageState) -> list[Option]:
 
 def more_url(state: PageState, shown: int, count: int) -> str:
     """The page with more groups listed; empty when all are, or no more can be."""
-    if shown >= count or shown >= 1000:
+    most = MOST_PIVOT_ROWS if state.is_pivot else MOST_ROWS
+    if shown >= min(count, most):
         return ""
-    return state.url(limit=str(min(max(shown * 4, 100), 1000)))
+    return state.url(limit=str(min(max(shown * 4, 100), most)))
 
 
 def narrowed_to(state: PageState, dimension: str, values: Sequence[str]) -> PageState:

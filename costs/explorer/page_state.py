@@ -32,7 +32,8 @@ STACKED = frozenset(
     for name, one in MEASURES.items()
     if not one.distinct and name not in ("cost_per_call", "cost_per_user", "cost_per_session")
 )
-PIVOT_ROWS, PIVOT_COLUMNS = 20, 8
+PIVOT_ROWS, MOST_PIVOT_ROWS, PIVOT_COLUMNS = 20, 200, 8
+MOST_ROWS = 1000
 # Always asked for: they tell unknown from nothing.
 _SILENT = ("calls", "unpriced_calls")
 Values = tuple[str, ...]
@@ -77,7 +78,9 @@ class PageState:
         """What the page needs to know: by bin, with what tells unknown from nothing."""
         asked = self.asked.question
         measures = tuple(dict.fromkeys((*asked.measures, *_SILENT)))
-        limit = PIVOT_ROWS if self.is_pivot and "limit" not in self.params else asked.limit
+        limit = asked.limit or DEFAULT_LIMIT
+        if self.is_pivot:
+            limit = min(limit, MOST_PIVOT_ROWS) if "limit" in self.params else PIVOT_ROWS
         return replace(asked, bin=self.size, measures=measures, limit=limit)
 
     def before(self, keys: Sequence[Values], by: Values) -> Question | None:
