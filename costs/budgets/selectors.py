@@ -200,8 +200,9 @@ def daily_amounts(budget: Any, first_day: dt.date, end_day: dt.date) -> dict[dt.
 
 
 def hourly_amounts(budget: Any, start: dt.datetime, end: dt.datetime) -> dict[dt.datetime, Amount]:
-    """What the budget's calls cost per UTC hour, oldest first; hours without calls are absent. One query."""
-    return dict(_bins(part_of(budget, start, end), "hour"))
+    """What the budget's calls cost per UTC hour, oldest first, those that the ends cut included; hours without calls
+    are absent. One query."""
+    return dict(_bins(part_of(budget, floor(start, "hour"), ceil_hour(end)), "hour"))
 
 
 # Day by day and hour by hour through the primary keys: a sum inside each LATERAL keeps the planner from reading a

@@ -277,7 +277,8 @@ def test_openapi_describes_the_endpoints_without_a_warning(
 
     GENERATOR_STATS.reset()
     schema = SchemaGenerator(patterns=api_urls.urlpatterns).get_schema(request=None, public=True)
-    assert set(schema["paths"]) == {
+    # The rooms of costs (budgets, billing, …) have more; the whole document is checked in tests/projects.
+    assert set(schema["paths"]) >= {
         "/projects/{project}/costs",
         "/projects/{project}/costs/records",
         "/projects/{project}/costs/series",

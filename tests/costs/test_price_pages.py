@@ -297,7 +297,7 @@ def test_pages_ask_a_bounded_number_of_questions(project, admin, django_assert_m
     admin.get(url("model_list", "checkout"))  # the session remembers the project
     with django_assert_max_num_queries(9):
         admin.get(url("model_list", "checkout", range="7d"))
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         admin.get(
             url("model_detail", "checkout", provider="acme", model="acme-llama-70b", range="7d")
         )

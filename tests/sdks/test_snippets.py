@@ -54,7 +54,7 @@ func steps(ctx context.Context, llm *llmlab.Client, customer, orders any) {
 
 func rest(ctx context.Context, llm *llmlab.Client) {
 	var items []llmlab.Item
-%s	_, _ = spent, recording
+%s	_, _, _, _ = spent, recording, budgets, err
 }
 """
 Shell = Callable[..., str]

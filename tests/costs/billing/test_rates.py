@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.errors import DomainError
 from core.models import Job
 from costs import signals
+from costs.billing import rate_changes
 from costs.billing.rate_changes import clean_rate, read_csv, reconvert, set_rates
 from costs.billing.rates import convert, current_rates, rate_for
 from costs.models import BilledCost, CurrencyRate
@@ -92,7 +93,8 @@ def test_a_new_rate_reaches_what_was_billed_before_and_nobody_else() -> None:
 
     signals.sync_finished.connect(hear)
     set_rates(rates=[rate()], now=timezone.now())
-    assert Job.objects.get().organization_id == account.organization_id
+    changes = Job.objects.filter(kind=rate_changes.KIND)
+    assert changes.get().organization_id == account.organization_id
     finish_all()
     found = dict(BilledCost.objects.values_list("pk", "amount_usd"))
     assert found == {
@@ -104,7 +106,7 @@ def test_a_new_rate_reaches_what_was_billed_before_and_nobody_else() -> None:
     }
     assert {one for one, _ in told} == {account.pk}
     assert len(told) == 2
-    assert Job.objects.get().message == "2 lines have a new amount in US dollars."
+    assert changes.get().message == "2 lines have a new amount in US dollars."
 
 
 def test_a_rate_that_is_gone_leaves_unknown_not_zero() -> None:

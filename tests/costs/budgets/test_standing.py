@@ -71,6 +71,18 @@ def test_a_period_counts_from_its_first_hour_to_its_last(project, values, first,
     assert standing(budget, late).spent_usd == Decimal("2.000000000001")
 
 
+@pytest.mark.parametrize("values", [{}, {"scope": "user", "value": "ada"}])
+def test_the_hour_that_runs_counts_in_hours(project, values) -> None:
+    call = ChargeableCall(
+        record_id="now", occurred_at=NOW, client_cost_usd=Decimal(3), user_id="ada"
+    )
+    record_costs(project_id=project.pk, calls=[call], now=NOW)
+    found = hourly_amounts(budget_of(project, **values), NOW - dt.timedelta(hours=2), NOW)
+    assert {hour: one.cost_usd for hour, one in found.items()} == {
+        NOW.replace(minute=0): Decimal(3)
+    }
+
+
 def test_unpriced_calls_are_counted_and_cost_nothing_known(project) -> None:
     budget = budget_of(project, amount_usd=Decimal(10))
     add_hour(project.pk, NOW.replace(minute=0), calls=3, unpriced_calls=2, cost_usd=Decimal(8))
