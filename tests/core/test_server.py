@@ -312,7 +312,7 @@ def test_stop_answers_what_has_begun_and_closes_live_pages(signum: int) -> None:
             live.recv(timeout=5)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(OSError, match=r"refused|reset"):  # reset: it was in the queue
         connect_for_two_seconds(running.port)
     waiting.join()
     assert result[0].endswith(" 0")
