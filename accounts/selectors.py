@@ -65,6 +65,13 @@ def organization_for(user: User, slug: str, role: Role = Role.VIEWER) -> Members
     return membership
 
 
+def page_membership(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
+    """`organization_for` the reader of a page, whose menu then shows this organisation. One query."""
+    membership = organization_for(person(request), slug, role)
+    request.current_membership = membership  # type: ignore[attr-defined]
+    return membership
+
+
 def members_of(organization: Organization) -> QuerySet[Membership]:
     """Members with their people, oldest first. One query."""
     return organization.memberships.select_related("user").order_by("created_at", "id")

@@ -26,18 +26,11 @@ from accounts.forms import (
     add_domain_error,
 )
 from accounts.models import ROLE_RANK, Membership, Role, User
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError, NotFoundError
 
 AUDIT_PAGE = 50
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-
-
-def membership_for(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The reader's membership by organisation slug; the shell shows that organisation."""
-    membership = selectors.organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
 
 
 def grantable_roles(membership: Membership) -> list[Role]:
@@ -51,7 +44,7 @@ def grantable_roles(membership: Membership) -> list[Role]:
 @require_http_methods(["GET", "POST"])
 def member_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Who is in, who is invited; admins invite here."""
-    membership = membership_for(
+    membership = page_membership(
         request, slug, Role.ADMIN if request.method == "POST" else Role.VIEWER
     )
     roles = grantable_roles(membership)
@@ -117,7 +110,7 @@ def _member(membership: Membership, member_id: uuid.UUID) -> Membership:
 @require_POST
 def member_change(request: HttpRequest, slug: str, member_id: uuid.UUID) -> HttpResponse:
     """Give a member another role."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     member = _member(membership, member_id)
     form = RoleForm(request.POST)
     if not form.is_valid():
@@ -141,7 +134,7 @@ def member_change(request: HttpRequest, slug: str, member_id: uuid.UUID) -> Http
 @require_POST
 def member_remove(request: HttpRequest, slug: str, member_id: uuid.UUID) -> HttpResponse:
     """Take a member out, or leave."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     member = _member(membership, member_id)
     leaves = member.pk == membership.pk
     try:
@@ -162,7 +155,7 @@ def member_remove(request: HttpRequest, slug: str, member_id: uuid.UUID) -> Http
 @require_POST
 def invitation_revoke(request: HttpRequest, slug: str, invitation_id: uuid.UUID) -> HttpResponse:
     """Withdraw an invitation."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     invitation = membership.organization.invitations.filter(pk=invitation_id).first()
     if invitation is None:
         raise NotFoundError("There is no such invitation.")
@@ -175,7 +168,7 @@ def invitation_revoke(request: HttpRequest, slug: str, invitation_id: uuid.UUID)
 @require_http_methods(["GET", "POST"])
 def organization_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Name and audit trail; admins and owners only."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     organization = membership.organization
     initial = {"name": organization.name, "allows_sharing": organization.allows_sharing}
     form = OrganizationSettingsForm(request.POST or None, initial=initial)
@@ -246,7 +239,7 @@ def organization_create(request: HttpRequest) -> HttpResponse:
 @require_POST
 def organization_switch(request: HttpRequest, slug: str) -> HttpResponse:
     """Make this the current organisation."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     request.session[selectors.SESSION_ORGANIZATION] = str(membership.organization_id)
     return redirect("projects:project_list")
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import person
 from core.errors import DomainError, NotFoundError
 from core.models import Job
 from costs import price_serializers as shapes
@@ -25,8 +25,7 @@ from costs.rule_drafts import RuleDraft, read_draft
 from costs.selectors.price_rules import rule_in_force, rule_numbered, rules_page
 from costs.services import price_changes, reprice_job
 from costs.services.reprice import Scope
-from projects.access import HasScope, project_from_api
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only, project_from_api
 
 LIMIT = 100
 _STATE = OpenApiParameter(
@@ -40,16 +39,9 @@ _BEFORE = OpenApiParameter(
 )
 
 
-def _membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership; keys are told that they only read, at their project."""
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project and cannot change or list prices of an organisation; read them at"
-            " /api/v1/projects/<project>/prices.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+_membership = people_only(
+    "it cannot change or list prices of an organisation; read them at /api/v1/projects/<project>/prices."
+)
 
 
 def _rules(request: Request, organization_id: UUID) -> Response:

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership, person
 from core.csv_cells import inert
 from core.errors import DomainError, NotFoundError
 from core.formats import plain_decimal
@@ -46,12 +46,6 @@ PAGE = 50
 MAX_EXPORT = 10_000
 STATES = {"": "In force", "removed": "Removed", "all": "All"}
 SORTS = {"": "Newest first", "number": "Oldest first"}
-
-
-def _membership(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
 
 
 def _choice(request: HttpRequest, name: str, allowed: Any) -> str:
@@ -86,7 +80,7 @@ def _listed(request: HttpRequest, membership: Membership, limit: int) -> list[Pr
 @require_GET
 def price_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Own prices and discounts with their days; members see them, admins change them. Two queries."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     rules = _listed(request, membership, PAGE + 1)
     context = {
         "organization": membership.organization,
@@ -109,7 +103,7 @@ def price_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def price_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(
@@ -137,7 +131,7 @@ def price_export(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def price_create(request: HttpRequest, slug: str) -> HttpResponse:
     """The form of a new rule, filled with today's price; sending it leads to the preview."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     kind = _kind(request)
     if request.method == "POST":
         return _preview_of_form(request, membership, PriceRuleForm(request.POST, kind=kind))
@@ -219,7 +213,7 @@ def _to_preview(
 def price_rule(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """One rule: what it says and its history; for admins the form of its successor."""
     role = Role.ADMIN if request.method == "POST" else Role.VIEWER
-    membership = _membership(request, slug, role)
+    membership = page_membership(request, slug, role)
     if request.method == "POST":
         rule = rule_in_force(membership.organization_id, number)
         form = PriceRuleForm(request.POST, kind=rule.kind)
@@ -243,7 +237,7 @@ def price_rule(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @require_POST
 def price_removal(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """Preview what removing a rule changes."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     plan = price_changes.plan_of(
         organization_id=membership.organization_id, action="remove", number=number
     )
@@ -254,7 +248,7 @@ def price_removal(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @require_POST
 def price_repricing(request: HttpRequest, slug: str) -> HttpResponse:
     """Preview pricing stored calls again as prices are today: all, or (`provider`, `model`) one model's unpriced."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     is_one = "model" in request.POST
     provider, model = request.POST.get("provider", ""), request.POST.get("model", "")
     if len(provider) > 64 or len(model) > 200 or "\x00" in provider + model:
@@ -301,7 +295,7 @@ def _preview(membership: Membership, job_id: uuid.UUID) -> Job:
 @require_GET
 def price_preview(request: HttpRequest, slug: str, job_id: uuid.UUID) -> HttpResponse:
     """What a change would do to stored calls, and the button that does it. Large previews show their progress first."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     job = _preview(membership, job_id)
     plan = reprice_job.Plan.of(job)
     result = {name: job.result.get(name, 0) for name in ("read", "changed", "priced", "lost")}
@@ -328,7 +322,7 @@ def price_preview(request: HttpRequest, slug: str, job_id: uuid.UUID) -> HttpRes
 @require_POST
 def price_application(request: HttpRequest, slug: str, job_id: uuid.UUID) -> HttpResponse:
     """Save what was previewed and price the past again."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     preview = _preview(membership, job_id)
     try:
         _, job = price_changes.apply_preview(

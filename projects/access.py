@@ -2,7 +2,7 @@
 404.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.models import ROLE_RANK, Role, User
-from accounts.selectors import SESSION_ORGANIZATION
+from accounts.models import ROLE_RANK, Membership, Role, User
+from accounts.selectors import SESSION_ORGANIZATION, organization_for, person
 from core.errors import DomainError, NotFoundError
 from projects.authentication import KeyAuth
 from projects.models import ApiKey, Project
@@ -124,6 +124,20 @@ def project_from_api(
         check_scope(auth, scope)
         return project_of_key(auth)
     return project_for(request.user, ref, role or SCOPE_ROLES[ApiKey.Scope(scope)])
+
+
+def people_only(instead: str) -> Callable[..., Membership]:
+    """`membership(request, slug, role=VIEWER)` for API views of an organisation: the person's membership, one query. A
+    key is told `instead`, for it belongs to one project. Raises NotFoundError, DomainError 403."""
+
+    def membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
+        if isinstance(request.auth, KeyAuth):
+            raise DomainError(
+                f"An API key belongs to one project; {instead}", code="forbidden", status=403
+            )
+        return organization_for(person(request), slug, role)
+
+    return membership
 
 
 def check_may_hold(role: Role, scopes: Iterable[str]) -> None:

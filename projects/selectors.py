@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 
@@ -19,14 +20,17 @@ SORTS = {
 DEFAULT_SORT = "name"
 
 
-def projects_of(user: User) -> list[Project]:
-    """Every project the user may open, by organisation and name, with `.role` and `.ref`. One
-    query.
+def projects_of(user: User, organization_id: UUID | None = None) -> list[Project]:
+    """Every project the user may open (in one organisation when given), by organisation and name, with `.role` and
+    `.ref`. One query: what an address calls a project hangs on all that the user sees.
     """
     projects = list(
         visible_to(user).order_by("organization__name", "organization_id", "name", "id")
     )
-    return with_refs(projects)
+    found = with_refs(projects)
+    if organization_id is None:
+        return found
+    return [one for one in found if one.organization_id == organization_id]
 
 
 def visible_to(user: User) -> QuerySet[Project, Any]:

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.models import Role
+from accounts.selectors import person
 from core.api.serializers import StrictSerializer
 from core.errors import DomainError
 from costs.allocation import selectors, services, statements
@@ -20,8 +20,7 @@ from costs.allocation.services import TeamDraft
 from costs.forms import refuse_unknown
 from costs.models import LineKind, RuleField, SplitMethod, Statement, Team
 from costs.serializers import AmountField
-from projects.access import HasScope
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only
 
 
 class TeamSerializer(StrictSerializer):
@@ -100,14 +99,7 @@ class StatementListSerializer(serializers.Serializer[Any]):
     results = StatementSerializer(many=True)
 
 
-def _membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project; teams and statements belong to the organisation: use a session.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+_membership = people_only("teams and statements belong to the organisation: use a session.")
 
 
 def _body(serializer: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
 
-from costs.allocation.splitting import ZERO, split
 from costs.models import LineKind, SplitMethod
+from costs.selectors.sums import ZERO
+from costs.splitting import split
 
 NOBODY = ""
 HUNDRED = Decimal(100)

@@ -11,7 +11,6 @@ from uuid import UUID
 from django.db.models import BooleanField, ExpressionWrapper, Max, Q, Sum
 
 from costs.allocation.computing import Billed, Recorded
-from costs.allocation.splitting import ZERO
 from costs.billing.mappings import matcher
 from costs.explorer.ask import Question, answer
 from costs.labels import label_of
@@ -22,6 +21,7 @@ from costs.models import (
     BillingMapping,
     CostDay,
 )
+from costs.selectors.sums import ZERO
 from projects.models import Project
 
 DAY = dt.timedelta(days=1)

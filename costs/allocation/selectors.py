@@ -12,9 +12,9 @@ from django.db.models import Q, QuerySet, Sum
 from core.errors import DomainError, NotFoundError
 from core.ranges import DAY
 from costs.allocation.reading import projects_in
-from costs.allocation.splitting import ZERO
 from costs.explorer.ask import Question, answer
 from costs.models import AllocationRule, LineKind, RuleField, Statement, StatementLine, Team
+from costs.selectors.sums import ZERO
 from projects.models import ApiKey, Project
 
 DAYS = 30

@@ -14,16 +14,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core import formats
 from core.csv_cells import Echo, inert
 from core.streaming import ChunkedResponse
 from costs.allocation import selectors, statements
 from costs.allocation.reading import next_month
-from costs.allocation.splitting import ZERO
-from costs.allocation.views import membership_for
 from costs.labels import label_of
 from costs.models import LineKind, Statement
+from costs.selectors.sums import ZERO
 
 
 @login_required
@@ -31,7 +30,7 @@ from costs.models import LineKind, Statement
 @require_GET
 def statement_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Every month with its total and whether it is closed."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     rows = selectors.statements_of(membership.organization_id)
     today = timezone.now().date()
     # The first open month is the next to close, once it is over.
@@ -60,7 +59,7 @@ def statement_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def statement_detail(request: HttpRequest, slug: str, month: str) -> HttpResponse:
     """A month by team; `?team=` shows the lines of one (empty: unassigned)."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     statement = selectors.statement_of(membership.organization_id, selectors.read_month(month))
     team = request.GET.get("team") if "team" in request.GET else None
     sums = selectors.team_sums(statement)
@@ -103,7 +102,7 @@ def _shown_lines(statement: Statement, team: str) -> list[dict[str, Any]]:
 @require_GET
 def statement_export(request: HttpRequest, slug: str, month: str) -> HttpResponseBase:
     """Every line of the month as CSV."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     statement = selectors.statement_of(membership.organization_id, selectors.read_month(month))
     answer = ChunkedResponse(_csv(statement), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{slug}-statement-{month}.csv"'
@@ -128,7 +127,7 @@ def _csv(statement: Statement) -> Iterator[bytes]:
 @require_POST
 def statement_close(request: HttpRequest, slug: str, month: str) -> HttpResponse:
     """Lock the month for ever."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     statement = statements.close_month(
         organization_id=membership.organization_id,
         month=selectors.read_month(month),
@@ -147,7 +146,7 @@ def statement_close(request: HttpRequest, slug: str, month: str) -> HttpResponse
 @require_POST
 def statement_compute(request: HttpRequest, slug: str) -> HttpResponse:
     """Compute the open months again now."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     statements.ask(membership.organization_id, now=timezone.now(), is_forced=True)
     messages.success(request, "The open months are being computed; reload in a moment.")
     return redirect("costs:statement_list", slug=slug)

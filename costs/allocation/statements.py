@@ -24,7 +24,6 @@ from costs.allocation.reading import (
     projects_in,
     read_month,
 )
-from costs.allocation.splitting import ZERO, split
 from costs.models import (
     AllocationBook,
     BilledCost,
@@ -34,6 +33,8 @@ from costs.models import (
     StatementLine,
     Team,
 )
+from costs.selectors.sums import ZERO
+from costs.splitting import split
 from projects.models import Project
 
 TOPIC = "costs.statements"

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from costs.allocation import reading, selectors, services
@@ -22,19 +22,12 @@ from costs.models import RuleField, Team
 STATES = {"": "In use", "archived": "Archived", "all": "All"}
 
 
-def membership_for(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The reader's membership, for the shell as well."""
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
-
-
 @login_required
 @never_cache
 @require_GET
 def team_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Teams with what they cost lately, the rules in their order, and what nobody is found for."""
-    return _teams(request, membership_for(request, slug))
+    return _teams(request, page_membership(request, slug))
 
 
 def _teams(request: HttpRequest, membership: Membership, **more: Any) -> HttpResponse:
@@ -73,7 +66,7 @@ def _teams(request: HttpRequest, membership: Membership, **more: Any) -> HttpRes
 @require_http_methods(["GET", "POST"])
 def team_create(request: HttpRequest, slug: str) -> HttpResponse:
     """A new team."""
-    return _team_form(request, membership_for(request, slug, Role.ADMIN), None)
+    return _team_form(request, page_membership(request, slug, Role.ADMIN), None)
 
 
 @login_required
@@ -81,7 +74,7 @@ def team_create(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def team_edit(request: HttpRequest, slug: str, team_id: uuid.UUID) -> HttpResponse:
     """Change a team."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     return _team_form(request, membership, services.team_of(membership.organization_id, team_id))
 
 
@@ -116,7 +109,7 @@ def _team_form(request: HttpRequest, membership: Membership, team: Team | None) 
 @require_POST
 def team_archive(request: HttpRequest, slug: str, team_id: uuid.UUID) -> HttpResponse:
     """Archive a team, or (`back`) bring it back."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     team = services.archive_team(
         organization_id=membership.organization_id,
         team_id=team_id,
@@ -135,7 +128,7 @@ def team_archive(request: HttpRequest, slug: str, team_id: uuid.UUID) -> HttpRes
 @require_POST
 def rule_add(request: HttpRequest, slug: str) -> HttpResponse:
     """One more rule, after the others."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     form = RuleForm(request.POST)
     if form.is_valid():
         try:
@@ -160,7 +153,7 @@ def rule_add(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def rule_change(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> HttpResponse:
     """`do`: up, down or remove."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     todo = request.POST.get("do", "")
     common: dict[str, Any] = {
         "organization_id": membership.organization_id,

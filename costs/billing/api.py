@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.models import Role
+from accounts.selectors import person
 from core.errors import DomainError
 from costs.billing import connections as services
 from costs.billing import mappings, removal, runs
@@ -28,22 +28,12 @@ from costs.billing.selectors import (
 from costs.forms import refuse_unknown
 from costs.providers.base import BillingPlugin
 from costs.providers.registry import plugins
-from projects.access import HasScope
+from projects.access import HasScope, people_only
 from projects.api import valid
-from projects.authentication import KeyAuth
 from projects.job_api import JobSerializer
 from projects.models import ProviderConnection
 
-
-def member_of(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership. Raises DomainError 403 for keys, which belong to one project."""
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project; the bill is the organisation's and needs a person.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+member_of = people_only("the bill is the organisation's and needs a person.")
 
 
 def _values(plugin: BillingPlugin, data: Mapping[str, Any]) -> dict[str, str]:

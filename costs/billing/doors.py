@@ -5,21 +5,14 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership
 from costs.billing.selectors import connection_named
 from projects.models import ProviderConnection
-
-
-def member_of(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership, for the shell too. Raises NotFoundError, DomainError 403."""
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
 
 
 def connection_for(
     request: HttpRequest, slug: str, connection_id: UUID, role: Role = Role.VIEWER
 ) -> tuple[Membership, ProviderConnection]:
     """The connection with its billing account, and the membership that lets the person see it. Two queries."""
-    membership = member_of(request, slug, role)
+    membership = page_membership(request, slug, role)
     return membership, connection_named(membership.organization_id, connection_id)

@@ -13,13 +13,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import Membership, Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from core.streaming import ChunkedResponse
 from costs.billing import lines as selectors
 from costs.billing import mappings
-from costs.billing.doors import connection_for, member_of
+from costs.billing.doors import connection_for
 from costs.billing.selectors import account_named, listed
 from costs.models import ChargeCategory
 from projects.models import Project
@@ -50,7 +50,7 @@ def _csv(name: str, parts: Iterator[bytes]) -> StreamingHttpResponse:
 @require_GET
 def line_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Billed lines by connection, days, category and words; any sum on the other pages ends here. Three queries."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     page = selectors.lines_page(
         membership.organization_id, request.GET, limit=PAGE, after=request.GET.get("after", "")
     )
@@ -78,7 +78,7 @@ def line_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def line_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The filtered lines as CSV, newest first, streamed."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     rows = selectors.lines_of(membership.organization_id, request.GET)
     parts = selectors.csv_of(
         selectors.LINE_COLUMNS,
@@ -92,7 +92,7 @@ def line_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
 @require_GET
 def revision_list(request: HttpRequest, slug: str) -> HttpResponse:
     """What providers corrected after it had been read, newest first. Three queries."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     page = selectors.revisions_page(
         membership.organization_id, request.GET, limit=PAGE, before=request.GET.get("before", "")
     )
@@ -116,7 +116,7 @@ def revision_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def revision_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The filtered corrections as CSV, newest first, streamed."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     rows = selectors.revisions_of(membership.organization_id, request.GET)
     parts = selectors.csv_of(
         selectors.REVISION_COLUMNS,

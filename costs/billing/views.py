@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from costs.billing import connections as services
@@ -22,7 +22,7 @@ from costs.billing import removal, runs
 from costs.billing.access import DELETING
 from costs.billing.charts import bill_chart
 from costs.billing.coverage import today_of
-from costs.billing.doors import connection_for, member_of
+from costs.billing.doors import connection_for
 from costs.billing.forms import SyncForm
 from costs.billing.lines import choice_of, text_of
 from costs.billing.selectors import (
@@ -52,7 +52,7 @@ DAY = dt.timedelta(days=1)
 @require_GET
 def connection_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Every connection with its state, last run, the month's bill and its days. Five queries with the membership."""
-    membership, now = member_of(request, slug), timezone.now()
+    membership, now = page_membership(request, slug), timezone.now()
     rows = listed(
         membership.organization_id,
         provider=choice_of(request.GET, "provider", ("", *ConnectionProvider.values)),
@@ -185,7 +185,7 @@ def _refused(
 @require_POST
 def sync_create(request: HttpRequest, slug: str, connection_id: uuid.UUID) -> HttpResponse:
     """Sync now, or read a stretch of history again."""
-    membership = member_of(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     connection_named(membership.organization_id, connection_id)
     form = SyncForm(request.POST)
     try:
@@ -202,7 +202,7 @@ def sync_create(request: HttpRequest, slug: str, connection_id: uuid.UUID) -> Ht
 @require_POST
 def sync_cancellation(request: HttpRequest, slug: str, sync_id: uuid.UUID) -> HttpResponse:
     """End a run before its next step; what it read stays."""
-    membership = member_of(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     run = run_named(membership.organization_id, sync_id)
     try:
         runs.cancel(run=run, actor=person(request), now=timezone.now())
@@ -215,7 +215,7 @@ def sync_cancellation(request: HttpRequest, slug: str, sync_id: uuid.UUID) -> Ht
 @require_POST
 def sync_resumption(request: HttpRequest, slug: str, sync_id: uuid.UUID) -> HttpResponse:
     """Go on where a cancelled or given-up run stood."""
-    membership = member_of(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     run = run_named(membership.organization_id, sync_id)
     try:
         runs.resume(run=run, actor=person(request), now=timezone.now())

@@ -14,11 +14,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from costs.billing import connections as services
 from costs.billing.access import SEEN, plugin_named
-from costs.billing.doors import connection_for, member_of
+from costs.billing.doors import connection_for
 from costs.billing.forms import AccessForm, ConnectionForm, ScheduleForm
 from costs.billing.selectors import account_of
 from costs.providers.registry import plugins
@@ -46,7 +46,7 @@ def _page(
 @require_http_methods(["GET", "POST"])
 def connection_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Steps 1 and 2: which provider, then its access; sending it asks the provider at once."""
-    membership = member_of(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     provider = request.GET.get("provider", "")
     if not provider:
         choices = [{"plugin": one, "needs": NEEDS.get(one.provider, "")} for one in plugins()]

@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.models import Role
+from accounts.selectors import person
 from core.api.pagination import limit_of
 from core.errors import DomainError
 from costs.budgets import serializers as shapes
@@ -32,7 +32,7 @@ from costs.budgets.selectors import budget_of, standing
 from costs.budgets.serializers import budget_json
 from costs.forms import refuse_unknown
 from costs.models import Budget, BudgetScope
-from projects.access import HasScope, project_from_api
+from projects.access import HasScope, people_only, project_from_api
 from projects.authentication import KeyAuth
 
 POLL_SECONDS = 30
@@ -57,16 +57,9 @@ _CALL = [
 ]  # fmt: skip
 
 
-def _membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership; keys are told where they read."""
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project and cannot list or change budgets of an organisation; read them at"
-            " /api/v1/projects/<project>/budgets.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+_membership = people_only(
+    "it cannot list or change budgets of an organisation; read them at /api/v1/projects/<project>/budgets."
+)
 
 
 def _body(request: Request) -> dict[str, Any]:

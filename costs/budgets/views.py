@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership, person
 from core.csv_cells import inert
 from core.errors import DomainError
 from core.formats import plain_decimal
@@ -41,24 +41,12 @@ CELLS = (
 )  # fmt: skip
 
 
-def _membership(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
-
-
-def _projects(request: HttpRequest, membership: Membership) -> list[Project]:
-    """The organisation's projects as the reader's addresses call them. One query."""
-    found = projects_of(person(request))
-    return [one for one in found if one.organization_id == membership.organization_id]
-
-
 @login_required
 @never_cache
 @require_GET
 def budget_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Budgets with how they stand and where they lead, most used first. At most eight queries."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     wanted = read_wanted(request.GET)
     rows, after = listed(membership.organization_id, wanted, now=timezone.now())
     context = {
@@ -85,7 +73,7 @@ def budget_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def budget_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     rows, _ = listed(
         membership.organization_id, read_wanted(request.GET), now=timezone.now(), limit=MAX_EXPORT
     )
@@ -119,11 +107,11 @@ def _cells(row: Row) -> list[Any]:
 @require_GET
 def budget_detail(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpResponse:
     """One budget: burn-down, what spends it, past periods, crossings, earlier terms. At most 16 queries."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     now = timezone.now()
     budget = budget_of(membership.organization_id, budget_id)
     detail = detail_of(budget, now)
-    projects = {one.pk: one for one in _projects(request, membership)}
+    projects = {one.pk: one for one in projects_of(person(request), membership.organization_id)}
     names = {pk: one.name for pk, one in projects.items()}
     context = {
         "organization": membership.organization,
@@ -143,8 +131,8 @@ def budget_detail(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> Http
 @require_http_methods(["GET", "POST"])
 def budget_create(request: HttpRequest, slug: str) -> HttpResponse:
     """The form of a new budget; its button "Preview" (and every change, with scripts) shows the past under it."""
-    membership = _membership(request, slug, Role.ADMIN)
-    projects = _projects(request, membership)
+    membership = page_membership(request, slug, Role.ADMIN)
+    projects = projects_of(person(request), membership.organization_id)
     if request.method == "POST":
         form = _form(membership, projects, _data(request))
         return _sent(request, membership, form)
@@ -161,9 +149,9 @@ def budget_create(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def budget_edit(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpResponse:
     """The form of a stored budget."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     budget = budget_of(membership.organization_id, budget_id)
-    projects = _projects(request, membership)
+    projects = projects_of(person(request), membership.organization_id)
     if request.method == "POST":
         return _sent(request, membership, _form(membership, projects, _data(request)), budget)
     form = _form(membership, projects, initial=initial_of(budget))
@@ -249,7 +237,7 @@ def _form_page(
 @require_POST
 def budget_pause(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpResponse:
     """Let a budget rest (`paused` is 1) or take it up again (0)."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     wanted = request.POST.get("paused", "")
     if wanted not in ("0", "1"):
         raise DomainError(f"paused is {wanted[:40]!r}; it must be 0 or 1.", fields=["paused"])
@@ -269,7 +257,7 @@ def budget_pause(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpR
 @require_POST
 def budget_deletion(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpResponse:
     """Delete a budget; its name must be typed."""
-    membership = _membership(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     budget = budget_of(membership.organization_id, budget_id)
     if request.POST.get("confirmation", "").strip() != budget.name:
         messages.error(request, f"Nothing was deleted: type {budget.name} to confirm.")

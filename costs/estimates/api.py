@@ -11,17 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.selectors import organization_for, person
 from core.api.serializers import StrictSerializer
-from core.errors import DomainError
 from costs.estimates import workload as limits
 from costs.estimates.plans import compared_plans
 from costs.estimates.workload import CostLine, Part, Workload
 from costs.selectors.price_rules import rules_of
 from costs.serializers import AmountField
-from projects.access import HasScope, project_from_api
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only, project_from_api
 
+_membership = people_only("estimate at /api/v1/projects/<project>/estimates.")
 _PERCENT: dict[str, Any] = {
     "required": False, "default": Decimal(0), "max_digits": 9, "decimal_places": 4, "max_value": limits.HUNDRED,
 }  # fmt: skip
@@ -167,13 +165,7 @@ class EstimateView(APIView):
     )
     def post(self, request: Request, organization: str) -> Response:
         """What a planned workload costs with the organisation's own prices and discounts."""
-        if isinstance(request.auth, KeyAuth):
-            raise DomainError(
-                "An API key belongs to one project; estimate at /api/v1/projects/<project>/estimates.",
-                code="forbidden",
-                status=403,
-            )
-        return _answer(request, organization_for(person(request), organization).organization_id)
+        return _answer(request, _membership(request, organization).organization_id)
 
 
 class ProjectEstimateView(APIView):

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import Membership
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership, person
 from core import formats
 from core.charts import Series
 from core.csv_cells import inert
@@ -33,18 +33,12 @@ from projects.selectors import projects_of
 DEFAULT_TASKS = 1000
 
 
-def _membership(request: HttpRequest, slug: str) -> Membership:
-    membership = organization_for(person(request), slug)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
-
-
 @login_required
 @never_cache
 @require_GET
 def calculator(request: HttpRequest, slug: str) -> HttpResponse:
     """The form and what it comes to. The address holds everything, so an estimate is kept or sent as a link."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     if request.GET.get("from"):
         return _start(request, membership)
     forms = read_calculator(request.GET)
@@ -159,11 +153,7 @@ def _origin(request: HttpRequest) -> list[tuple[str, str]]:
 
 def _own_projects(request: HttpRequest, membership: Membership) -> list[Project]:
     """The organisation's projects, the one used last first. One query."""
-    own = [
-        project
-        for project in projects_of(person(request))
-        if project.organization_id == membership.organization_id
-    ]
+    own = projects_of(person(request), membership.organization_id)
     last = request.session.get(SESSION_PROJECT)
     return sorted(own, key=lambda project: str(project.pk) != last)
 
@@ -187,7 +177,7 @@ def _offers(project: Project, membership: Membership) -> list[dict[str, str]]:
 @require_GET
 def calculator_export(request: HttpRequest, slug: str) -> HttpResponse:
     """Every plan and month as CSV."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     forms = read_calculator(request.GET)
     plans = _plans(membership, forms)
     if not plans:

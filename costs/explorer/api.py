@@ -16,8 +16,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.selectors import organization_for, person
-from core.errors import DomainError
 from core.formats import plain_decimal
 from core.ranges import TimeRange, next_bin
 from costs.explorer.answers import answer_csv, cached_answer, project_ids_of
@@ -26,10 +24,12 @@ from costs.explorer.dimensions import DIMENSIONS
 from costs.explorer.measures import MEASURES, Value
 from costs.explorer.query import COMPARISONS, FORMATS, Asked, read_question
 from costs.serializers import RangeSerializer
-from projects.access import HasScope, project_from_api
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only, project_from_api
 
 CURRENCY = "USD"
+
+
+_membership = people_only("explore its costs at /api/v1/projects/<project>/costs/explore.")
 
 
 def _parameter(name: str, text: str, **more: Any) -> OpenApiParameter:
@@ -166,13 +166,7 @@ class OrganizationExploreView(ExploreAPIView):
     )
     def get(self, request: Request, organization: str) -> HttpResponseBase:
         """Cost, tokens, calls and ratios of all projects by up to two dimensions and time (people only)."""
-        if isinstance(request.auth, KeyAuth):
-            raise DomainError(
-                "An API key belongs to one project; explore its costs at /api/v1/projects/<project>/costs/explore.",
-                code="forbidden",
-                status=403,
-            )
-        member = organization_for(person(request), organization)
+        member = _membership(request, organization)
         return self.answered(request.query_params, project_ids_of(member.organization_id))
 
 

@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import person
 from core.api.pagination import limit_of
 from core.api.serializers import StrictSerializer
-from core.errors import DomainError, NotFoundError
+from core.errors import NotFoundError
 from costs.explorer import reports, sending
 from costs.explorer.answers import project_ids_of
 from costs.explorer.api import ExploreAPIView, ExploreSerializer
@@ -26,8 +26,7 @@ from costs.explorer.report_lists import SORTS, WHOSE, listed, read_wanted
 from costs.explorer.reports import MAX_RECIPIENTS, ReportDraft, ScheduleDraft
 from costs.forms import choice, refuse_unknown
 from costs.models import CostReport, ReportRecipient, ReportSchedule
-from projects.access import HasScope
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only
 
 _LISTING = [
     OpenApiParameter("q", OpenApiTypes.STR, description="Part of a name."),
@@ -135,14 +134,9 @@ def _people(schedule: ReportSchedule, *, has_left: bool) -> list[UUID]:
     return list(rows.order_by("user_id").values_list("user_id", flat=True))
 
 
-def _membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "Reports belong to people of an organisation; an API key asks /api/v1/projects/<project>/costs/explore.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+_membership = people_only(
+    "reports belong to people of an organisation. Ask /api/v1/projects/<project>/costs/explore."
+)
 
 
 def _clean(membership: Membership, query: str) -> str:

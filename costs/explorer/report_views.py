@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import members_of, person
+from accounts.selectors import members_of, page_membership, person
 from core.csv_cells import inert
 from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
@@ -28,7 +28,7 @@ from costs.explorer.mails import recipient_of
 from costs.explorer.page_state import read_page
 from costs.explorer.report_forms import ReportForm, ScheduleForm, schedule_initial
 from costs.explorer.report_lists import listed, read_wanted, rows_of, words_of_query
-from costs.explorer.views import member, own_projects
+from costs.explorer.views import own_projects
 from costs.models import CostReport, ReportRecipient
 
 
@@ -37,7 +37,7 @@ from costs.models import CostReport, ReportRecipient
 @require_GET
 def report_list(request: HttpRequest, slug: str) -> HttpResponse:
     """The reader's own reports and the shared ones. At most six queries."""
-    membership = member(request, slug)
+    membership = page_membership(request, slug)
     wanted = read_wanted(request.GET)
     found, after = listed(membership.organization_id, membership.user, wanted)
     context = {
@@ -73,7 +73,7 @@ def _rows(membership: Membership, found: list[CostReport]) -> list[report_lists.
 @require_GET
 def report_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV."""
-    membership = member(request, slug)
+    membership = page_membership(request, slug)
     wanted = read_wanted(request.GET)
     found, _ = listed(
         membership.organization_id, membership.user, wanted, limit=reports.MAX_REPORTS
@@ -99,7 +99,7 @@ def report_export(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def report_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Save the question of the address under a name."""
-    membership = member(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     ids = [one.pk for one in own_projects(request, membership)]
     now = timezone.now()
     state = read_page(request.GET, slug=slug, project_ids=ids, now=now)
@@ -136,7 +136,7 @@ def _status(*forms: Any) -> int:
 @require_http_methods(["GET", "POST"])
 def report_edit(request: HttpRequest, slug: str, report_id: uuid.UUID) -> HttpResponse:
     """A report's name, sharing and schedule. The author changes it, admins change shared ones."""
-    membership = member(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     report = reports.changeable_report(membership, report_id)
     initial = {"name": report.name, "is_shared": report.is_shared}
     form = ReportForm(request.POST or None, initial=initial)
@@ -208,7 +208,7 @@ def _schedule_form(
 @require_POST
 def report_schedule(request: HttpRequest, slug: str, report_id: uuid.UUID) -> HttpResponse:
     """Save when it is sent, or with `stop` send it no more."""
-    membership = member(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     report = reports.changeable_report(membership, report_id)
     if "stop" in request.POST:
         reports.unschedule_report(report=report, actor=person(request))
@@ -232,7 +232,7 @@ def report_schedule(request: HttpRequest, slug: str, report_id: uuid.UUID) -> Ht
 @require_POST
 def report_sending(request: HttpRequest, slug: str, report_id: uuid.UUID) -> HttpResponse:
     """Send it to everybody on its list now."""
-    membership = member(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     report = reports.changeable_report(membership, report_id)
     schedule = reports.schedule_of(report)
     if schedule is None:
@@ -250,7 +250,7 @@ def report_sending(request: HttpRequest, slug: str, report_id: uuid.UUID) -> Htt
 @require_POST
 def report_deletion(request: HttpRequest, slug: str, report_id: uuid.UUID) -> HttpResponse:
     """Delete a report and its schedule."""
-    membership = member(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     report = reports.changeable_report(membership, report_id)
     reports.delete_report(report=report, actor=person(request))
     messages.success(request, f"Deleted: {report.name}.")

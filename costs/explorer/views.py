@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import Membership, Role
-from accounts.selectors import current_membership, organization_for, person
+from accounts.selectors import current_membership, page_membership, person
 from core.htmx import render_page_or_part
 from costs.explorer.answers import cached_answer
 from costs.explorer.dimensions import DIMENSIONS
@@ -28,18 +28,10 @@ from projects.selectors import projects_of
 SUGGESTIONS = 30
 
 
-def member(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The reader's membership, for the view and for the shell."""
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
-
-
 def own_projects(request: HttpRequest, membership: Membership) -> list[Project]:
     """The organisation's projects in the order answers are kept by. One query."""
-    found = projects_of(person(request))
-    own = [one for one in found if one.organization_id == membership.organization_id]
-    return sorted(own, key=lambda one: one.pk)
+    found = projects_of(person(request), membership.organization_id)
+    return sorted(found, key=lambda one: one.pk)
 
 
 def _state(
@@ -66,7 +58,7 @@ def costs_home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def explorer(request: HttpRequest, slug: str) -> HttpResponse:
     """What calls cost, by what the address asks for. At most nine queries with kept answers."""
-    membership = member(request, slug)
+    membership = page_membership(request, slug)
     projects = own_projects(request, membership)
     state, now = _state(request, slug, projects)
     look = look_at(state, projects)
@@ -92,7 +84,7 @@ def explorer(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def explorer_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The question's answer as CSV: what the page shows, every digit, groups it leaves out included."""
-    membership = member(request, slug)
+    membership = page_membership(request, slug)
     projects = own_projects(request, membership)
     state, _ = _state(request, slug, projects)
     text = csv_of(state)
@@ -109,7 +101,7 @@ def explorer_export(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def explorer_filters(request: HttpRequest, slug: str) -> HttpResponse:
     """Values to filter one dimension by, those with the most calls first. One answer."""
-    membership = member(request, slug)
+    membership = page_membership(request, slug)
     projects = own_projects(request, membership)
     dimension = choice(request.GET, "dimension", tuple(DIMENSIONS), "model")
     state, _ = _state(request, slug, projects, "dimension")

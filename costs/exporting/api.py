@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Organization, Role
-from accounts.selectors import organization_for, person
+from accounts.models import Organization, Role
+from accounts.selectors import person
 from core.api.pagination import limit_of
 from core.errors import DomainError
 from core.models import Job
@@ -32,9 +32,8 @@ from costs.exporting.views import file_response
 from costs.focus import source as focus
 from costs.focus.columns import VERSIONS
 from costs.forms import refuse_unknown
-from projects.access import HasScope
+from projects.access import HasScope, people_only
 from projects.api import valid
-from projects.authentication import KeyAuth
 from projects.export_views import TYPES
 from projects.exports import job as engine
 from projects.exports import registry
@@ -60,16 +59,9 @@ _STREAM = [
 _FILE = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
 
 
-def membership_of(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership; keys are told that they cannot."""
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project; these files hold the costs of all of them. Its own are exported at"
-            " /api/v1/projects/<project>/exports.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+membership_of = people_only(
+    "these files hold the costs of all of them. Its own are exported at /api/v1/projects/<project>/exports."
+)
 
 
 class CostExportListView(APIView):

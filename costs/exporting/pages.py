@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
-
-from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
 from core.errors import DomainError
 from core.models import Job
 from costs.exporting import runs
@@ -21,13 +17,6 @@ from projects.exports.job import FORMATS
 from projects.exports.registry import source_of
 
 PAGE = 50
-
-
-def membership_for(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership, also for the shell."""
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
 
 
 @dataclass(frozen=True)

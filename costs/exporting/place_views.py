@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from costs.exporting import destinations, schedules
 from costs.exporting.forms import (
@@ -21,7 +21,7 @@ from costs.exporting.forms import (
     initial_of_destination,
     initial_of_schedule,
 )
-from costs.exporting.pages import membership_for, shown, what_of
+from costs.exporting.pages import shown, what_of
 from costs.models import ExportDestination, ExportSchedule
 
 RUNS = 20
@@ -32,7 +32,7 @@ RUNS = 20
 @require_GET
 def destination_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Where exports can go. Two queries."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     context = {
         "organization": membership.organization,
         "may_change": membership.allows(Role.ADMIN),
@@ -46,7 +46,7 @@ def destination_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def destination_create(request: HttpRequest, slug: str) -> HttpResponse:
     """The form of a new bucket; saving it checks it at once."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     if request.method == "POST":
         return _save_destination(request, membership, DestinationForm(request.POST))
     return _destination_page(request, membership, DestinationForm())
@@ -59,7 +59,7 @@ def destination_edit(
     request: HttpRequest, slug: str, export_destination_id: uuid.UUID
 ) -> HttpResponse:
     """Change a bucket; its secret stays unless another is given."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     one = destinations.destination_of(membership.organization_id, export_destination_id)
     if request.method == "POST":
         return _save_destination(request, membership, DestinationForm(request.POST), one)
@@ -116,7 +116,7 @@ def destination_check(
     request: HttpRequest, slug: str, export_destination_id: uuid.UUID
 ) -> HttpResponse:
     """Write and delete a probe object now."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     one = destinations.destination_of(membership.organization_id, export_destination_id)
     return _check(request, membership, one)
 
@@ -127,7 +127,7 @@ def destination_removal(
     request: HttpRequest, slug: str, export_destination_id: uuid.UUID
 ) -> HttpResponse:
     """Forget a bucket and its secret."""
-    membership = membership_for(request, slug, Role.ADMIN)
+    membership = page_membership(request, slug, Role.ADMIN)
     one = destinations.destination_of(membership.organization_id, export_destination_id)
     destinations.remove_destination(destination=one, actor=person(request))
     messages.success(request, f"{one.name} is removed; what was sent there stays.")
@@ -139,7 +139,7 @@ def destination_removal(
 @require_GET
 def schedule_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Exports by the clock and how they stand. Two queries."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     context = {
         "organization": membership.organization,
         "may_change": membership.allows(Role.MEMBER),
@@ -157,7 +157,7 @@ def schedule_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def schedule_detail(request: HttpRequest, slug: str, export_schedule_id: uuid.UUID) -> HttpResponse:
     """One schedule with its last runs. Three queries."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     one = schedules.schedule_of(membership.organization_id, export_schedule_id)
     found = list(schedules.runs_of(one).order_by("-pk")[:RUNS])
     context = {
@@ -179,7 +179,7 @@ def schedule_detail(request: HttpRequest, slug: str, export_schedule_id: uuid.UU
 @require_http_methods(["GET", "POST"])
 def schedule_create(request: HttpRequest, slug: str) -> HttpResponse:
     """The form of a new schedule."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     pk = membership.organization_id
     if request.method == "POST":
         return _save_schedule(request, membership, ScheduleForm(request.POST, organization_id=pk))
@@ -193,7 +193,7 @@ def schedule_create(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def schedule_edit(request: HttpRequest, slug: str, export_schedule_id: uuid.UUID) -> HttpResponse:
     """Change a schedule."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     pk = membership.organization_id
     one = schedules.schedule_of(pk, export_schedule_id)
     if request.method == "POST":
@@ -242,7 +242,7 @@ def _schedule_page(
 @require_POST
 def schedule_run(request: HttpRequest, slug: str, export_schedule_id: uuid.UUID) -> HttpResponse:
     """Run it now; the clock goes on as before."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     one = schedules.schedule_of(membership.organization_id, export_schedule_id)
     job = schedules.run_schedule(schedule=one, now=timezone.now(), actor=person(request))
     if job is None:
@@ -257,7 +257,7 @@ def schedule_run(request: HttpRequest, slug: str, export_schedule_id: uuid.UUID)
 @require_POST
 def schedule_pause(request: HttpRequest, slug: str, export_schedule_id: uuid.UUID) -> HttpResponse:
     """Pause (`paused` is 1) or go on (0)."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     one = schedules.schedule_of(membership.organization_id, export_schedule_id)
     wanted = request.POST.get("paused", "")
     if wanted not in ("0", "1"):
@@ -277,7 +277,7 @@ def schedule_removal(
     request: HttpRequest, slug: str, export_schedule_id: uuid.UUID
 ) -> HttpResponse:
     """Forget a schedule; its exports and what was sent stay."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     one = schedules.schedule_of(membership.organization_id, export_schedule_id)
     schedules.remove_schedule(schedule=one, actor=person(request))
     messages.success(request, f"{one.name} is removed.")

@@ -13,14 +13,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.api import throttling
 from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
 from core.models import Job
 from costs.exporting import links, runs
 from costs.exporting.forms import ExportForm, kind_choices, place_of, split_format
-from costs.exporting.pages import listed, membership_for, shown
+from costs.exporting.pages import listed, shown
 from costs.models import ExportLink
 from projects.export_views import stored_file
 from projects.job_views import job_context
@@ -40,7 +40,7 @@ LINK_PER_MINUTE, ADDRESS_PER_MINUTE = 30, 120
 def export_list(request: HttpRequest, slug: str) -> HttpResponse:
     """The organisation's exports, newest first, and the form for another; POST asks for one. At most four queries."""
     is_post = request.method == "POST"
-    membership = membership_for(request, slug, Role.MEMBER if is_post else Role.VIEWER)
+    membership = page_membership(request, slug, Role.MEMBER if is_post else Role.VIEWER)
     if not is_post:
         initial = {name: request.GET[name] for name in ("kind", "range") if name in request.GET}
         form = ExportForm(organization_id=membership.organization_id, initial=initial)
@@ -100,7 +100,7 @@ def _page(
 @require_GET
 def export_detail(request: HttpRequest, slug: str, export_id: uuid.UUID) -> HttpResponse:
     """One export: how far it is, its files and the links to them. At most four queries."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     return _detail(request, membership, runs.export_of(membership.organization_id, export_id))
 
 
@@ -138,7 +138,7 @@ def _detail(
 @require_GET
 def export_file(request: HttpRequest, slug: str, export_id: uuid.UUID) -> StreamingHttpResponse:
     """A finished file (`name`; without: the first), streamed; `?gz=1` leaves CSV and JSON Lines compressed."""
-    membership = membership_for(request, slug)
+    membership = page_membership(request, slug)
     job = runs.export_of(membership.organization_id, export_id)
     return file_response(job, request.GET.get("name", ""), packed=request.GET.get("gz") == "1")
 
@@ -157,7 +157,7 @@ def file_response(job: Job, name: str, *, packed: bool = False) -> StreamingHttp
 @require_POST
 def export_retry(request: HttpRequest, slug: str, export_id: uuid.UUID) -> HttpResponse:
     """The same once more, after it failed or was cancelled."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     job = runs.retry_export(
         job=runs.export_of(membership.organization_id, export_id),
         now=timezone.now(),
@@ -171,7 +171,7 @@ def export_retry(request: HttpRequest, slug: str, export_id: uuid.UUID) -> HttpR
 @require_POST
 def export_removal(request: HttpRequest, slug: str, export_id: uuid.UUID) -> HttpResponse:
     """Remove an ended export with its files and links."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     job = runs.export_of(membership.organization_id, export_id)
     runs.remove_export(job=job, actor=person(request))
     messages.success(request, "The export, its files and its links are removed.")
@@ -183,7 +183,7 @@ def export_removal(request: HttpRequest, slug: str, export_id: uuid.UUID) -> Htt
 @require_POST
 def export_link(request: HttpRequest, slug: str, export_id: uuid.UUID) -> HttpResponse:
     """A link to a file; only this answer shows its address."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     job = runs.export_of(membership.organization_id, export_id)
     link = links.create_link(
         job=job,
@@ -201,7 +201,7 @@ def export_link_revocation(
     request: HttpRequest, slug: str, export_link_id: uuid.UUID
 ) -> HttpResponse:
     """End a link at once."""
-    membership = membership_for(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     link = links.revoke_link(
         organization_id=membership.organization_id,
         link_id=export_link_id,

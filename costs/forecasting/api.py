@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.models import Role
+from accounts.selectors import person
 from core.api.pagination import limit_of
 from core.errors import DomainError
 from costs.forecasting import selectors, services
@@ -21,8 +21,7 @@ from costs.forecasting import serializers as shapes
 from costs.forecasting.lists import STATES, read_asked
 from costs.forms import refuse_unknown
 from costs.models import SeriesKind
-from projects.access import HasScope, project_from_api
-from projects.authentication import KeyAuth
+from projects.access import HasScope, people_only, project_from_api
 
 _LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200, default 50.")
 _AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="From `next` of the page before.")
@@ -46,16 +45,9 @@ _ANOMALIES = [
 _NAMES = {"kind", "q", "limit", "after", "sort"}
 
 
-def _membership(request: Request, slug: str, role: Role = Role.VIEWER) -> Membership:
-    """The person's membership; keys are told where they read."""
-    if isinstance(request.auth, KeyAuth):
-        raise DomainError(
-            "An API key belongs to one project; read its forecasts and anomalies at"
-            " /api/v1/projects/<project>/forecasts and /anomalies.",
-            code="forbidden",
-            status=403,
-        )
-    return organization_for(person(request), slug, role)
+_membership = people_only(
+    "read its forecasts and anomalies at /api/v1/projects/<project>/forecasts and /anomalies."
+)
 
 
 def _month(request: Request) -> dt.date:

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Membership, Role
-from accounts.selectors import organization_for, person
+from accounts.selectors import page_membership, person
 from core.csv_cells import inert
 from core.errors import ConflictError
 from core.formats import plain_decimal
@@ -29,26 +29,10 @@ from costs.forecasting.lists import STATES, read_asked
 from costs.forecasting.series import DAY, DailySeries
 from costs.models import Budget, SeriesKind, SpendAnomaly, SpendForecast
 from projects.access import project_for
-from projects.models import Project
 from projects.selectors import projects_of
 
 PAGE = 50
 MAX_EXPORT = 10_000
-
-
-def _membership(request: HttpRequest, slug: str, role: Role = Role.VIEWER) -> Membership:
-    membership = organization_for(person(request), slug, role)
-    request.current_membership = membership  # type: ignore[attr-defined]
-    return membership
-
-
-def _projects(request: HttpRequest, membership: Membership) -> list[Project]:
-    """The organisation's projects, with what their addresses carry. One query."""
-    return [
-        one
-        for one in projects_of(person(request))
-        if one.organization_id == membership.organization_id
-    ]
 
 
 def _frame(request: HttpRequest, membership: Membership, tab: str) -> dict[str, Any]:
@@ -58,7 +42,7 @@ def _frame(request: HttpRequest, membership: Membership, tab: str) -> dict[str, 
         "organization": membership.organization,
         "tab": tab,
         "may_act": membership.allows(Role.MEMBER),
-        "projects": _projects(request, membership),
+        "projects": projects_of(person(request), membership.organization_id),
         "is_filtered": any(request.GET.get(name) for name in filtered),
         "run": selectors.last_run(membership.organization_id),
         "job": selectors.open_job(membership.organization_id, services.KIND),
@@ -71,7 +55,7 @@ def _frame(request: HttpRequest, membership: Membership, tab: str) -> dict[str, 
 @require_GET
 def forecast_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Where this month ends: the organisation's chart, then every series. Eight queries besides who is asking."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     asked = read_asked(request.GET, sorts=selectors.FORECAST_SORTS)
     month = timezone.now().date()
     page = selectors.forecasts_page(membership.organization_id, asked, month=month, limit=PAGE)
@@ -131,7 +115,7 @@ def _month_of(row: SpendForecast) -> dict[str, Any]:
 @require_GET
 def forecast_detail(request: HttpRequest, slug: str, forecast_id: uuid.UUID) -> HttpResponse:
     """One series: the month's chart, the interval and the back-test behind it. Six queries besides who is asking."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     row = selectors.forecast_of(membership.organization_id, forecast_id)
     context = {"organization": membership.organization, "tab": "forecast", "now": timezone.now()}
     return render(request, "costs/forecasting/forecast.html", context | _month_of(row))
@@ -157,7 +141,7 @@ def forecast_of_project(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def forecast_refresh(request: HttpRequest, slug: str) -> HttpResponse:
     """Make the forecasts again now; members may."""
-    membership = _membership(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     try:
         job = services.start_refresh(
             organization_id=membership.organization_id, now=timezone.now(), actor=person(request)
@@ -173,7 +157,7 @@ def forecast_refresh(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def forecast_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV, every digit."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     asked = read_asked(request.GET, sorts=selectors.FORECAST_SORTS)
     page = selectors.forecasts_page(
         membership.organization_id, asked, month=timezone.now().date(), limit=MAX_EXPORT
@@ -211,7 +195,7 @@ def _csv(name: str, head: Sequence[str], lines: Iterable[Sequence[Any]]) -> Http
 @require_GET
 def anomaly_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Strange days, newest first. Five queries besides who is asking."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     asked = read_asked(request.GET, sorts=selectors.ANOMALY_SORTS, has_state=True)
     page = selectors.anomalies_page(membership.organization_id, asked, limit=PAGE)
     frame = _frame(request, membership, "anomalies")
@@ -235,7 +219,7 @@ def anomaly_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def anomaly_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV, one line per anomaly."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     asked = read_asked(request.GET, sorts=selectors.ANOMALY_SORTS, has_state=True)
     page = selectors.anomalies_page(membership.organization_id, asked, limit=MAX_EXPORT)
     head = ["day", "kind", "value", "project", "actual_usd", "expected_usd", "excess_usd", "score", "state", "note",
@@ -254,9 +238,11 @@ def anomaly_export(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def anomaly_detail(request: HttpRequest, slug: str, anomaly_id: uuid.UUID) -> HttpResponse:
     """One strange day: its weeks, what moved it in dollars, and marking it. Five queries besides who is asking."""
-    membership = _membership(request, slug)
+    membership = page_membership(request, slug)
     row = selectors.anomaly_of(membership.organization_id, anomaly_id)
-    projects = {str(one.pk): one for one in _projects(request, membership)}
+    projects = {
+        str(one.pk): one for one in projects_of(person(request), membership.organization_id)
+    }
     series = _days(row, row.day - 28 * DAY, min(row.day + 8 * DAY, timezone.now().date() + DAY))
     context = _shown(row) | {
         "organization": membership.organization,
@@ -275,7 +261,7 @@ def anomaly_detail(request: HttpRequest, slug: str, anomaly_id: uuid.UUID) -> Ht
 @require_POST
 def anomaly_expectation(request: HttpRequest, slug: str, anomaly_id: uuid.UUID) -> HttpResponse:
     """Mark a day as expected (`note` says why), or with `reopen=1` take that back; members may."""
-    membership = _membership(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     row = selectors.anomaly_of(membership.organization_id, anomaly_id)
     actor, now = person(request), timezone.now()
     try:

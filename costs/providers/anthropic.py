@@ -25,7 +25,7 @@ from costs.providers.base import (
     decimal_of,
     optional_decimal,
 )
-from costs.providers.shares import split
+from costs.splitting import split
 
 BASE = "https://api.anthropic.com"
 LABEL = "Anthropic"

@@ -14,12 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
-from accounts.selectors import person
+from accounts.selectors import page_membership, person
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from core.models import Job
 from core.streaming import ChunkedResponse
-from costs.billing.doors import member_of
 from costs.billing.lines import choice_of, text_of
 from costs.models import GapKind, PriceCheck, ReconciliationRun
 from costs.reconciliation import job, selectors
@@ -60,7 +59,7 @@ def _run_of(organization_id: Any) -> dict[str, Any]:
 @require_GET
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """Provider × month with coverage and the cause that weighs most. Six queries with the membership."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     provider = choice_of(request.GET, "provider", PROVIDERS)
     kind = choice_of(request.GET, "kind", KIND_NAMES[:-1])
     first = month_of_text(request.GET["from"], "from") if request.GET.get("from") else None
@@ -99,7 +98,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def month(request: HttpRequest, slug: str, recon_provider: str, recon_month: str) -> HttpResponse:
     """A provider's month: from recorded to billed, its causes, day × model. Eight queries with the membership."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     if recon_provider not in ConnectionProvider.values:
         raise DomainError("There is no such provider.", code="not_found", status=404)
     first = month_of_text(recon_month)
@@ -171,7 +170,7 @@ def _day(text: str) -> dt.date:
 @require_GET
 def cell(request: HttpRequest, slug: str, recon_cell: int) -> HttpResponse:
     """One day of a model: causes with their evidence, both ledgers line by line. Five queries with the membership."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     row = selectors.cell_named(membership.organization_id, recon_cell)
     projects = {str(project.pk): project for project in projects_of(person(request))}
     shown = CellShown(row, projects)
@@ -201,7 +200,7 @@ def cell(request: HttpRequest, slug: str, recon_cell: int) -> HttpResponse:
 @require_GET
 def export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """Cells of a provider and month, or all, as CSV with a column per cause; streamed."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     first = month_of_text(request.GET["month"]) if request.GET.get("month") else None
     rows = selectors.cells_of(
         membership.organization_id,
@@ -223,7 +222,7 @@ def export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
 @require_GET
 def price_checks(request: HttpRequest, slug: str) -> HttpResponse:
     """Prices the bills confirm, and those they contradict with a suggestion. Two queries with the membership."""
-    membership = member_of(request, slug)
+    membership = page_membership(request, slug)
     offset = request.GET.get("after", "0") or "0"
     if not (offset.isascii() and offset.isdigit() and len(offset) < 6):
         raise DomainError("after is a number of rows.", fields=["after"])
@@ -257,7 +256,7 @@ def price_checks(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def run_create(request: HttpRequest, slug: str) -> HttpResponse:
     """Work out now what changed; the page shows how far it is."""
-    membership = member_of(request, slug, Role.MEMBER)
+    membership = page_membership(request, slug, Role.MEMBER)
     started = job.want_reconciliation(
         organization_id=membership.organization_id, now=timezone.now(), actor_id=person(request).pk
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costs.allocation.computing import Billed, Line, Pool, Recorded, allocate
-from costs.allocation.splitting import split
+from costs.splitting import split
 
 SHOP, CHAT = uuid.UUID(int=1), uuid.UUID(int=2)
 amounts = st.decimals(min_value=-1000, max_value=1000, places=18)

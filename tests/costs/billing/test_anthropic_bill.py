@@ -8,7 +8,7 @@ import pytest
 from core.http import OutboundClient
 from costs.providers.anthropic import PLUGIN, _bounds, _cost_line, _dimensions, _usage_lines
 from costs.providers.base import Permanent, Reading
-from costs.providers.shares import split
+from costs.splitting import split
 from tests.costs.billing.worlds import KEYS, at, charge, day
 from tests.fakes.billing import BillingSimulator
 
