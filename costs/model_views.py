@@ -16,6 +16,7 @@ from core.charts import Series
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from core.ranges import bin_label
+from core.streaming import csv_file
 from costs.frames import axis_label
 from costs.labels import label_of, provider_slot
 from costs.model_lists import (
@@ -98,11 +99,7 @@ def model_export(request: HttpRequest, slug: str) -> HttpResponse:
     state = read_state(request.GET, ref=project.ref, now=timezone.now())
     content = models_csv(narrowed(_rows(project, state), state))
     name = f"{project.slug}-models-{state.period.start:%Y%m%d}-{state.period.end:%Y%m%d}.csv"
-    return HttpResponse(
-        content,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(name, [content])
 
 
 @login_required

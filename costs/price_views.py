@@ -1,8 +1,6 @@
 """An organisation's price rules: the list, one rule, and changing them by way of a preview."""
 
-import csv
 import datetime as dt
-import io
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -17,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Membership, Role
 from accounts.selectors import page_membership, person
-from core.csv_cells import inert
+from core.csv_cells import csv_lines
 from core.errors import DomainError, NotFoundError
-from core.formats import plain_decimal
 from core.htmx import render_page_or_part
 from core.models import Job
+from core.streaming import csv_file
 from costs.models import PriceRule, RuleKind
 from costs.price_forms import (
     PriceRuleForm,
@@ -104,26 +102,20 @@ def price_list(request: HttpRequest, slug: str) -> HttpResponse:
 def price_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The filtered list as CSV."""
     membership = page_membership(request, slug)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(
+    rows: list[list[Any]] = [
         ["number", "kind", "provider", "model", "service_tier", "prices", "factor", "valid_from", "valid_to",
          "note", "author", "created_at", "removed_at"]
-    )  # fmt: skip
+    ]  # fmt: skip
     for rule in _listed(request, membership, MAX_EXPORT):
         prices = " ".join(f"{line['class']}={line['price_usd']}" for line in rule.prices)
-        writer.writerow(
-            [rule.number, rule.kind, inert(rule.provider), inert(rule.pattern), rule.service_tier, prices,
-             "" if rule.factor is None else plain_decimal(rule.factor), rule.valid_from or "", rule.valid_to or "",
-             inert(rule.note), inert(rule.author.email) if rule.author else "", rule.created_at.isoformat(),
+        rows.append(
+            [rule.number, rule.kind, rule.provider, rule.pattern, rule.service_tier, prices, rule.factor,
+             rule.valid_from, rule.valid_to, rule.note,
+             rule.author.email if rule.author else "", rule.created_at.isoformat(),
              rule.removed_at.isoformat() if rule.removed_at else ""]
         )  # fmt: skip
     name = f"{membership.organization.slug}-prices.csv"
-    return HttpResponse(
-        out.getvalue(),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(name, csv_lines(rows))
 
 
 @login_required

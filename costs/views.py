@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRefresh, push_url, trigger_client
 from core.errors import DomainError
 from core.htmx import render_page_or_part, wants_part
 from core.ranges import parse_range
+from core.streaming import csv_file
 from costs import board, caching, charts, controls, export, panels, tables
 from costs.dashboard import DIMENSIONS, read_state
 from costs.filters import EXTRA_FIELDS, NONE, ROW_FIELDS
@@ -247,14 +248,9 @@ def dashboard_export(request: HttpRequest, slug: str) -> HttpResponse:
         cells = spend.spend_series(project.pk, state.period, state.filters, (group,), state.bin)
         content = export.spend_csv(cells, period=state.period, size=state.bin, group=group)
     file = f"{project.slug}-{name}-{state.period.start:%Y%m%d}-{state.period.end:%Y%m%d}.csv"
-    return HttpResponse(
-        content,
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{file}"',
-            "Cache-Control": "no-store",
-        },
-    )
+    response = csv_file(file, [content])
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_GET

@@ -1,6 +1,5 @@
 """Statements: the months, one month by team, its lines, closing it."""
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Role
 from accounts.selectors import page_membership, person
 from core import formats
-from core.csv_cells import Echo, inert
-from core.streaming import ChunkedResponse
+from core.csv_cells import csv_lines
+from core.streaming import csv_download
 from costs.allocation import selectors, statements
 from costs.allocation.reading import next_month
 from costs.labels import label_of
@@ -104,23 +103,19 @@ def statement_export(request: HttpRequest, slug: str, month: str) -> HttpRespons
     """Every line of the month as CSV."""
     membership = page_membership(request, slug)
     statement = selectors.statement_of(membership.organization_id, selectors.read_month(month))
-    answer = ChunkedResponse(_csv(statement), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{slug}-statement-{month}.csv"'
-    return answer
+    return csv_download(f"{slug}-statement-{month}.csv", csv_lines(_rows(statement)))
 
 
-def _csv(statement: Statement) -> Iterator[bytes]:
-    writer = csv.writer(Echo(), lineterminator="\r\n")
-    yield writer.writerow(
-        ["month", "team", "cost_centre", "kind", "provider", "project", "pool", "adjusts_month", "basis", "amount_usd"]
-    )  # fmt: skip
+def _rows(statement: Statement) -> Iterator[list[Any]]:
+    yield [
+        "month", "team", "cost_centre", "kind", "provider", "project", "pool", "adjusts_month", "basis", "amount_usd",
+    ]  # fmt: skip
     for line in selectors.lines_of(statement).iterator(chunk_size=2_000):
-        yield writer.writerow(
-            [f"{statement.month:%Y-%m}", inert(line.team_name), inert(line.cost_centre), line.kind,
-             inert(line.provider), inert(line.project_name), inert(line.pool_name),
-             f"{line.adjusts_month:%Y-%m}" if line.adjusts_month else "",
-             "billed" if line.is_billed else "recorded", formats.plain_decimal(line.amount_usd)]
-        )  # fmt: skip
+        yield [
+            f"{statement.month:%Y-%m}", line.team_name, line.cost_centre, line.kind, line.provider, line.project_name,
+            line.pool_name, f"{line.adjusts_month:%Y-%m}" if line.adjusts_month else "",
+            "billed" if line.is_billed else "recorded", line.amount_usd,
+        ]  # fmt: skip
 
 
 @login_required

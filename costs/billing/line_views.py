@@ -1,7 +1,7 @@
 """The lines of the bills, their corrections, and whose calls a provider's keys carry."""
 
 import uuid
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from django.contrib import messages
@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import Membership, Role
 from accounts.selectors import page_membership, person
+from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from costs.billing import lines as selectors
 from costs.billing import mappings
 from costs.billing.doors import connection_for
@@ -35,14 +36,6 @@ def _list_context(
         "connections": listed(membership.organization_id).values_list("pk", "name"),
         "is_filtered": any(request.GET.get(name) for name in names),
     }
-
-
-def _csv(name: str, parts: Iterator[bytes]) -> StreamingHttpResponse:
-    return ChunkedResponse(
-        parts,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
 
 
 @login_required
@@ -80,11 +73,10 @@ def line_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The filtered lines as CSV, newest first, streamed."""
     membership = page_membership(request, slug)
     rows = selectors.lines_of(membership.organization_id, request.GET)
-    parts = selectors.csv_of(
-        selectors.LINE_COLUMNS,
-        (selectors.line_cells(one) for one in selectors.all_rows(rows, "-pk")),
+    cells = map(selectors.line_cells, selectors.all_rows(rows, "-pk"))
+    return csv_download(
+        f"{slug}-billed-lines.csv", csv_lines(chain([selectors.LINE_COLUMNS], cells))
     )
-    return _csv(f"{slug}-billed-lines.csv", parts)
 
 
 @login_required
@@ -118,11 +110,10 @@ def revision_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The filtered corrections as CSV, newest first, streamed."""
     membership = page_membership(request, slug)
     rows = selectors.revisions_of(membership.organization_id, request.GET)
-    parts = selectors.csv_of(
-        selectors.REVISION_COLUMNS,
-        (selectors.revision_cells(one) for one in selectors.all_rows(rows, "-pk")),
+    cells = map(selectors.revision_cells, selectors.all_rows(rows, "-pk"))
+    return csv_download(
+        f"{slug}-corrections.csv", csv_lines(chain([selectors.REVISION_COLUMNS], cells))
     )
-    return _csv(f"{slug}-corrections.csv", parts)
 
 
 @login_required

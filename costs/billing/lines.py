@@ -1,6 +1,5 @@
 """Lists of billed lines and of corrections: filters, order, pages by key, CSV."""
 
-import csv
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from core.csv_cells import Echo, inert
 from core.cursors import decode_place, encode_place
 from core.errors import DomainError
-from core.formats import instant, plain_decimal
+from core.formats import instant
 from costs.models import BilledCost, BilledRevision, ChargeCategory
 from projects.access import parse_uuid
 
@@ -195,8 +193,8 @@ def line_cells(line: BilledCost) -> list[Any]:
     return [
         line.day, line.account.connection.name, line.provider, line.sub_account_id, line.sub_account_name,
         line.provider_key_id, line.provider_key_name, line.model, line.service_tier, line.token_class, line.region,
-        line.category, line.description, _plain(line.quantity), line.unit, _plain(line.amount),
-        _plain(line.list_amount), line.currency, _plain(line.amount_usd), line.is_allocated, line.revision,
+        line.category, line.description, line.quantity, line.unit, line.amount,
+        line.list_amount, line.currency, line.amount_usd, line.is_allocated, line.revision,
         instant(line.fetched_at),
     ]  # fmt: skip
 
@@ -205,22 +203,8 @@ def revision_cells(row: BilledRevision) -> list[Any]:
     """A correction as a row of the CSV."""
     return [
         row.pk, instant(row.seen_at), row.day, row.account.connection.name, "usage" if row.is_usage else "cost",
-        row.subject, _plain(row.before), _plain(row.after), row.unit,
+        row.subject, row.before, row.after, row.unit,
     ]  # fmt: skip
-
-
-def _plain(value: Decimal | None) -> Decimal | str:
-    """Digits as they are; a Decimal, so that a minus is no formula."""
-    return "" if value is None else Decimal(plain_decimal(value))
-
-
-def csv_of(columns: tuple[str, ...], rows: Iterator[list[Any]]) -> Iterator[bytes]:
-    """The file, line by line; texts that a spreadsheet would run are made inert."""
-    write = csv.writer(Echo(), lineterminator="\r\n").writerow
-    yield str(write(columns)).encode()
-    for row in rows:
-        cells = [f"{c:f}" if isinstance(c, Decimal) else inert(c) for c in row]
-        yield str(write(cells)).encode()
 
 
 def all_rows(rows: Any, order: str) -> Iterator[Any]:

@@ -1,8 +1,6 @@
 """An organisation's budgets: the list, one budget, and the form with its live preview. Members see, admins change."""
 
-import csv
 import datetime as dt
-import io
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -17,10 +15,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Membership, Role
 from accounts.selectors import page_membership, person
-from core.csv_cells import inert
+from core.csv_cells import csv_lines
 from core.errors import DomainError
-from core.formats import plain_decimal
 from core.htmx import render_page_or_part, wants_part
+from core.streaming import csv_file
 from costs.budgets import overview, services
 from costs.budgets.details import detail_of, spender_tables
 from costs.budgets.forms import BudgetForm, initial_of
@@ -77,25 +75,17 @@ def budget_export(request: HttpRequest, slug: str) -> HttpResponse:
     rows, _ = listed(
         membership.organization_id, read_wanted(request.GET), now=timezone.now(), limit=MAX_EXPORT
     )
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CELLS)
-    writer.writerows(_cells(row) for row in rows)
     name = f"{membership.organization.slug}-budgets.csv"
-    return HttpResponse(
-        out.getvalue(),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(name, csv_lines([CELLS, *map(_cells, rows)]))
 
 
 def _cells(row: Row) -> list[Any]:
     budget, now = row.budget, row.standing
     return [
-        budget.pk, inert(budget.name), budget.scope, inert(budget.value),
-        inert(budget.project.slug) if budget.project else "", budget.period, budget.rolling_days or "",
-        budget.time_zone, plain_decimal(budget.amount_usd), plain_decimal(now.spent_usd),
-        plain_decimal(now.remaining_usd), plain_decimal(round(now.share, 6)), now.unpriced_calls, now.state,
+        budget.pk, budget.name, budget.scope, budget.value,
+        budget.project.slug if budget.project else "", budget.period, budget.rolling_days or "",
+        budget.time_zone, budget.amount_usd, now.spent_usd,
+        now.remaining_usd, round(now.share, 6), now.unpriced_calls, now.state,
         "true" if budget.is_hard else "false", " ".join(map(str, budget.thresholds)),
         now.period.counts_from.isoformat(), now.resets_at.isoformat(), budget.starts_on or "",
         budget.ends_on or "", row.outlook.words,

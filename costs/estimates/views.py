@@ -1,7 +1,5 @@
 """The calculator: what a planned workload would cost each month, on the planned models and on others."""
 
-import csv
-import io
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +14,10 @@ from accounts.models import Membership
 from accounts.selectors import page_membership, person
 from core import formats
 from core.charts import Series
-from core.csv_cells import inert
+from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
+from core.streaming import csv_file
 from costs.estimates import starting
 from costs.estimates.estimate import Estimate
 from costs.estimates.forms import Calculator, query_of, read_calculator
@@ -182,16 +181,11 @@ def calculator_export(request: HttpRequest, slug: str) -> HttpResponse:
     plans = _plans(membership, forms)
     if not plans:
         raise DomainError("There is no estimate to export: fill the form first.", fields=["tasks"])
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
     lines = [line.name for line in forms.workload.lines] if forms.workload else []
     head = ["plan", "month", "tasks", "models_usd", *(f"{name}_usd" for name in lines), "total_usd"]
-    writer.writerow([inert(name) for name in head])
-    for plan in plans:
-        for month in plan.months:
-            amounts = [month.models_usd, *month.lines_usd, month.total_usd]
-            texts = ["" if one is None else formats.plain_decimal(one) for one in amounts]
-            writer.writerow([inert(plan.name), month.number, month.tasks, *texts])
-    answer = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{slug}-estimate.csv"'
-    return answer
+    rows: list[list[Any]] = [
+        [plan.name, month.number, month.tasks, month.models_usd, *month.lines_usd, month.total_usd]
+        for plan in plans
+        for month in plan.months
+    ]
+    return csv_file(f"{slug}-estimate.csv", csv_lines([head, *rows]))

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from core.formats import plain_decimal
 from core.ranges import TimeRange, next_bin
+from core.streaming import csv_file
 from costs.explorer.answers import answer_csv, cached_answer, project_ids_of
 from costs.explorer.ask import BINS, Answer, Question, Row
 from costs.explorer.dimensions import DIMENSIONS
@@ -138,11 +139,7 @@ class ExploreAPIView(APIView):
         earlier = asked.before([row.key for row in found.groups if row.key is not None])
         before = cached_answer(earlier) if earlier else None
         if asked.format == "csv":
-            response = HttpResponse(
-                answer_csv(found, before=before), content_type="text/csv; charset=utf-8"
-            )
-            response["Content-Disposition"] = 'attachment; filename="costs.csv"'
-            return response
+            return csv_file("costs.csv", [answer_csv(found, before=before)])
         return Response(_body(asked, found, before, now))
 
 

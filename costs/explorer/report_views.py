@@ -1,8 +1,6 @@
 """Pages of saved reports: the list, saving, changing, sending, and the link that stops the e-mails."""
 
-import csv
 import datetime as dt
-import io
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -19,9 +17,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Membership, Role
 from accounts.selectors import members_of, page_membership, person
-from core.csv_cells import inert
+from core.csv_cells import csv_lines
 from core.errors import DomainError, NotFoundError
 from core.htmx import render_page_or_part
+from core.streaming import csv_file
 from costs.explorer import report_lists, reports, sending
 from costs.explorer.drawing import words_of
 from costs.explorer.mails import recipient_of
@@ -78,20 +77,13 @@ def report_export(request: HttpRequest, slug: str) -> HttpResponse:
     found, _ = listed(
         membership.organization_id, membership.user, wanted, limit=reports.MAX_REPORTS
     )
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(["id", "name", "author", "is_shared", "question", "query", "schedule"])
+    rows: list[list[Any]] = [["id", "name", "author", "is_shared", "question", "query", "schedule"]]
     for row in _rows(membership, found):
         one = row.report
         author = one.author.email if one.author else ""
-        cells = (one.name, author, "true" if one.is_shared else "false", row.words, one.query, row.when)  # fmt: skip
-        writer.writerow([one.pk, *map(inert, cells)])
-    name = f"{membership.organization.slug}-reports.csv"
-    return HttpResponse(
-        out.getvalue(),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+        shared = "true" if one.is_shared else "false"
+        rows.append([one.pk, one.name, author, shared, row.words, one.query, row.when])
+    return csv_file(f"{membership.organization.slug}-reports.csv", csv_lines(rows))
 
 
 @login_required

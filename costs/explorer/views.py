@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import Membership, Role
 from accounts.selectors import current_membership, page_membership, person
 from core.htmx import render_page_or_part
+from core.streaming import csv_file
 from costs.explorer.answers import cached_answer
 from costs.explorer.dimensions import DIMENSIONS
 from costs.explorer.menus import bar, more_url, narrowed_to
@@ -89,11 +90,7 @@ def explorer_export(request: HttpRequest, slug: str) -> HttpResponse:
     state, _ = _state(request, slug, projects)
     text = csv_of(state)
     name = f"{membership.organization.slug}-costs.csv"
-    return HttpResponse(
-        text,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(name, [text])
 
 
 @login_required

@@ -1,10 +1,7 @@
 """Pages of forecasts and anomalies of an organisation."""
 
-import csv
 import datetime as dt
-import io
 import uuid
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -18,10 +15,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Membership, Role
 from accounts.selectors import page_membership, person
-from core.csv_cells import inert
+from core.csv_cells import csv_lines
 from core.errors import ConflictError
-from core.formats import plain_decimal
 from core.htmx import render_page_or_part
+from core.streaming import csv_file
 from costs.budgets.selectors import daily_spend
 from costs.forecasting import charts, selectors, services, words
 from costs.forecasting.candidate_names import LABELS
@@ -165,29 +162,13 @@ def forecast_export(request: HttpRequest, slug: str) -> HttpResponse:
     head = ["month", "kind", "value", "name", "project", "actual_usd", "expected_usd", "low_usd", "high_usd",
             "error_share", "naive_error_share", "method", "reason", "made_at"]  # fmt: skip
     lines = (
-        [row.month, row.kind, inert(row.value), inert(words.title_of(row)),
-         inert(row.project.name) if row.project else "", *map(_digits, (
-             row.actual_usd, row.expected_usd, row.low_usd, row.high_usd, row.error_share, row.naive_error_share)),
+        [row.month, row.kind, row.value, words.title_of(row),
+         row.project.name if row.project else "", row.actual_usd, row.expected_usd, row.low_usd,
+         row.high_usd, row.error_share, row.naive_error_share,
          row.method, row.reason, row.made_at.isoformat()]
         for row in page.rows
     )  # fmt: skip
-    return _csv(f"{membership.organization.slug}-forecasts.csv", head, lines)
-
-
-def _digits(value: Any) -> str:
-    return "" if value is None else plain_decimal(value)
-
-
-def _csv(name: str, head: Sequence[str], lines: Iterable[Sequence[Any]]) -> HttpResponse:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(head)
-    writer.writerows(lines)
-    return HttpResponse(
-        out.getvalue(),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(f"{membership.organization.slug}-forecasts.csv", csv_lines([head, *lines]))
 
 
 @login_required
@@ -225,12 +206,12 @@ def anomaly_export(request: HttpRequest, slug: str) -> HttpResponse:
     head = ["day", "kind", "value", "project", "actual_usd", "expected_usd", "excess_usd", "score", "state", "note",
             "marked_by", "found_at"]  # fmt: skip
     lines = (
-        [row.day, row.kind, inert(row.value), inert(row.project.name) if row.project else "",
-         *map(_digits, (row.actual_usd, row.expected_usd, row.excess_usd, row.score)), row.state, inert(row.note),
-         inert(row.marked_by.email) if row.marked_by else "", row.found_at.isoformat()]
+        [row.day, row.kind, row.value, row.project.name if row.project else "", row.actual_usd, row.expected_usd,
+         row.excess_usd, row.score, row.state, row.note, row.marked_by.email if row.marked_by else "",
+         row.found_at.isoformat()]
         for row in page.rows
     )  # fmt: skip
-    return _csv(f"{membership.organization.slug}-anomalies.csv", head, lines)
+    return csv_file(f"{membership.organization.slug}-anomalies.csv", csv_lines([head, *lines]))
 
 
 @login_required

@@ -1,10 +1,9 @@
 """Cells as CSV: a column per cause, exact decimals."""
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from core.csv_cells import Echo, inert
-from core.formats import plain_decimal
+from core.csv_cells import inert
 from costs.models import GapKind, ReconciledCell
 
 _KINDS = [str(kind) for kind in GapKind.values]
@@ -14,25 +13,22 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def cells_csv(cells: Iterable[ReconciledCell]) -> Iterator[bytes]:
-    """Row by row."""
-    writer = csv.writer(Echo(), lineterminator="\r\n")
-    yield writer.writerow(COLUMNS).encode()
+def cell_rows(cells: Iterable[ReconciledCell]) -> Iterator[Sequence[Any]]:
+    """The rows of the file, its head first."""
+    yield COLUMNS
     for cell in cells:
         causes = {cause.kind: cause.amount_usd for cause in cell.causes.all()}
-        yield writer.writerow(
-            [
-                cell.provider,
-                cell.day.isoformat(),
-                inert(cell.model),
-                plain_decimal(cell.billed_usd),
-                plain_decimal(cell.recorded_usd),
-                plain_decimal(cell.billed_usd - cell.recorded_usd),
-                *(plain_decimal(causes[kind]) if kind in causes else "0" for kind in _KINDS),
-                plain_decimal(cell.unexplained_usd),
-                cell.calls,
-                "" if cell.requests is None else cell.requests,
-                "yes" if cell.is_settled else "no",
-                " ".join(f"{amount} {inert(name)}" for name, amount in cell.unconverted.items()),
-            ]
-        ).encode()
+        yield [
+            cell.provider,
+            cell.day.isoformat(),
+            cell.model,
+            cell.billed_usd,
+            cell.recorded_usd,
+            cell.billed_usd - cell.recorded_usd,
+            *(causes.get(kind, 0) for kind in _KINDS),
+            cell.unexplained_usd,
+            cell.calls,
+            "" if cell.requests is None else cell.requests,
+            "yes" if cell.is_settled else "no",
+            " ".join(f"{amount} {inert(name)}" for name, amount in cell.unconverted.items()),
+        ]

@@ -15,14 +15,15 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
 from accounts.selectors import page_membership, person
+from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 from core.models import Job
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from costs.billing.lines import choice_of, text_of
 from costs.models import GapKind, PriceCheck, ReconciliationRun
 from costs.reconciliation import job, selectors
-from costs.reconciliation.export import cells_csv
+from costs.reconciliation.export import cell_rows
 from costs.reconciliation.shown import CellShown, check_rows, tone_of
 from costs.reconciliation.waterfall import steps_of
 from costs.reconciliation.words import KINDS
@@ -210,10 +211,8 @@ def export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
         model=text_of(request.GET, "model"),
         kind=choice_of(request.GET, "kind", KIND_NAMES),
     )
-    return ChunkedResponse(
-        cells_csv(selectors.cells_stream(rows)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{slug}-reconciliation.csv"'},
+    return csv_download(
+        f"{slug}-reconciliation.csv", csv_lines(cell_rows(selectors.cells_stream(rows)))
     )
 
 

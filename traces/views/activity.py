@@ -19,7 +19,7 @@ from core.csv_cells import Echo, inert
 from core.cursors import InvalidCursorError
 from core.htmx import render_page_or_part
 from core.ranges import PRESETS
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from projects.access import project_for
 from projects.models import Project
 from traces.activity import lists, rows
@@ -148,11 +148,9 @@ def _csv(request: HttpRequest, slug: str, spec: Spec) -> StreamingHttpResponse:
     project = project_for(request, slug)
     now = timezone.now()
     state = lists.parse_state(spec, request.GET, now=now)
-    response = ChunkedResponse(_csv_lines(project, state), content_type="text/csv; charset=utf-8")
     stamp = now.strftime("%Y%m%d-%H%M%S")
     name = f"{spec.name}-{project.slug}-{stamp}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return csv_download(f"{name}", _csv_lines(project, state))
 
 
 def _csv_lines(project: Project, state: State) -> Iterator[str]:

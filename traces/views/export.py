@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.csv_cells import Echo, inert
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from projects.access import project_for
 from projects.models import Project
 from traces.filters import TraceFilters, parse_filters
@@ -39,9 +39,7 @@ def trace_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
         chosen = Term("id", tuple(Exact(one.replace("\x00", "")) for one in ids))
         filters = filters.with_nodes([*filters.nodes, chosen])
     stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
-    response = ChunkedResponse(_csv_lines(project, filters), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="traces-{project.slug}-{stamp}.csv"'
-    return response
+    return csv_download(f"traces-{project.slug}-{stamp}.csv", _csv_lines(project, filters))
 
 
 def _csv_lines(project: Project, filters: TraceFilters) -> Iterator[str]:

@@ -28,7 +28,7 @@ from core.ranges import (
     parse_instant,
     parse_range,
 )
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from projects.access import project_for
 from projects.models import Project
 from traces.ingest import tally
@@ -142,6 +142,4 @@ def ingestion_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
             said = [line.door, inert(line.dialect), line.outcome, line.reason]
             yield writer.writerow([line.start.isoformat(), *said, line.items, line.batches])
 
-    response = ChunkedResponse(rows(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{project.slug}-ingestion.csv"'
-    return response
+    return csv_download(f"{project.slug}-ingestion.csv", rows())

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from core.csv_cells import Echo, inert
 from core.errors import NotFoundError
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from projects.access import project_for
 from traces.models import Span, Trace
 from traces.selectors import detail
@@ -32,10 +32,8 @@ def log_csv(request: HttpRequest, slug: str, trace_id: str) -> StreamingHttpResp
     if trace is None:
         raise NotFoundError("This trace has not arrived, or it was deleted.")
     lines = _lines(trace, parse_log_filters(request.GET))
-    response = ChunkedResponse(lines, content_type="text/csv; charset=utf-8")
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in trace_id)[:80]
-    response["Content-Disposition"] = f'attachment; filename="trace-{name}-log.csv"'
-    return response
+    return csv_download(f"trace-{name}-log.csv", lines)
 
 
 def _lines(trace: Trace, filters: LogFilters) -> Iterator[str]:

@@ -21,7 +21,7 @@ from core.errors import DomainError
 from core.formats import percent
 from core.htmx import render_page_or_part, wants_part
 from core.ranges import PRESETS, Bin, bin_label, parse_range
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from projects.access import project_for
 from projects.models import Project
 from traces.models import Score, ScoreSource, ScoreType
@@ -183,10 +183,8 @@ def score_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The filtered list as CSV, streamed, at most 100,000 rows; the last line says so when there are more."""
     project = project_for(request, slug)
     filters = parse_score_filters(request.GET, now=timezone.now())
-    response = ChunkedResponse(_csv_lines(project, filters), content_type="text/csv; charset=utf-8")
     stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
-    response["Content-Disposition"] = f'attachment; filename="scores-{project.slug}-{stamp}.csv"'
-    return response
+    return csv_download(f"scores-{project.slug}-{stamp}.csv", _csv_lines(project, filters))
 
 
 def _csv_lines(project: Project, filters: ScoreFilters) -> Iterator[str]:

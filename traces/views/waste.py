@@ -1,6 +1,5 @@
 """Waste: what bought nothing, by kind and reason, with the calls behind."""
 
-import csv
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,12 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import ROLE_RANK, Role
-from core import formats
 from core.charts import Series
-from core.csv_cells import Echo, inert
+from core.csv_cells import csv_lines
 from core.errors import NotFoundError
 from core.htmx import render_page_or_part
-from core.streaming import ChunkedResponse
+from core.streaming import csv_download
 from costs.frames import axis_label
 from projects.access import project_for
 from projects.models import Project
@@ -163,28 +161,24 @@ def waste_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
     """The filtered list as CSV, every row of it."""
     project, now = project_for(request, slug), timezone.now()
     state = read_state(request.GET, now=now)
-    answer = ChunkedResponse(_lines(project, state), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{project.slug}-waste.csv"'
-    return answer
+    return csv_download(f"{project.slug}-waste.csv", csv_lines(_rows(project, state)))
 
 
-def _lines(project: Project, state: WasteState) -> Iterator[bytes]:
-    writer = csv.writer(Echo(), lineterminator="\r\n")
-    names = ("kind", "detail", "provider", "model", "agent", "feature", "calls", "days", "cost_usd", "wasted_usd",
-             "last_day")  # fmt: skip
-    yield writer.writerow(names)
+def _rows(project: Project, state: WasteState) -> Iterator[list[Any]]:
+    yield [
+        "kind", "detail", "provider", "model", "agent", "feature", "calls", "days", "cost_usd", "wasted_usd",
+        "last_day",
+    ]  # fmt: skip
     after = None
     while True:
         rows = selectors.reasons(
             project.pk, state.filters, sort=state.sort, limit=CSV_PAGE, after=after
         )
         for one in rows:
-            texts = [
-                inert(text)
-                for text in (one.detail, one.provider, one.model, one.agent, one.feature)
-            ]
-            amounts = [formats.plain_decimal(usd) for usd in (one.cost_usd, one.wasted_usd)]
-            yield writer.writerow([one.kind, *texts, one.calls, one.days, *amounts, one.last_day])
+            yield [
+                one.kind, one.detail, one.provider, one.model, one.agent, one.feature, one.calls, one.days,
+                one.cost_usd, one.wasted_usd, one.last_day,
+            ]  # fmt: skip
         if len(rows) < CSV_PAGE:
             return
         after = rows[-1].place(state.sort)
