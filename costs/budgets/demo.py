@@ -7,9 +7,10 @@ from typing import Any
 from accounts.models import User
 from core.ranges import DAY
 from costs.budgets.drafts import read_draft
-from costs.budgets.selectors import Amount, daily_amounts
+from costs.budgets.selectors import daily_amounts
 from costs.budgets.services import change_budget, create_budget
 from costs.budgets.spenders import known_values
+from costs.budgets.sums import Amount
 from costs.models import Budget
 from projects.models import Project
 

@@ -16,8 +16,9 @@ from costs.budgets.outlook import PACE_DAYS, Outlook, Pace, outlook_of, pace_of
 from costs.budgets.overview import Row, forecasts_of, key_names
 from costs.budgets.periods import Period, day_of, is_within, period_at, period_of_day
 from costs.budgets.scopes import filters_of, scope_words
-from costs.budgets.selectors import Amount, Standing, daily_amounts, hourly_amounts, standing
+from costs.budgets.selectors import Standing, daily_amounts, hourly_amounts, standing
 from costs.budgets.spenders import Spenders, spenders_of, splits_of
+from costs.budgets.sums import Amount
 from costs.models import Budget, BudgetChange, BudgetPeriod
 
 PAST_PERIODS = 12

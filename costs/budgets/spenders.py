@@ -8,7 +8,7 @@ from uuid import UUID
 
 from core.ranges import DAY, floor
 from costs.budgets.scopes import slot_of
-from costs.budgets.selectors import Amount
+from costs.budgets.sums import Amount
 from costs.models import BY_FIELDS
 from costs.selectors.source import fetch
 

@@ -9,7 +9,8 @@ import pytest
 from costs.budgets.crossings import Terms, crossings, running_totals, terms_of
 from costs.budgets.outlook import Pace, outlook_of, pace_of
 from costs.budgets.periods import period_now
-from costs.budgets.selectors import Amount, Standing
+from costs.budgets.selectors import Standing
+from costs.budgets.sums import Amount
 from costs.models import Budget
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
