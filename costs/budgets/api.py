@@ -5,6 +5,7 @@ of its project count towards, with how they stand: what the gateway, the SDKs an
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from core.api.pagination import limit_of
 from core.errors import DomainError
 from costs.budgets import serializers as shapes
 from costs.budgets import services
-from costs.budgets.applying import applying, standings_mark
+from costs.budgets.applying import Applying, applying, standings_mark
 from costs.budgets.details import detail_of
 from costs.budgets.drafts import FIELDS, BudgetDraft, read_draft
 from costs.budgets.overview import SORTS, STATES, listed, read_wanted, rows_of
@@ -30,6 +31,7 @@ from costs.budgets.preview import preview_of
 from costs.budgets.scopes import Call, counts
 from costs.budgets.selectors import budget_of, standing
 from costs.budgets.serializers import budget_json
+from costs.budgets.teams import team_of_all
 from costs.forms import refuse_unknown
 from costs.models import Budget, BudgetScope
 from projects.access import HasScope, people_only, project_from_api
@@ -231,7 +233,7 @@ class ProjectBudgetsView(APIView):
         headers = {"ETag": f'"{mark}"', "Cache-Control": "private, no-cache"}
         if f'"{mark}"' in request.headers.get("If-None-Match", ""):
             return Response(status=304, headers=headers)
-        key = f"costs:budgets:1:{found.pk.hex}:{mark}"
+        key = f"costs:budgets:2:{found.pk.hex}:{mark}"
         body = cache.get(key)
         if body is None:
             answer = applying(found.organization_id, call, now, only_counting=is_one)
@@ -245,12 +247,24 @@ class ProjectBudgetsView(APIView):
                     "poll_after_seconds": POLL_SECONDS,
                 }
             ).data
-            anyone = Call(found.pk, key=call.key)
-            body = {**shown, "results": [
-                {**budget_json(row), "counts_every_call": counts(row.budget, anyone)} for row in answer.rows
-            ]}  # fmt: skip
+            body = {**shown, "results": _told(answer, Call(found.pk, key=call.key))}
             cache.set(key, body, KEEP_SECONDS)
         return Response(body, headers=headers)
+
+
+def _told(answer: Applying, anyone: Call) -> list[dict[str, Any]]:
+    """The budgets, and what a program can tell of them by itself. `anyone`: of its calls only project and key."""
+    if answer.rules:
+        team = team_of_all(answer.rules, anyone.project_id, anyone.key)
+        anyone = replace(anyone, team=team)
+    return [
+        budget_json(row)
+        | {
+            "counts_every_call": counts(row.budget, anyone),
+            "counts_by_rules": answer.rules is not None and row.budget.scope == BudgetScope.TEAM,
+        }
+        for row in answer.rows
+    ]
 
 
 def _call(request: Request, project_id: UUID) -> tuple[Call, bool]:

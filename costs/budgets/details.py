@@ -14,11 +14,12 @@ from costs.budgets.charts import Drawing, burn_down
 from costs.budgets.crossings import Crossing, Terms, crossings, reading_start, terms_of
 from costs.budgets.outlook import PACE_DAYS, Outlook, Pace, outlook_of, pace_of
 from costs.budgets.overview import Row, forecasts_of, key_names
-from costs.budgets.periods import Period, day_of, is_within, period_at, period_of_day
+from costs.budgets.periods import Period, day_of, is_within, period_of_day
 from costs.budgets.scopes import filters_of, scope_words
 from costs.budgets.selectors import Standing, daily_amounts, hourly_amounts, standing
-from costs.budgets.spenders import Spenders, spenders_of, splits_of
+from costs.budgets.spenders import Spenders, spenders_of, splits_of, team_spenders
 from costs.budgets.sums import Amount
+from costs.budgets.teams import rules_for
 from costs.models import Budget, BudgetChange, BudgetPeriod
 
 PAST_PERIODS = 12
@@ -60,7 +61,7 @@ class Detail:
 
 
 def detail_of(budget: Budget, now: dt.datetime) -> Detail:
-    """Six queries, two more for an API key's name and the hours of a daily budget."""
+    """Six queries, one more for an API key's name; more for a team by rules (as `selectors.amounts`)."""
     found = standing(budget, now)
     today = day_of(now, budget.time_zone)
     changes = list(budget.changes.select_related("author").order_by("valid_from"))
@@ -180,22 +181,25 @@ _NOBODY = {"model": "Unknown model", "agent": "No agent", "user": "No user"}
 def spender_tables(
     budget: Budget, found: Standing, projects: Mapping[Any, Any], names: Mapping[Any, str]
 ) -> list[SpenderTable]:
-    """What spends the running period, by up to four things. A query each. `projects` are the reader's, by id."""
+    """What spends the running period, by up to four things. A query each, more for a team by rules. `projects` are
+    the reader's, by id."""
     period = found.period
+    by_rule = rules_for(budget.organization_id, [budget]) is not None
+    spent = team_spenders if by_rule else spenders_of
     tables = []
     # With one project there is nothing to tell apart.
     is_one = budget.project_id is not None or len(names) < 2
     for by in splits_of(budget):
         if by == "project" and is_one:
             continue
-        spenders: Spenders = spenders_of(budget, by, period.counts_from, period.counts_until)
+        spenders: Spenders = spent(budget, by, period.counts_from, period.counts_until)
         rows = [
             SpenderRow(
                 names.get(one.project_id, "A project") if by == "project" else one.value or _NOBODY[by],
                 "" if by == "project" or is_one else names.get(one.project_id, ""),
                 one.amount,
                 one.amount.cost_usd / found.spent_usd if found.spent_usd else None,
-                _behind(budget, period, by, one.value, projects.get(one.project_id)),
+                _behind(budget, period, by, one.value, projects.get(one.project_id), by_rule=by_rule),
             )
             for one in spenders.rows
         ]  # fmt: skip
@@ -203,17 +207,17 @@ def spender_tables(
     return tables
 
 
-def _behind(budget: Budget, period: Period, by: str, value: str, project: Any) -> str:
-    """The dashboard of the project with the budget's filter and this value, over the period."""
+def _behind(
+    budget: Budget, period: Period, by: str, value: str, project: Any, *, by_rule: bool
+) -> str:
+    """The dashboard of the project with the budget's filter and this value, over the period. Of a team by rules the
+    explorer: the dashboard does not know them."""
     if project is None:
         return ""
-    filters = filters_of(budget) | ({by: value} if by != "project" and value else {})
-    query = {"range": f"{instant(period.starts_at)}..{instant(period.ends_at)}", **filters}
+    named = {by: value} if by != "project" and value else {}
+    query = {"range": f"{instant(period.starts_at)}..{instant(period.ends_at)}"}
+    if by_rule:
+        query |= {"by": by, "project": str(project.pk), "team": budget.value, **named}
+        return f"{reverse('costs:explorer', args=[project.organization.slug])}?{urlencode(query)}"
+    query |= filters_of(budget) | named
     return f"{reverse('costs:dashboard', kwargs={'slug': project.ref})}?{urlencode(query)}"
-
-
-def calls_behind(budget: Budget, at: dt.datetime, project: Any) -> str:
-    """The dashboard of a budget's project over the period that holds an instant; empty for a budget of several."""
-    if project is None:
-        return ""
-    return _behind(budget, period_at(budget, at), "project", "", project)

@@ -120,7 +120,7 @@ def _target(
 
 
 _WHAT = {
-    "team": "the team's name: calls with the tag team:<name> count",
+    "team": "the team's name, as under Allocation or in the tag team:<name> of calls",
     "user": "the user's id, as your calls send it",
     "key": "the id of an API key of LLMLab",
     "model": "the model's name, as your calls are recorded",

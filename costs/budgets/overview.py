@@ -14,12 +14,12 @@ from costs.budgets.periods import day_of, day_start, period_words
 from costs.budgets.scopes import scope_words
 from costs.budgets.selectors import (
     Standing,
+    amounts,
     budgets_for_project,
     budgets_of,
     part_of,
     standings,
 )
-from costs.budgets.sums import amounts
 from costs.models import Budget, BudgetPeriod, BudgetScope, SeriesKind, SpendForecast
 from projects.access import parse_uuid
 from projects.models import ApiKey, Project

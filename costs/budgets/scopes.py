@@ -1,6 +1,7 @@
 """Which calls a budget counts: its scope in the words of the sums, of a call, and of people (pure).
 
-A team is the tag `team:<name>` (costs.explorer has the same rule); a customer is a tag budget on `customer:<name>`.
+A team is whose the organisation's rules say (costs.budgets.teams), without rules the tag `team:<name>`, as in
+costs.explorer; a customer is a tag budget on `customer:<name>`.
 """
 
 from collections.abc import Collection
@@ -12,7 +13,6 @@ from costs.models.budgets import BudgetScope
 
 TEAM = "team:"
 _DIMENSIONS = {
-    BudgetScope.TEAM: "tag",
     BudgetScope.TAG: "tag",
     BudgetScope.USER: "user",
     BudgetScope.KEY: "api_key",
@@ -32,17 +32,22 @@ class Scoped(Protocol):
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the sums of a scope are: dimension and value, and the row fields they are narrowed by (None: any)."""
+    """Where the sums of a scope are: dimension and value, and the row fields they are narrowed by (None: any).
+
+    With a `team` the organisation's rules say which calls count, where it has any; the sums are right where not.
+    """
 
     dimension: str
     value: str
     model: str | None = None
     agent: str | None = None
+    team: str = ""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that asks what applies to it. An empty field is unknown."""
+    """A call that asks what applies to it. An empty field is unknown. `team` is whose it is by the organisation's
+    rules; None: there are none, its tags say."""
 
     project_id: UUID
     user: str = ""
@@ -50,6 +55,7 @@ class Call:
     model: str = ""
     agent: str = ""
     tags: Collection[str] = ()
+    team: str | None = None
 
 
 def slot_of(budget: Scoped) -> Slot:
@@ -58,11 +64,10 @@ def slot_of(budget: Scoped) -> Slot:
         return Slot("all", "", model=budget.value)
     if budget.scope == BudgetScope.AGENT:
         return Slot("all", "", agent=budget.value)
+    if budget.scope == BudgetScope.TEAM:
+        return Slot("tag", TEAM + budget.value, team=budget.value)
     dimension = _DIMENSIONS.get(BudgetScope(budget.scope))
-    if dimension is None:
-        return Slot("all", "")
-    prefix = TEAM if budget.scope == BudgetScope.TEAM else ""
-    return Slot(dimension, prefix + budget.value)
+    return Slot(dimension, budget.value) if dimension else Slot("all", "")
 
 
 def counts(budget: Scoped, call: Call) -> bool:
@@ -72,7 +77,7 @@ def counts(budget: Scoped, call: Call) -> bool:
     value = budget.value
     match budget.scope:
         case BudgetScope.TEAM:
-            return TEAM + value in call.tags
+            return TEAM + value in call.tags if call.team is None else value == call.team
         case BudgetScope.TAG:
             return value in call.tags
         case BudgetScope.USER:

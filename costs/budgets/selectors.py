@@ -1,4 +1,4 @@
-"""How budgets stand, from the ledger's sums only: the same number of queries for one budget and for a thousand.
+"""How budgets stand, from the ledger's sums: the same number of queries for one budget and for a thousand.
 
 Every amount is exact. A call without a price counts no dollars and is counted beside them: `unpriced_calls`.
 """
@@ -13,10 +13,11 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFoundError
-from core.ranges import ceil_hour, floor
+from core.ranges import Bin, ceil_hour, floor
 from costs.budgets.periods import Period, day_of, day_start, is_within, period_now
 from costs.budgets.scopes import slot_of
-from costs.budgets.sums import Amount, Part, amounts, bins
+from costs.budgets.sums import Amount, Part, bins, summed
+from costs.budgets.teams import team_bins
 from costs.models import Budget
 
 LIMIT = 100
@@ -122,12 +123,12 @@ def budgets_for_project(organization_id: UUID, project_id: UUID) -> list[Budget]
 
 
 def standing(budget: Budget, now: dt.datetime) -> Standing:
-    """How one budget stands. One query."""
+    """How one budget stands. Queries as `amounts`."""
     return standings([budget], now)[0]
 
 
 def standings(budgets: Sequence[Budget], now: dt.datetime) -> list[Standing]:
-    """How budgets stand now, in their order. One query, none without budgets."""
+    """How budgets stand now, in their order. Queries as `amounts`."""
     periods = [period_now(one, now) for one in budgets]
     end = ceil_hour(now + dt.timedelta(microseconds=1))
     spent = amounts(
@@ -147,6 +148,16 @@ def part_of(budget: Any, start: dt.datetime, end: dt.datetime) -> Part:
     return Part(budget.organization_id, budget.project_id, slot_of(budget), start, end)
 
 
+def amounts(parts: Sequence[Part]) -> list[Amount]:
+    """The sum of each part, in their order. One query, none without parts; where rules decide about teams, those of
+    `costs.budgets.teams.team_bins` for all of them."""
+    by_rule = team_bins(parts)
+    rest = [one for one in parts if one not in by_rule]
+    found = dict(zip(rest, summed(rest), strict=True))
+    found |= {part: sum((one for _, one in line), Amount()) for part, line in by_rule.items()}
+    return [found[part] for part in parts]
+
+
 def _is_running(budget: Budget, now: dt.datetime) -> bool:
     return not budget.is_paused and is_within(budget, day_of(now, budget.time_zone))
 
@@ -154,24 +165,50 @@ def _is_running(budget: Budget, now: dt.datetime) -> bool:
 def daily_spend(budget: Budget, first_day: dt.date, end_day: dt.date) -> dict[dt.date, Decimal]:
     """What the budget's calls cost per day of its zone, `end_day` excluded; days without calls are absent.
 
-    One query.
+    One query, more for a team by rules (as `amounts`).
     """
-    found = daily_amounts(budget, first_day, end_day)
-    return {day: amount.cost_usd for day, amount in found.items()}
+    return daily_spends([budget], first_day, end_day)[0]
+
+
+def daily_spends(
+    budgets: Sequence[Budget], first_day: dt.date, end_day: dt.date
+) -> list[dict[dt.date, Decimal]]:
+    """`daily_spend` of each. A query for each; teams by rules are found together."""
+    return [
+        {day: amount.cost_usd for day, amount in found.items()}
+        for found in _daily(budgets, first_day, end_day)
+    ]
 
 
 def daily_amounts(budget: Any, first_day: dt.date, end_day: dt.date) -> dict[dt.date, Amount]:
-    """As `daily_spend`, with calls. One query: of days for a budget in UTC, of hours for the others."""
-    zone = budget.time_zone
-    part = part_of(budget, day_start(first_day, zone), day_start(end_day, zone))
-    days: dict[dt.date, Amount] = {}
-    for at, amount in bins(part, "day" if zone == "UTC" else "hour"):
-        day = day_of(at, zone)
-        days[day] = days.get(day, Amount()) + amount
-    return days
+    """As `daily_spend`, with calls."""
+    return _daily([budget], first_day, end_day)[0]
+
+
+def _daily(
+    budgets: Sequence[Any], first_day: dt.date, end_day: dt.date
+) -> list[dict[dt.date, Amount]]:
+    """Of days for budgets in UTC, of hours for the others."""
+    parts = []
+    for one in budgets:
+        start, end = (day_start(day, one.time_zone) for day in (first_day, end_day))
+        parts.append(part_of(one, start, end))
+    is_utc = all(one.time_zone == "UTC" for one in budgets)
+    by_rule = team_bins(parts, "day" if is_utc else "hour")
+    found = []
+    for one, part in zip(budgets, parts, strict=True):
+        days: dict[dt.date, Amount] = {}
+        size: Bin = "day" if one.time_zone == "UTC" else "hour"
+        for at, amount in by_rule[part] if part in by_rule else bins(part, size):
+            day = day_of(at, one.time_zone)
+            days[day] = days.get(day, Amount()) + amount
+        found.append(days)
+    return found
 
 
 def hourly_amounts(budget: Any, start: dt.datetime, end: dt.datetime) -> dict[dt.datetime, Amount]:
     """What the budget's calls cost per UTC hour, oldest first, those that the ends cut included; hours without calls
-    are absent. One query."""
-    return dict(bins(part_of(budget, floor(start, "hour"), ceil_hour(end)), "hour"))
+    are absent. One query, more for a team by rules (as `amounts`)."""
+    part = part_of(budget, floor(start, "hour"), ceil_hour(end))
+    by_rule = team_bins([part], "hour")
+    return dict(by_rule[part] if part in by_rule else bins(part, "hour"))

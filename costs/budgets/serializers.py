@@ -107,11 +107,16 @@ class BudgetPageSerializer(serializers.Serializer[Any]):
 
 
 class ApplyingBudgetSerializer(BudgetSerializer):
-    """A budget, and whether every call of whoever asks counts towards it."""
+    """A budget, and what a program can tell of it by itself."""
 
     counts_every_call = serializers.BooleanField(
-        help_text="True for the organisation, the project and the API key that asks; else it depends on the call"
-    )
+        help_text="True for the organisation, the project and the API key that asks, or a team that has all their"
+        " calls; else it depends on the call"
+    )  # fmt: skip
+    counts_by_rules = serializers.BooleanField(
+        help_text="A team's, and the organisation's allocation rules say whose a call is: the server tells which calls"
+        " count (ask with user, tag and key), the tag team:<name> alone does not"
+    )  # fmt: skip
 
 
 class ApplyingSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,5 @@
-"""What spends a budget, and what there is to make a budget for: from daily and hourly sums only."""
+"""What spends a budget, and what there is to make a budget for: from daily and hourly sums, for teams by rules from
+the explorer's facts."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -7,10 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from core.ranges import DAY, floor
+from costs.allocation.teams import matcher
 from costs.budgets.scopes import slot_of
 from costs.budgets.sums import Amount
+from costs.budgets.teams import MEASURES, amount_of
+from costs.explorer.ask import Question, answer
 from costs.models import BY_FIELDS
 from costs.selectors.source import fetch
+from projects.models import Project
 
 TOP = 8
 KNOWN = 25
@@ -47,6 +52,32 @@ def splits_of(budget: Any) -> list[str]:
     if slot.dimension == "all":
         found.append("user")
     return found
+
+
+def team_spenders(budget: Any, by: str, start: dt.datetime, end: dt.datetime) -> Spenders:
+    """As `spenders_of`, for a team that rules find. One query, and those of `costs.explorer.ask.answer`."""
+    if start >= end:
+        return Spenders([], 0)
+    shown = Project.objects.filter(organization_id=budget.organization_id)
+    shown = shown.filter(pk=budget.project_id) if budget.project_id else shown
+    asked = Question(
+        tuple(shown.values_list("pk", flat=True)),
+        start,
+        end,
+        by=tuple(dict.fromkeys(("project", by))),
+        filters=(("team", (budget.value,)),),
+        measures=MEASURES,
+        limit=TOP,
+    )
+    said = answer(asked)
+    return Spenders(
+        [
+            Spender(UUID(row.key[0]), row.key[-1] if by != "project" else "", amount_of(row))
+            for row in said.groups
+            if row.key
+        ],
+        said.group_count,
+    )
 
 
 def spenders_of(budget: Any, by: str, start: dt.datetime, end: dt.datetime) -> Spenders:
@@ -115,7 +146,8 @@ SELECT kind, value FROM (
 
 
 def known_values(organization_id: UUID, now: dt.datetime) -> dict[str, list[str]]:
-    """The dearest models, agents, teams, tags, users and API keys of the last 30 days, by scope. One query."""
+    """The dearest models, agents, teams, tags, users and API keys of the last 30 days, by scope, and the teams
+    that rules name. Three queries."""
     end = floor(now, "day") + DAY
     days = [end - 30 * DAY, end]
     rows: Sequence[Any] = fetch(
@@ -124,4 +156,7 @@ def known_values(organization_id: UUID, now: dt.datetime) -> dict[str, list[str]
     found: dict[str, list[str]] = {}
     for kind, value in rows:
         found.setdefault(kind, []).append(value)
+    ruled = [rule.team for rule in matcher(organization_id).rules]
+    if ruled:
+        found["team"] = list(dict.fromkeys([*ruled, *found.get("team", [])]))
     return found

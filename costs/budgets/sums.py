@@ -90,7 +90,7 @@ GROUP BY a.hour HAVING sum(a.calls) > 0 ORDER BY a.hour
 _TABLES = {"day": "costs_costdailyaggregate", "hour": "costs_costaggregate"}
 
 
-def amounts(parts: Sequence[Part]) -> list[Amount]:
+def summed(parts: Sequence[Part]) -> list[Amount]:
     """The sum of each part, in their order: whole UTC days from the daily sums, their ends from the hourly ones. One
     query, none without parts."""
     # Budgets that count the same calls are one sum.

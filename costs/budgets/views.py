@@ -96,7 +96,8 @@ def _cells(row: Row) -> list[Any]:
 @never_cache
 @require_GET
 def budget_detail(request: HttpRequest, slug: str, budget_id: uuid.UUID) -> HttpResponse:
-    """One budget: burn-down, what spends it, past periods, crossings, earlier terms. At most 16 queries."""
+    """One budget: burn-down, what spends it, past periods, crossings, earlier terms. At most 16 queries; of a team by
+    rules those of the explorer's questions more, however many calls and budgets there are."""
     membership = page_membership(request, slug)
     now = timezone.now()
     budget = budget_of(membership.organization_id, budget_id)

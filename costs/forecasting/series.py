@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
-from costs.budgets.selectors import daily_spend, open_budgets
+from costs.budgets.selectors import daily_spends, open_budgets
 from costs.models import Dimension, SeriesKind
 from costs.selectors.source import fetch
 from costs.selectors.sums import ZERO
@@ -134,12 +134,10 @@ def place_of(name: Name) -> tuple[bool, int, str, str]:
 
 
 def budget_series(organization_id: UUID, today: dt.date) -> list[DailySeries]:
-    """What the organisation's budgets count, of days of their own zones. One query, and one for each budget."""
+    """What the organisation's budgets count, of days of their own zones. One query, and those of `daily_spends`."""
     budgets = open_budgets(organization_id)[:MAX_BUDGETS]
+    spent = daily_spends(budgets, history_start(today), today + DAY)
     return [
-        DailySeries(
-            Name(SeriesKind.BUDGET.value, str(one.pk), one.project_id, one.name),
-            daily_spend(one, history_start(today), today + DAY),
-        )
-        for one in budgets
+        DailySeries(Name(SeriesKind.BUDGET.value, str(one.pk), one.project_id, one.name), days)
+        for one, days in zip(budgets, spent, strict=True)
     ]

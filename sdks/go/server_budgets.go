@@ -32,6 +32,8 @@ type ServerBudget struct {
 	Outlook      string    `json:"outlook"`
 	// CountsEveryCall of the project or its key; else it depends on the call's user, model or tags.
 	CountsEveryCall bool `json:"counts_every_call"`
+	// CountsByRules: a team's, by allocation rules. Which calls count is the server's to tell.
+	CountsByRules bool `json:"counts_by_rules"`
 }
 
 // Budgets asks the server for the budgets that calls of the project may count towards, strictest first. Config.ServerBudgets
@@ -50,6 +52,9 @@ func (c *Client) Budgets(ctx context.Context) ([]ServerBudget, error) {
 func (b *ServerBudget) counts(user, model string, tags []string) bool {
 	if b.CountsEveryCall {
 		return true
+	}
+	if b.CountsByRules {
+		return false
 	}
 	switch b.Scope {
 	case "user":

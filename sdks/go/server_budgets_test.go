@@ -115,7 +115,7 @@ func TestBudgetsAreReadAndAskedForOnceTheyChange(t *testing.T) {
 	client := budgetClient(t, server.URL, false)
 	for n := 0; n < 2; n++ {
 		found, err := client.Budgets(context.Background())
-		if err != nil || len(found) != 8 || found[6].RemainingUSD != "0.000000000001" {
+		if err != nil || len(found) != 9 || found[6].RemainingUSD != "0.000000000001" {
 			t.Fatalf("%v %v", found, err)
 		}
 	}

@@ -20,6 +20,8 @@ export interface ServerBudget {
   resetsAt: Date;
   outlook: string;
   countsEveryCall: boolean;
+  /** A team's by allocation rules: which calls count is the server's to tell. */
+  countsByRules: boolean;
   raw: Record<string, unknown>;
 }
 
@@ -51,6 +53,7 @@ export function serverBudgetOf(raw: any): ServerBudget {
     resetsAt,
     outlook: String(raw.outlook ?? ""),
     countsEveryCall: raw.counts_every_call === true,
+    countsByRules: raw.counts_by_rules === true,
     raw,
   };
 }
@@ -66,7 +69,7 @@ function isGone(remaining: string): boolean {
 
 function counts(one: ServerBudget, call: CallFacts): boolean {
   if (one.countsEveryCall) return true;
-  if (!one.value) return false;
+  if (!one.value || one.countsByRules) return false;
   if (one.scope === "user") return one.value === call.user;
   if (one.scope === "tag") return call.tags?.includes(one.value) ?? false;
   if (one.scope === "team") return call.tags?.includes(`team:${one.value}`) ?? false;

@@ -26,6 +26,7 @@ class ServerBudget:
 
     __slots__ = (
         "amount_usd",
+        "counts_by_rules",
         "counts_every_call",
         "id",
         "is_hard",
@@ -54,6 +55,7 @@ class ServerBudget:
         self.remaining_usd: Decimal = Decimal(raw["remaining_usd"])
         self.is_hard: bool = raw["is_hard"] is True
         self.counts_every_call: bool = raw.get("counts_every_call") is True
+        self.counts_by_rules: bool = raw.get("counts_by_rules") is True
         self.outlook: str = str(raw.get("outlook") or "")
         self.resets_at: dt.datetime = dt.datetime.fromisoformat(
             str(raw["resets_at"]).replace("Z", "+00:00")
@@ -66,6 +68,9 @@ class ServerBudget:
         """Whether a call counts towards it, as far as this program can tell."""
         if self.counts_every_call:
             return True
+        if self.counts_by_rules:
+            # Allocation rules say whose a call is: the server's to tell.
+            return False
         if self.scope == "team":
             return f"team:{self.value}" in tags
         if self.scope == "tag":

@@ -62,7 +62,7 @@ def test_one_is_shown_by_name_or_id_and_as_json(cli: Any) -> None:
     assert "refuses these calls" in err
     row = json.loads(cli("budget", "show", ANSWER["results"][0]["id"], "--json")[1])
     assert row["name"] == "Ada"
-    assert len(json.loads(cli("budget", "list", "--json")[1])["results"]) == 8
+    assert len(json.loads(cli("budget", "list", "--json")[1])["results"]) == 9
 
 
 def test_what_is_wrong_is_said_in_one_line(cli: Any, logged_in: Server) -> None:
