@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from core.errors import DomainError
 from costs.focus import recorded
 from costs.focus.check import check_file
-from costs.models import CostRecord
+from costs.models import CostRecord, PriceStatus
 from projects.exports import job as engine
 from projects.models import Project
 from tests.costs.exporting.ledgers import (
@@ -103,9 +103,10 @@ def test_rows_are_sums_of_calls_with_every_digit(acme: SimpleNamespace, shop: Pr
                 max_size=4,
                 unique_by=lambda one: one[0],
             ),
-            st.sampled_from(["priced", "partial", "client", "billed"]),
-            st.sampled_from([[], ["a:b"], ["c"]]),
+            st.sampled_from(PriceStatus.values),
+            st.sampled_from([None, [], ["a:b"], ["c"]]),
             st.integers(0, 40),
+            st.sampled_from(["openai", "anthropic", ""]),
         ),
         max_size=8,
     ),
@@ -114,19 +115,33 @@ def test_rows_are_sums_of_calls_with_every_digit(acme: SimpleNamespace, shop: Pr
 def test_any_ledger_is_exported_to_the_last_digit(
     acme: SimpleNamespace, shop: Project, calls: list[Any], slices: int
 ) -> None:
+    """Each call that no bill speaks for is in a row or in the count of those without a price, once."""
     CostRecord.objects.filter(project=shop).delete()
-    for lines, status, tags, hours in calls:
+    first, end = DAY, DAY + dt.timedelta(days=2)
+    spans = {"anthropic": [(DAY + dt.timedelta(hours=12), DAY + dt.timedelta(hours=30))]}
+    for lines, status, tags, hours, provider in calls:
         made = [line(kind, quantity, f"{price:f}") for kind, quantity, price in lines]
         at = DAY + dt.timedelta(hours=hours)
-        record(shop, *made, price_status=status, tags=tags, occurred_at=at)
+        cost = {"cost_usd": None} if status == PriceStatus.UNPRICED else {}
+        record(
+            shop, *made, price_status=status, tags=tags, occurred_at=at, provider=provider, **cost
+        )
+    own = CostRecord.objects.filter(project=shop).exclude(
+        provider="anthropic",
+        occurred_at__gte=spans["anthropic"][0][0],
+        occurred_at__lt=spans["anthropic"][0][1],
+    )
     found = [
         charge
-        for day in (DAY.date(), DAY.date() + dt.timedelta(days=1))
+        for day in (first.date(), first.date() + dt.timedelta(days=1))
         for part in range(slices)
-        for charge in recorded.recorded_charges(shop, day, {}, part=part, parts=slices)
+        for charge in recorded.recorded_charges(shop, day, spans, part=part, parts=slices)
     ]
-    assert sum((one.amount for one in found), Decimal(0)) == recorded_sum(shop)
-    assert sum(one.calls or 0 for one in found) == len(calls)
+    amounts = [cost for cost in own.values_list("cost_usd", flat=True) if cost is not None]
+    assert sum((one.amount for one in found), Decimal(0)) == sum(amounts, Decimal(0))
+    assert sum(one.calls or 0 for one in found) == len(amounts)
+    unpriced = recorded.unpriced_calls([shop.pk], first, end, spans)
+    assert unpriced == own.count() - len(amounts)
     assert all(-one.amount.as_tuple().exponent <= 12 for one in found)
 
 
