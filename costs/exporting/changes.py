@@ -54,13 +54,20 @@ def _billed(organization_id: UUID, asked: Asked, facts: Facts) -> None:
         )
         .values("account_id", "day")
         .annotate(
-            lines=Count("id"), revisions=Sum("revision"), amount=Sum("amount"), last=Max("id")
+            lines=Count("id"),
+            revisions=Sum("revision"),
+            amount=Sum("amount"),
+            usd=Sum("amount_usd"),
+            in_usd=Count("amount_usd"),
+            last=Max("id"),
         )
         .order_by("account_id", "day")
     )
     for row in rows:
+        # Rates that are set later change dollars alone.
+        usd = f"{row['in_usd']}:{row['usd']}"
         facts[row["day"]].append(
-            f"{row['account_id']}:{row['lines']}:{row['revisions']}:{row['amount']}:{row['last']}"
+            f"{row['account_id']}:{row['lines']}:{row['revisions']}:{row['amount']}:{usd}:{row['last']}"
         )
 
 

@@ -21,7 +21,7 @@ from costs.exporting.sources import PARTITIONS
 from costs.focus import source as focus
 from costs.focus.columns import DEFAULT_VERSION, VERSIONS
 from costs.models import ExportDestination, ExportSchedule, ReportSchedule
-from projects.exports.job import FORMATS
+from projects.exports import job as engine
 from projects.exports.registry import Request
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def _check(draft: ScheduleDraft, today: dt.date) -> None:
     rules = (
         ("name", draft.name.strip() and len(draft.name) <= 80 and "\x00" not in draft.name, "1 to 80 characters"),
         ("kind", draft.kind in PARTITIONS, f"one of {', '.join(PARTITIONS)}"),
-        ("format", draft.format in FORMATS, f"one of {', '.join(FORMATS)}"),
+        ("format", draft.format in engine.FORMATS, f"one of {', '.join(engine.FORMATS)}"),
         ("version", draft.version in ("", *VERSIONS), f"one of {', '.join(VERSIONS)}"),
         ("frequency", draft.frequency in Frequency.values, f"one of {', '.join(Frequency.values)}"),
         ("hour", 0 <= draft.hour <= 23, "an hour from 0 to 23"),
@@ -222,7 +222,8 @@ def run_schedule(
 
 
 def run_due(*, now: dt.datetime) -> int:
-    """Start what is due; returns how many that were. One that cannot start says why and waits for its next time."""
+    """Start what is due; returns how many that were. One that cannot start says why and waits: for its next time, or
+    where too many exports are under way until one of them ends."""
     due = ExportSchedule.objects.filter(is_paused=False, next_run_at__lte=now)
     count = 0
     for schedule in due.order_by("next_run_at").iterator():
@@ -231,8 +232,10 @@ def run_due(*, now: dt.datetime) -> int:
             run_schedule(schedule=schedule, now=now)
         except DomainError as error:
             logger.warning("costs.exporting.schedule_not_started: %s %s", schedule.pk, error.code)
+            is_full = error.code == engine.TOO_MANY
             ExportSchedule.objects.filter(pk=schedule.pk).update(
-                last_message=error.detail, next_run_at=next_run(schedule, now)
+                last_message=error.detail,
+                next_run_at=schedule.next_run_at if is_full else next_run(schedule, now),
             )
     return count
 

@@ -43,6 +43,7 @@ FORMATS = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}
 KEEP = dt.timedelta(days=7)
 MAX_IDS = 500
 MAX_OPEN = 5
+TOO_MANY = "too_many_exports"
 PAGE = 1_000
 STEP_SECONDS = 3.0
 STEP_BYTES = 4 * 1024 * 1024
@@ -105,7 +106,7 @@ def check_open(count: int, whose: str) -> None:
     if count >= MAX_OPEN:
         raise DomainError(
             f"{MAX_OPEN} exports of {whose} are under way; wait for one or cancel it.",
-            code="too_many_exports",
+            code=TOO_MANY,
             status=HTTPStatus.TOO_MANY_REQUESTS,
         )
 

@@ -81,6 +81,10 @@ def test_only_months_that_changed_are_sent_again(nightly: ExportSchedule, shop: 
     assert months_of(run(nightly)) == ["2026-11"]
     BilledCost.objects.update(amount=Decimal(3), revision=2)  # a late correction
     assert months_of(run(nightly)) == ["2026-11"]
+    BilledCost.objects.update(
+        amount_usd=Decimal(4)
+    )  # rates of the past were set (costs.billing.rate_changes)
+    assert months_of(run(nightly)) == ["2026-11"]
     assert run(nightly) is None
     nightly.is_incremental = False
     nightly.save()
@@ -150,6 +154,20 @@ def test_two_runs_of_a_schedule_do_not_meet(nightly: ExportSchedule) -> None:
     assert "is running" in nightly.last_message
     assert nightly.next_run_at is not None
     assert nightly.next_run_at > NOW
+
+
+def test_schedules_of_the_same_hour_all_run_though_not_at_once(
+    nightly: ExportSchedule, acme: SimpleNamespace
+) -> None:
+    ExportScheduleFactory.create_batch(engine.MAX_OPEN + 1, organization=acme.organization)
+    assert schedules.run_due(now=NOW) == engine.MAX_OPEN + 2
+    waiting = ExportSchedule.objects.filter(last_run_at=None)
+    assert {one.next_run_at for one in waiting} == {nightly.next_run_at}
+    assert all("exports of this organisation are under way" in one.last_message for one in waiting)
+    assert waiting.count() == 2
+    drain()
+    assert schedules.run_due(now=NOW + dt.timedelta(minutes=1)) == 2
+    assert not waiting.all().exists()
 
 
 def test_a_cancelled_run_leaves_nothing_and_counts_nothing_as_sent(
