@@ -7,7 +7,7 @@ from typing import Any
 
 from django.urls import re_path
 
-APPS = ("traces",)
+APPS = ("traces", "alerts")
 
 
 async def no_such_socket(

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "projects",
     "costs",
     "traces",
+    "alerts",
 ]
 
 MIDDLEWARE = [

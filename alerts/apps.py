@@ -1,0 +1,10 @@
+"""Registers what the alerts domain does when others act."""
+
+from django.apps import AppConfig
+
+
+class AlertsConfig(AppConfig):
+    name = "alerts"
+
+    def ready(self) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""One module per kind of channel behind `base`, found by `registry`."""

@@ -1,0 +1,104 @@
+"""What every kind of channel can do, and the two ways a sending fails."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from alerts.notices import Notice
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a channel's form. Secrets are never shown again."""
+
+    name: str
+    label: str
+    help: str = ""
+    is_secret: bool = False
+    is_required: bool = True
+    choices: tuple[tuple[str, str], ...] = ()
+    default: str = ""
+    is_long: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """One try of one delivery. `action` is models.DeliveryAction; `message_id` is the same on every try."""
+
+    notice: Notice
+    action: str
+    dedup_key: str
+    message_id: str
+    # The instant of this try.
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Sent:
+    """It was taken. `answer`: the receiver's words, at most 1 KB, secrets taken out."""
+
+    status: int | None = None
+    answer: str = ""
+
+
+class SendError(Exception):
+    """The receiver did not take it. `words` are for people and hold no secret."""
+
+    def __init__(self, words: str, *, status: int | None = None, answer: str = "") -> None:
+        super().__init__(words)
+        self.words, self.status, self.answer = words, status, answer
+
+
+class Retryable(SendError):
+    """Try again, not before `retry_after_s`."""
+
+    def __init__(
+        self,
+        words: str,
+        *,
+        retry_after_s: float | None = None,
+        status: int | None = None,
+        answer: str = "",
+    ) -> None:
+        super().__init__(words, status=status, answer=answer)
+        self.retry_after_s = retry_after_s
+
+
+class Permanent(SendError):
+    """Never try this message again; with `disables`, nothing will get through until somebody mends the channel."""
+
+    def __init__(
+        self, words: str, *, disables: bool, status: int | None = None, answer: str = ""
+    ) -> None:
+        super().__init__(words, status=status, answer=answer)
+        self.disables = disables
+
+
+Settings = Mapping[str, Any]
+Secret = Mapping[str, str]
+
+
+class ChannelPlugin(Protocol):
+    """One kind. Knows no model and no database: what it needs is handed over."""
+
+    kind: str
+    label: str
+    help: str
+    fields: Sequence[Field]
+    # Which actions it carries; the others are not queued for it.
+    actions: frozenset[str]
+    # Fewest seconds between two messages.
+    pause_s: float
+
+    def clean(self, settings: Settings, secret: Secret) -> tuple[dict[str, Any], dict[str, str]]:
+        """What to store, checked (addresses too). Raises DomainError naming the field."""
+        ...
+
+    def hint(self, settings: Settings, secret: Secret) -> str:
+        """What people recognise it by; never the secret."""
+        ...
+
+    def send(self, message: Message, settings: Settings, secret: Secret) -> Sent:
+        """Send once, within 15 s. Raises Retryable or Permanent."""
+        ...

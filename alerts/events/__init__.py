@@ -1,0 +1,1 @@
+"""Incidents: firing now, the history, one incident, maintenance windows, the API."""

@@ -1,0 +1,1 @@
+"""The bell, what each person wants to hear, digests, live hints."""

@@ -1,0 +1,5 @@
+"""Pages of this area, joined in alerts.urls."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,1 @@
+"""The platform watches itself: checks, and incidents for its operators."""
