@@ -169,7 +169,7 @@ class Victim:
     def ring(self) -> None:
         """What any upload would do too: without it a waiting row is found by the sweeper, within ten seconds."""
         for _ in range(4):
-            self.celery.send_task("core.tasks.drain_outbox", queue="ingest")
+            self.celery.send_task("core.tasks.drain_slow_outbox", queue="sync")
 
     def query(self, sql: str, *values: str) -> list[Any]:
         return list(self.database.execute(sql, values or None).fetchall())  # type: ignore[arg-type]

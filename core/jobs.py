@@ -8,6 +8,7 @@ worker repeats at most the step it was in; a step that fails three times ends th
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from core import outbox
 from core.errors import ConflictError
 from core.models import Job, OutboxItem
 
-TOPIC = "core.job_step"
+TOPIC, SLOW_TOPIC = "core.job_step", "core.slow_job_step"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Kind:
     run: Runner
     # Called inside the last transaction however the job ends (done, failed, cancelled); `job.state` says how.
     ended: Ended | None = None
+    # Whether its steps wait for others, such as a provider's API: they run apart, few at a time.
+    is_slow: bool = False
+
+    @property
+    def topic(self) -> str:
+        return SLOW_TOPIC if self.is_slow else TOPIC
 
 
 _KINDS: dict[str, Kind] = {}
@@ -61,9 +68,9 @@ _ADVANCED = (
 )  # fmt: skip
 
 
-def register(kind: str, run: Runner, *, ended: Ended | None = None) -> None:
+def register(kind: str, run: Runner, *, ended: Ended | None = None, is_slow: bool = False) -> None:
     """Say how jobs of `kind` advance (from the app's `ready`)."""
-    _KINDS[kind] = Kind(run, ended)
+    _KINDS[kind] = Kind(run, ended, is_slow)
 
 
 def is_registered(kind: str) -> bool:
@@ -133,7 +140,7 @@ def start(
 
 def _enqueue(job: Job, *, now: dt.datetime, wait_s: float) -> None:
     outbox.enqueue(
-        topic=TOPIC,
+        topic=_KINDS[job.kind].topic,
         key=f"{TOPIC}:{job.pk}:{job.step}",
         payload={"job_id": str(job.pk)},
         now=now,
@@ -141,6 +148,7 @@ def _enqueue(job: Job, *, now: dt.datetime, wait_s: float) -> None:
     )
 
 
+@outbox.handler(SLOW_TOPIC, is_slow=True)
 @outbox.handler(TOPIC)
 def handle_step(*, payload: dict[str, Any], now: dt.datetime) -> None:
     """Outbox work: the job's next step and the row of the one after it, in one transaction."""
@@ -174,6 +182,7 @@ def _end(job: Job, kind: Kind | None, state: str, message: str, now: dt.datetime
     job.save(update_fields=_ADVANCED)
 
 
+@outbox.dead_handler(SLOW_TOPIC)
 @outbox.dead_handler(TOPIC)
 def fail_dead_job(*, item: OutboxItem, error: str, now: dt.datetime) -> None:
     """The step was given up: the job ends as failed and says why."""
@@ -202,7 +211,8 @@ def _hurry(job_id: UUID, *, now: dt.datetime) -> None:
         )
         for item in rows:
             OutboxItem.objects.filter(pk=item.pk).update(available_at=now)
-            transaction.on_commit(outbox.ring, robust=True)
+            ring = partial(outbox.ring, is_slow=item.topic == SLOW_TOPIC)
+            transaction.on_commit(ring, robust=True)
 
 
 def advance(job_id: UUID, *, by: int, message: str = "") -> None:

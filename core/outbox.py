@@ -27,6 +27,9 @@ LEASE = dt.timedelta(seconds=30)
 DRAIN_FOR = dt.timedelta(minutes=4)  # ends before the task's time limit; the sweeper goes on
 RING_WITHIN_S = 300
 KEEP_DONE = dt.timedelta(days=7)
+# Topics whose rows wait for others (a provider's API): drained apart, so many at a time in all workers together, so
+# that they never hold the threads that follow-up work of ingestion needs.
+SLOW_AT_ONCE = 3
 
 
 class Handler(Protocol):
@@ -38,14 +41,18 @@ class DeadHandler(Protocol):
 
 
 _HANDLERS: dict[str, Handler] = {}
+_SLOW: set[str] = set()
 _DEAD_HANDLERS: dict[str, DeadHandler] = {}
 
 
-def handler(topic: str) -> Callable[[Handler], Handler]:
-    """Register the function that does the work of `topic` (call it from the app's `ready`)."""
+def handler(topic: str, *, is_slow: bool = False) -> Callable[[Handler], Handler]:
+    """Register the function that does the work of `topic` (call it from the app's `ready`); `is_slow` when it waits
+    for others."""
 
     def register(function: Handler) -> Handler:
         _HANDLERS[topic] = function
+        if is_slow:
+            _SLOW.add(topic)
         return function
 
     return register
@@ -81,11 +88,11 @@ def enqueue(
         cursor.execute(_INSERT, [uuid7(), topic, key, document, now, available_at or now])
         created: bool = cursor.rowcount == 1
     wait_s = max(0.0, (available_at - now).total_seconds()) if available_at else 0.0
-    transaction.on_commit(lambda: ring(wait_s), robust=True)
+    transaction.on_commit(lambda: ring(wait_s, is_slow=topic in _SLOW), robust=True)
     return created
 
 
-def ring(wait_s: float = 0) -> None:
+def ring(wait_s: float = 0, *, is_slow: bool = False) -> None:
     """Best effort, when the row is due: a lost bell is picked up by the sweeper within 10 s.
 
     A long wait is left to the sweeper: the broker gives back what lies unacknowledged for ten minutes.
@@ -96,8 +103,8 @@ def ring(wait_s: float = 0) -> None:
 
     try:
         current_app.send_task(
-            "core.tasks.drain_outbox",
-            queue="ingest",
+            "core.tasks.drain_slow_outbox" if is_slow else "core.tasks.drain_outbox",
+            queue="sync" if is_slow else "ingest",
             countdown=wait_s + 0.1 if wait_s else None,
             retry=False,
             ignore_result=True,
@@ -106,17 +113,33 @@ def ring(wait_s: float = 0) -> None:
         logger.warning("core.outbox.bell_lost: %s", type(error).__name__)
 
 
-def claim(*, now: dt.datetime) -> OutboxItem | None:
-    """Lease the row that is due longest and count the attempt, in one transaction; None when nothing is due."""
+def _due(now: dt.datetime, is_slow: bool | None) -> "models.QuerySet[OutboxItem]":
+    """Open rows that nobody has leased, of slow topics, of the others, or (None) of all."""
+    rows = OutboxItem.objects.filter(done_at=None, dead_at=None, available_at__lte=now).filter(
+        Q(locked_until=None) | Q(locked_until__lt=now)
+    )
+    if is_slow is None:
+        return rows
+    return rows.filter(topic__in=_SLOW) if is_slow else rows.exclude(topic__in=_SLOW)
+
+
+def _is_full(now: dt.datetime) -> bool:
+    """Whether as many slow rows are under way as may be. Claims of slow rows wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core.outbox.slow'))")
+    leased = OutboxItem.objects.filter(topic__in=_SLOW, done_at=None, dead_at=None)
+    return leased.filter(locked_until__gte=now).count() >= SLOW_AT_ONCE
+
+
+def claim(*, now: dt.datetime, is_slow: bool | None = None) -> OutboxItem | None:
+    """Lease the row that is due longest and count the attempt, in one transaction; None when nothing is due (or, of
+    slow topics, enough is under way)."""
     while True:
         with transaction.atomic():
-            item = (
-                OutboxItem.objects.select_for_update(skip_locked=True)
-                .filter(done_at=None, dead_at=None, available_at__lte=now)
-                .filter(Q(locked_until=None) | Q(locked_until__lt=now))
-                .order_by("available_at")
-                .first()
-            )
+            if is_slow and _is_full(now):
+                return None
+            rows = _due(now, is_slow).select_for_update(skip_locked=True)
+            item = rows.order_by("available_at").first()
             if item is None:
                 return None
             row = OutboxItem.objects.filter(pk=item.pk)
@@ -164,12 +187,18 @@ def _give_up(item: OutboxItem, error: str, now: dt.datetime) -> None:
         told(item=item, error=error, now=now)
 
 
-def drain(*, now: Callable[[], dt.datetime]) -> int:
+def drain(*, now: Callable[[], dt.datetime], is_slow: bool | None = None) -> int:
     """Claim and run due rows until none is left (or time is up); returns how many were done."""
     done, end = 0, now() + DRAIN_FOR
-    while (at := now()) < end and (item := claim(now=at)):
+    while (at := now()) < end and (item := claim(now=at, is_slow=is_slow)):
         done += run(item.pk, now=now())
     return done
+
+
+def ring_for_slow(*, now: dt.datetime) -> None:
+    """Ring again for slow rows whose bell was lost, or that found enough under way."""
+    if _due(now, is_slow=True).exists():
+        ring(is_slow=True)
 
 
 def replay(item_ids: list[UUID], *, now: dt.datetime) -> int:

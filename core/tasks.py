@@ -11,13 +11,20 @@ from core import outbox, partitions
 @shared_task(name="core.tasks.drain_outbox", queue="ingest", time_limit=300, soft_time_limit=270)
 def drain_outbox(**_: Any) -> int:
     """Do what is due now."""
-    return outbox.drain(now=timezone.now)
+    return outbox.drain(now=timezone.now, is_slow=False)
+
+
+@shared_task(name="core.tasks.drain_slow_outbox", queue="sync", time_limit=300, soft_time_limit=270)
+def drain_slow_outbox(**_: Any) -> int:
+    """Do what is due now and waits for others, a few at a time."""
+    return outbox.drain(now=timezone.now, is_slow=True)
 
 
 @shared_task(name="core.tasks.sweep_outbox", queue="ingest", time_limit=300, soft_time_limit=270)
 def sweep_outbox(**_: Any) -> int:
     """Do what a lost message left behind, and forget what was done long ago."""
-    done = outbox.drain(now=timezone.now)
+    outbox.ring_for_slow(now=timezone.now())
+    done = outbox.drain(now=timezone.now, is_slow=False)
     outbox.forget_done(now=timezone.now())
     return done
 

@@ -29,6 +29,6 @@ class CostsConfig(AppConfig):
         rate_changes.register()
         removal.register()
         registration.register()
-        jobs.register(step.KIND, step.run, ended=step.ended)
+        jobs.register(step.KIND, step.run, ended=step.ended, is_slow=True)
         reconciliation.register()
         outbox.handler(sending.TOPIC)(sending.handle_report_mail)

@@ -97,3 +97,26 @@ def test_an_unknown_topic_is_a_failure_with_its_name(worker: Worker) -> None:
     OutboxItem.objects.create(topic="gone", key="k", available_at=NOW)
     assert drain() == 0
     assert OutboxItem.objects.get().error == "KeyError: 'gone'"
+
+
+def test_rows_that_wait_for_others_never_hold_every_thread(worker: Worker) -> None:
+    """Twelve slow rows are due before an ingestion's: its lane has none of them, and theirs a few at a time."""
+    outbox.handler("slow", is_slow=True)(worker)
+    try:
+        for number in range(12):
+            row = {"topic": "slow", "key": f"slow:{number}", "payload": {"name": f"slow {number}"}}
+            outbox.enqueue(**row, now=NOW - dt.timedelta(minutes=1))
+        add("ingested")
+        claimed = [outbox.claim(now=NOW, is_slow=True) for _ in range(12)]
+        under_way = [item for item in claimed if item]
+        assert len(under_way) == outbox.SLOW_AT_ONCE
+        assert outbox.drain(now=lambda: NOW, is_slow=False) == 1
+        assert worker.done == ["ingested"]
+        outbox.run(under_way[0].pk, now=NOW)
+        assert outbox.claim(now=NOW, is_slow=True) is not None
+        assert outbox.claim(now=NOW, is_slow=True) is None
+        after_killed_workers = NOW + outbox.LEASE + dt.timedelta(seconds=1)
+        assert outbox.drain(now=lambda: after_killed_workers, is_slow=True) == 11
+    finally:
+        outbox._SLOW.discard("slow")
+        del outbox._HANDLERS["slow"]

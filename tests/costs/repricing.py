@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from core import outbox
+from core import jobs, outbox
 from core.models import Job, OutboxItem
 from costs.models import CostAggregate, CostDailyAggregate, CostRecord, PriceRule, RecordKey
 from costs.price_rules import RuleSet
@@ -75,7 +75,9 @@ def one_step(*, kill: bool = False) -> bool:
     """The next due step; with `kill` it does its work and dies before the commit. False when none is due."""
     at = timezone.now() + dt.timedelta(minutes=5)
     item = (
-        OutboxItem.objects.filter(topic="core.job_step", done_at=None, dead_at=None)
+        OutboxItem.objects.filter(
+            topic__in=(jobs.TOPIC, jobs.SLOW_TOPIC), done_at=None, dead_at=None
+        )
         .order_by("available_at")
         .first()
     )

@@ -61,6 +61,18 @@ def test_a_step_that_breaks_after_writing_leaves_nothing_and_is_repeated(
 
 
 @pytest.mark.django_db
+def test_steps_that_wait_for_a_provider_are_not_in_ingestions_way(bills: BillingSimulator) -> None:
+    sync = start(account_of(bills))
+    later = NOW + dt.timedelta(days=3)
+    assert outbox.claim(now=later, is_slow=False) is None
+    item = outbox.claim(now=later, is_slow=True)
+    assert item is not None
+    assert outbox.run(item.pk, now=NOW)
+    sync.refresh_from_db()
+    assert sync.next_day > sync.first_day
+
+
+@pytest.mark.django_db
 def test_a_step_takes_as_many_queries_for_many_lines_as_for_few(bills: BillingSimulator) -> None:
     def queries(lines: int) -> int:
         bills.world(
