@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import DomainError
@@ -115,7 +115,7 @@ def check(*, plugin: BillingPlugin, access: Access) -> Checked:
     """Ask the provider now. Raises CheckFailedError with its words, DomainError for an address that may not be
     called."""
     try:
-        return sync.check_connection(
+        found = sync.check_connection(
             provider=plugin.provider, credentials=access.credentials, settings=access.settings
         )
     except ProviderError as error:
@@ -124,6 +124,13 @@ def check(*, plugin: BillingPlugin, access: Access) -> Checked:
         stop = "" if words.endswith((".", "!", "?")) else "."
         passing = "" if isinstance(error, Permanent) else " It may pass: check again in a minute."
         raise CheckFailedError(f"{words}{stop}{passing}") from None
+    if found.account_id:
+        return found
+    doubt = (
+        f"{plugin.label} does not say whose bill this is, so LLMLab knows a second connection to it only by the same"
+        " credentials: take care that no other connection reads it, it would count twice."
+    )
+    return replace(found, warnings=(doubt, *found.warnings))
 
 
 def redact(text: str, access: Access) -> str:
@@ -139,6 +146,8 @@ def seen_of(found: Checked, now: dt.datetime) -> dict[str, Any]:
     """What is kept of a check."""
     return {
         "account_name": found.account_name[:300],
+        "account_id": found.account_id[:500],
+        "account_slices": list(found.account_slices),
         "scope": found.scope[:500],
         "warnings": [text[:500] for text in found.warnings[:10]],
         "at": now.isoformat(),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from costs.billing.access import (
     seen_of,
     stored_access,
 )
+from costs.billing.twins import refuse_twin, twin_of, words_of
 from costs.models import BillingAccount, ProviderSync, SyncSchedule
 from costs.providers.base import Checked
 from projects.connections import seal_credentials
@@ -38,7 +40,7 @@ OPEN_STATES = (
 )
 
 
-def _no_twin(organization: Organization, name: str) -> ConflictError:
+def _name_taken(organization: Organization, name: str) -> ConflictError:
     return ConflictError(
         f"{organization.name} has a connection named {name!r} already; choose another name.",
         fields=["name"],
@@ -56,20 +58,22 @@ def create_connection(
 ) -> ProviderConnection:
     """A connection whose credentials the provider has just accepted; it reads nothing until `start_billing`.
 
-    Raises DomainError naming the field, CheckFailedError with the provider's words, ConflictError on a taken name.
+    Raises DomainError naming the field, CheckFailedError with the provider's words, ConflictError on a taken name and
+    for a bill that another connection reads.
     """
     plugin = plugin_named(provider)
     name = clean_name(name, limit=80)
     access = read_access(plugin, values)
     mine = ProviderConnection.objects.filter(organization=organization)
     if mine.filter(name=name).exists():
-        raise _no_twin(organization, name)
+        raise _name_taken(organization, name)
     if mine.count() >= MAX_CONNECTIONS:
         raise ConflictError(f"An organisation has at most {MAX_CONNECTIONS} connections.")
     found = check(plugin=plugin, access=access)
     identity = uuid7()
     try:
         with transaction.atomic():
+            refuse_twin(organization=organization, plugin=plugin, access=access, found=found)
             connection = ProviderConnection.objects.create(
                 id=identity,
                 organization=organization,
@@ -84,7 +88,7 @@ def create_connection(
             )
             _audit(connection, actor, "created", provider=provider)
     except IntegrityError:
-        raise _no_twin(organization, name) from None
+        raise _name_taken(organization, name) from None
     return connection
 
 
@@ -160,7 +164,8 @@ def change_access(
 ) -> ProviderConnection:
     """New settings, new secrets, or both, once the provider has accepted them: how a key is rotated.
 
-    Raises DomainError naming the field, CheckFailedError; then all is as before.
+    Raises DomainError naming the field, CheckFailedError, ConflictError for a bill that another connection reads; then
+    all is as before.
     """
     _refuse_deleting(connection)
     plugin = plugin_named(connection.provider)
@@ -177,6 +182,13 @@ def change_access(
         if now_has[name] != had.get(name, "")
     )
     with transaction.atomic():
+        refuse_twin(
+            organization=connection.organization,
+            plugin=plugin,
+            access=access,
+            found=found,
+            besides=connection.pk,
+        )
         row = ProviderConnection.objects.select_for_update().get(pk=connection.pk)
         _refuse_deleting(row)
         row.credentials = seal_credentials(row.organization, row.pk, access.credentials)
@@ -206,9 +218,9 @@ def _mark_verified(row: ProviderConnection, now: dt.datetime) -> None:
 def check_again(*, connection: ProviderConnection, actor: User, now: dt.datetime) -> Checked:
     """Ask the provider with what is stored, and keep what came of it. Raises CheckFailedError, ConflictError."""
     _refuse_deleting(connection)
-    plugin = plugin_named(connection.provider)
+    plugin, access = plugin_named(connection.provider), stored_access(connection)
     try:
-        found = check(plugin=plugin, access=stored_access(connection))
+        found = check(plugin=plugin, access=access)
     except CheckFailedError as error:
         ProviderConnection.objects.filter(pk=connection.pk).exclude(
             status=ProviderConnection.Status.PAUSED
@@ -216,6 +228,15 @@ def check_again(*, connection: ProviderConnection, actor: User, now: dt.datetime
             status=ProviderConnection.Status.ERROR, status_message=error.detail, updated_at=now
         )
         raise
+    twin = twin_of(
+        organization=connection.organization,
+        plugin=plugin,
+        access=access,
+        found=found,
+        besides=connection.pk,
+    )
+    if twin is not None:  # known only now, or connected before accounts were told apart
+        found = replace(found, warnings=(words_of(twin), *found.warnings))
     with transaction.atomic():
         row = ProviderConnection.objects.select_for_update().get(pk=connection.pk)
         row.settings = row.settings | {SEEN: seen_of(found, now)}
@@ -243,7 +264,7 @@ def change_connection(
     if name is not None and (name := clean_name(name, limit=80)) != row.name:
         twins = ProviderConnection.objects.filter(organization_id=row.organization_id, name=name)
         if twins.exists():
-            raise _no_twin(row.organization, name)
+            raise _name_taken(row.organization, name)
         changed["name"], row.name = [row.name, name], name
         row.save(update_fields=["name", "updated_at"])
     account = BillingAccount.objects.select_for_update().filter(connection=row).first()

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.models import Role, User
-from core.errors import DomainError
+from core.errors import ConflictError, DomainError
 from core.formats import plain_decimal
 from core.http import OutboundClient
 from costs.billing import connections as services
@@ -206,14 +206,17 @@ def _connect(project: Project, provider: str, url: str, actor: User, now: dt.dat
     ).first()
     credentials, wanted = _access(provider, url)
     if row is None:
-        made = services.create_connection(
-            organization=project.organization,
-            provider=provider,
-            name=name,
-            values=credentials | wanted,
-            actor=actor,
-            now=now,
-        )
+        try:
+            made = services.create_connection(
+                organization=project.organization,
+                provider=provider,
+                name=name,
+                values=credentials | wanted,
+                actor=actor,
+                now=now,
+            )
+        except ConflictError:  # somebody has renamed it: its bill is read
+            return
         services.start_billing(
             connection=made,
             schedule=SyncSchedule.HOURLY,

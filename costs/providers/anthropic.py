@@ -82,6 +82,7 @@ class AnthropicBilling:
         asker, base = _asker(client, credentials), _base(settings)
         days = _days(today - DAY, today)
         asker.get(f"{base}/v1/organizations/cost_report", [*days, ("limit", "1")])
+        name, identity = _organization(asker, base)
         scope = "Every workspace of the organisation that the admin key belongs to."
         try:
             url = f"{base}/v1/organizations/analytics/cost"
@@ -93,8 +94,12 @@ class AnthropicBilling:
                 "The analytics reports are not open to this account: money per API key is divided by usage, and"
                 " Priority Tier spend is not in the bill."
             )
-            return Checked(scope=scope, warnings=(told,))
-        return Checked(scope=f"{scope} Money per API key comes from the analytics reports.")
+            return Checked(account_name=name, account_id=identity, scope=scope, warnings=(told,))
+        return Checked(
+            account_name=name,
+            account_id=identity,
+            scope=f"{scope} Money per API key comes from the analytics reports.",
+        )
 
     def read(
         self,
@@ -124,6 +129,15 @@ def _asker(client: OutboundClient, credentials: Credentials) -> Asker:
 
 def _base(settings: Settings) -> str:
     return str(settings.get("base_url") or BASE).rstrip("/")
+
+
+def _organization(asker: Asker, base: str) -> tuple[str, str]:
+    """Name and id of the key's organisation; empty where nobody says."""
+    try:
+        found = asker.get(f"{base}/v1/organizations/me")
+    except Permanent:
+        return "", ""
+    return str(found.get("name") or ""), str(found.get("id") or "")
 
 
 def _days(first: dt.date, end: dt.date) -> list[tuple[str, str]]:

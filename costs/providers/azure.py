@@ -107,8 +107,10 @@ class AzurePlugin:
         kept = [row for row in rows if _is_kept(row, settings, query.categories)]
         return Checked(
             account_name=query.scope.rsplit("/", 1)[-1],
+            account_id=query.scope.lower(),
+            account_slices=tuple(sorted({name.lower() for name in query.categories})),
             scope=_scope_words(query.scope),
-            warnings=tuple(_warnings(rows, kept, settings)),
+            warnings=(*_overlaps(query.scope), *_warnings(rows, kept, settings)),
         )
 
     def read(
@@ -195,6 +197,15 @@ def _scope_words(scope: str) -> str:
     low = scope.lower()
     kind = next(words for part, words in kinds if part in f"/{low}")
     return f"{kind} {scope.rsplit('/', 1)[-1]}"
+
+
+def _overlaps(scope: str) -> Iterator[str]:
+    """A subscription's groups are told by its id; what else a scope holds, only Azure's administrators know."""
+    if not scope.lower().startswith("subscriptions/"):
+        yield (
+            "LLMLab cannot tell which subscriptions this scope holds: another connection to one of them would count"
+            " its costs twice."
+        )
 
 
 def _warnings(rows: list[Row], kept: list[Row], settings: Settings) -> Iterator[str]:

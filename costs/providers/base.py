@@ -163,6 +163,10 @@ class Checked:
     """What a live check of a connection found."""
 
     account_name: str = ""
+    # Whose bill it is, by whatever credentials it is read; what lies within it follows a slash. Empty: nobody says.
+    account_id: str = ""
+    # The slices of it that are read, spelt alike whoever asks. Empty: all of it.
+    account_slices: tuple[str, ...] = ()
     # What the credentials see, in words.
     scope: str = ""
     warnings: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ from costs.providers.google_sql import NEWEST_SQL, READ_SQL
 
 PACIFIC = "America/Los_Angeles"
 EXPORTED_IN = dt.timedelta(days=1)
+_ACCOUNT = re.compile(r"gcp_billing_export_(?:resource_)?v1_(\w+)")
 _CATEGORIES = {
     "regular": "usage",
     "tax": "tax",
@@ -123,10 +124,13 @@ class GooglePlugin:
         export = Export(client, credentials, settings)
         table = export.table()
         found = next(export.ask(NEWEST_SQL, {}), {})
+        billing_account = _ACCOUNT.fullmatch(table)
         return Checked(
             account_name=re.sub(r".*_v1_", "", table).replace("_", "-"),
+            # Another table, such as a view of one team's projects, is a bill of its own.
+            account_id=billing_account[1] if billing_account else f"{export.dataset}.{table}",
             scope=f"Table {export.dataset}.{table}",
-            warnings=tuple(_warnings(found)),
+            warnings=tuple(_warnings(found, table, is_export=billing_account is not None)),
         )
 
     def read(
@@ -223,7 +227,12 @@ def _description(row: dict[str, Any], sku: str, credit: str, day: dt.date) -> st
     return " · ".join([sku, *notes])[:500]
 
 
-def _warnings(newest: dict[str, Any]) -> Iterator[str]:
+def _warnings(newest: dict[str, Any], table: str, *, is_export: bool) -> Iterator[str]:
+    if not is_export:
+        yield (
+            f"The name {table} does not say whose bill it is: take care that no other connection reads the same"
+            " costs, they would count twice."
+        )
     if not newest.get("exported_at"):
         yield "The table holds no rows of the last days yet; a new export fills within hours."
     currency = str(newest.get("currency") or "USD").upper()

@@ -83,8 +83,18 @@ class OpenAIBilling:
         """One day of costs."""
         today = dt.datetime.now(dt.UTC).date()
         asker, base = _asker(client, credentials), _base(settings)
-        asker.get(f"{base}/organization/costs", [*_days(today - DAY, today), ("limit", "1")])
-        return Checked(scope="Every project of the organisation that the admin key belongs to.")
+        reply = asker.send(
+            "GET",
+            f"{base}/organization/costs",
+            params=[*_days(today - DAY, today), ("limit", "1")],
+        )
+        asker.json_of(reply)
+        organization = reply.headers.get("openai-organization", "")
+        return Checked(
+            account_name=organization,
+            account_id=organization,
+            scope="Every project of the organisation that the admin key belongs to.",
+        )
 
     def read(
         self,

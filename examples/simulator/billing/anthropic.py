@@ -24,6 +24,7 @@ from examples.simulator.billing.world import Charge
 from examples.simulator.http import HttpError, Reply, Request
 
 PROVIDER = "anthropic"
+ORGANIZATION = "11111111-2222-4333-8444-555555555555"
 BETA = "analytics-usage-cost-2026-08-24"
 DELAY = dt.timedelta(hours=4)
 LIMITS = {"1d": (7, 31), "1h": (24, 168)}
@@ -311,7 +312,14 @@ async def analytics_usage(request: Request) -> Reply:
     return _analytics(request, "usage", body, _reported)
 
 
+async def organization(request: Request) -> Reply:
+    """GET /v1/organizations/me."""
+    _check_key(request)
+    return Reply({"id": ORGANIZATION, "name": "Simulated", "type": "organization"})
+
+
 ROUTES = (
+    ("GET", r"/v1/organizations/me", organization),
     ("GET", r"/v1/organizations/cost_report", cost_report),
     ("GET", r"/v1/organizations/usage_report/messages", usage_report),
     ("GET", r"/v1/organizations/analytics/cost", analytics_cost),

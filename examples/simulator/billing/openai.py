@@ -1,7 +1,8 @@
 """OpenAI's Costs and Usage APIs over the world's charges.
 
 The flag `no_key_costs` makes an organisation whose costs cannot be grouped by key (400), `text_amounts` writes amounts
-as JSON strings, as both were seen.
+as JSON strings, as both were seen. Admin keys that start with `sk-admin-other` belong to another organisation, which
+shares the bill.
 """
 
 import datetime as dt
@@ -63,6 +64,12 @@ def _check_key(request: Request) -> None:
         )
 
 
+def _organization(request: Request) -> dict[str, str]:
+    """The header that says whose answer this is."""
+    is_other = "sk-admin-other" in request.headers.get("authorization", "")
+    return {"openai-organization": "org-other" if is_other else "org-simulated"}
+
+
 def _range(request: Request) -> tuple[dt.datetime, dt.datetime]:
     values = {name: (request.values(name) or [""])[-1] for name in ("start_time", "end_time")}
     if not values["start_time"].isdecimal():
@@ -98,7 +105,7 @@ def _page(
         "has_more": following is not None,
         "next_page": following,
     }
-    return Reply(body)
+    return Reply(body, headers=_organization(request))
 
 
 def line_item(charge: Charge) -> str:

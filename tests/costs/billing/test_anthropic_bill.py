@@ -156,6 +156,10 @@ def test_the_check_says_what_the_key_cannot_see(bills: BillingSimulator) -> None
     assert "divided by usage" in check().warnings[0]
     set_faults(bills, flags=["analytics"])
     assert check().warnings == ()
+    assert check().account_name == "Simulated"
+    whose = check().account_id
+    set_faults(bills, faults=[{"kind": "status", "status": 403, "path": "organizations/me"}])
+    assert (len(whose), check().account_id) == (36, "")
 
 
 def test_shares_add_up_whatever_the_weights() -> None:

@@ -313,6 +313,14 @@ def test_refusals_say_what_to_do(
 def test_the_check_says_what_it_sees(azure: Azure) -> None:
     checked = PLUGIN.check(azure.client, CREDENTIALS, azure.settings)
     assert (checked.account_name, checked.scope) == ("0000", "Subscription 0000")
+    assert checked.account_id == "subscriptions/0000"
+    some = azure.settings | {"meter_categories": "Foundry Models, Compute"}
+    assert PLUGIN.check(azure.client, CREDENTIALS, some).account_slices == (
+        "compute",
+        "foundry models",
+    )
+    group = azure.settings | {"scope": "providers/Microsoft.Management/managementGroups/all"}
+    assert "cannot tell which" in PLUGIN.check(azure.client, CREDENTIALS, group).warnings[0]
     assert "no costs" in checked.warnings[0]
     azure.bills.world(charge(currency="EUR"), charge(description="6.2 vega Inp Gl 1M Tokens"))
     azure.set(page_size=1)

@@ -370,6 +370,14 @@ def test_a_bad_key_is_named_and_not_repeated(
 def test_the_check_says_what_it_sees(google: Google) -> None:
     checked = PLUGIN.check(google.client, google.credentials, google.settings)
     assert checked.account_name == "01AB2C-34DE5F-67890A"
+    assert checked.account_id == "01AB2C_34DE5F_67890A"
+    detailed = google.settings | {"table": TABLE.replace("export_v1", "export_resource_v1")}
+    same = PLUGIN.check(google.client, google.credentials, detailed)
+    assert same.account_id == checked.account_id
+    view = google.settings | {"table": "gcp_billing_export_of_lab"}
+    told = PLUGIN.check(google.client, google.credentials, view)
+    assert told.account_id == "our-project.billing.gcp_billing_export_of_lab"
+    assert "does not say whose bill" in told.warnings[0]
     assert checked.scope == f"Table our-project.billing.{TABLE}"
     assert "no rows" in checked.warnings[0]
     google.bills.world(charge(currency="EUR"))
