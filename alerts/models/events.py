@@ -56,6 +56,8 @@ class AlertEvent(UUIDModel, TimestampedModel):
     snoozed_until = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
     resolve_reason = models.CharField(max_length=200, blank=True)
+    # From when on somebody was to acknowledge it: told first, woken, or more severe than before.
+    waiting_since = models.DateTimeField(null=True)
     escalated_at = models.DateTimeField(null=True)
     # The last time somebody was told of it; NULL: nobody yet (muted, maintenance).
     told_at = models.DateTimeField(null=True)

@@ -193,6 +193,14 @@ class AlertState(models.Model):
     since = models.DateTimeField(null=True)
     pending_since = models.DateTimeField(null=True)
     clear_since = models.DateTimeField(null=True)
+    # The highest level told of in the last incident (-1: of missing data) and when; and when that one was over. A
+    # quick return goes on with it, and `is_quiet` then says that nobody was told.
+    top = models.SmallIntegerField(default=-1)
+    told_at = models.DateTimeField(null=True)
+    recovered_at = models.DateTimeField(null=True)
+    is_quiet = models.BooleanField(default=False)
+    # Of the limits and what they are a share of: another one means that somebody edited them.
+    basis = models.CharField(max_length=16, blank=True)
     # How often it fired: part of each incident's key.
     episode = models.PositiveIntegerField(default=0)
     event = models.ForeignKey(
