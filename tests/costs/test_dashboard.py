@@ -3,10 +3,12 @@
 import datetime as dt
 import html
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 
@@ -21,6 +23,13 @@ pytestmark = pytest.mark.django_db
 PANELS = (*views.OTHERS, *views.CHARTS)
 HTMX = {"HX-Request": "true"}
 NOW = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def _within_the_hour() -> Iterator[None]:
+    """A run that began in the hour before ends in it, too."""
+    with time_machine.travel(NOW + dt.timedelta(minutes=20)):
+        yield
 
 
 @pytest.fixture

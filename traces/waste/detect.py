@@ -87,8 +87,7 @@ def _duplicates(calls: Sequence[Call], claimed: set[int], found: Collection) -> 
         if key in seen:
             if call.cost_usd:
                 claimed.add(at)
-                mark = call.prompt.whole.hex()
-                found.add(WasteKind.DUPLICATE, call, call.cost_usd, mark=(mark,))
+                found.add(WasteKind.DUPLICATE, call, call.cost_usd)
         else:
             seen.add(key)
 

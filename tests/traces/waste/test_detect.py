@@ -70,6 +70,13 @@ def test_two_or_slow_repeats_are_duplicates_not_a_storm() -> None:
     }
 
 
+def test_duplicates_of_one_place_are_one_finding_whatever_was_asked_twice() -> None:
+    calls = [call(1, text="a"), call(2, text="b"), call(3, text="a"), call(4, text="b")]
+    other = [call(5, text="a", agent="other"), call(6, text="b", agent="other")]
+    findings = detect([*calls, *other], lambda _: PRICES).findings()
+    assert [(one.agent, one.calls) for one in findings] == [("", 2), ("other", 2)]
+
+
 def test_duplicate_needs_the_same_model_and_the_whole_prompt() -> None:
     assert found(call(1, text="a"), call(2, text="a", model="other"), call(3, text="a ")) == {}
 
