@@ -267,7 +267,9 @@ def write_bill(
         if provider in world.currency:
             currency, _, ours = world.currency[provider]
             CurrencyRate.objects.update_or_create(
-                currency=currency, valid_from=FIRST, defaults={"usd_per_unit": ours}
+                currency=currency,
+                valid_from=FIRST - dt.timedelta(days=1),
+                defaults={"usd_per_unit": ours},
             )
         calls = [call for call in world.calls if call.provider == provider and call.is_billed]
         _write_costs(world, account, provider, calls)
