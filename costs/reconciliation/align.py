@@ -6,8 +6,9 @@ tier or a key is divided among the usage it can be about, by what we expect that
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from costs.reconciliation.classes import PARENT
@@ -68,15 +69,19 @@ def parts_of(
     *,
     units: dict[tuple[str, str], Fraction],
     price_of: PriceOf,
+    rates: Mapping[tuple[str, dt.date], Decimal],
     is_settled: bool,
 ) -> list[Part]:
-    """Every part of a model's day. `units` is the last decimal place of each account's bill by currency."""
+    """Every part of a model's day. `units` is the last decimal place of each account's bill by currency, `rates` as in
+    Window."""
     counts = used(uses)
     parts: list[Part] = []
     taken: set[tuple[Key, str, str]] = set()
     for charge in charges:
         usd = Fraction(charge.amount_usd or 0)
-        rate = usd / Fraction(charge.amount) if charge.amount else Fraction(1)
+        # An amount rounded to nothing is as blunt as the others.
+        table = Fraction(rates.get((charge.currency, charge.day), 1))
+        rate = usd / Fraction(charge.amount) if charge.amount else table
         whole = Part(
             charge.tier,
             charge.token_class,

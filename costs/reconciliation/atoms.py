@@ -10,10 +10,12 @@ from typing import Any
 from costs.reconciliation.align import ZERO, Part
 from costs.reconciliation.classes import PARENT
 from costs.reconciliation.facts import Calls, Tokens
+from costs.reconciliation.rounding import FLOAT_NOISE, Span, span_of
 
 Place = tuple[str, str]  # tier, token class
 # How many times better an explanation has to be.
 MUCH = 4
+ONE = Fraction(1)
 
 
 @dataclass(slots=True)
@@ -24,6 +26,8 @@ class Atom:
     usd: Fraction = ZERO
     list_usd: Fraction | None = ZERO
     tolerance: Fraction = ZERO
+    # Each line's dollars, quantity and tolerance: all of them say more of the price than their sum.
+    lines: list[tuple[Fraction, Fraction, Fraction]] = field(default_factory=list)
     currency: str = "USD"
     has_charge: bool = False
     priced: Fraction = ZERO
@@ -31,7 +35,11 @@ class Atom:
     recorded_usd: Fraction = ZERO
     guessed: Fraction = ZERO
     stated_usd: Fraction = ZERO
-    # Found while solving: the bill's price per unit, what rounding made of it, and what is left over.
+    # What was taken out of `usd` and `tolerance` as one factor over the whole bill, and as which cause.
+    factor: Fraction = ONE
+    factor_kind: str = ""
+    factor_facts: dict[str, Any] = field(default_factory=dict)
+    # Found while solving: the bill's price per unit, and what is left over.
     price: Fraction | None = None
     over: Fraction = ZERO
 
@@ -54,9 +62,32 @@ class Atom:
         else:
             self.list_usd += part.list_usd
         self.tolerance += part.tolerance
+        if part.is_charged and part.quantity:
+            self.lines.append((part.usd, part.quantity, part.tolerance))
         self.has_charge |= part.is_charged
         if part.is_charged:
             self.currency = part.currency
+
+    def prices(self, rounds: int = 0) -> Span:
+        """What the price of a billed unit can be: what every line agrees with, else their sum. `rounds`: 0 to the
+        nearest, 1 up, -1 down."""
+        whole = _unit_price(self.usd, self.billed or ONE, self.tolerance, rounds)
+        if sum((quantity for _, quantity, _ in self.lines), ZERO) != self.billed:
+            # Some of the quantity has no line of its own.
+            return whole
+        met: Span | None = None
+        for usd, quantity, tolerance in self.lines:
+            span = _unit_price(usd, quantity, tolerance, rounds)
+            met = span if met is None else met.meet(span)
+            if met is None:
+                return whole
+        return met or whole
+
+    def divide(self, factor: Fraction, kind: str, **facts: Any) -> None:
+        """Take a factor out of the bill's money."""
+        self.usd, self.tolerance = self.usd / factor, self.tolerance / factor
+        self.lines = [(usd / factor, count, slack / factor) for usd, count, slack in self.lines]
+        self.factor, self.factor_kind, self.factor_facts = factor, kind, {"factor": factor, **facts}
 
     def absorb(self, other: "Atom") -> None:
         """Take in another tier's or class's figures."""
@@ -67,10 +98,16 @@ class Atom:
         if self.list_usd is not None:
             self.list_usd = None if other.list_usd is None else self.list_usd + other.list_usd
         self.tolerance += other.tolerance
+        self.lines = [] if other.has_charge and self.has_charge else self.lines or other.lines
         self.has_charge |= other.has_charge
         self.currency = other.currency if other.has_charge else self.currency
         for name in ("priced", "unpriced", "recorded_usd", "guessed", "stated_usd"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def _unit_price(usd: Fraction, quantity: Fraction, tolerance: Fraction, rounds: int) -> Span:
+    slack = tolerance + abs(usd) * FLOAT_NOISE
+    return span_of(usd - rounds * tolerance, slack, quantity)
 
 
 @dataclass(slots=True)

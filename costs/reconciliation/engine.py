@@ -44,6 +44,7 @@ def reconcile(window: Window, *, finds_zone: bool = True) -> list[Cell]:
             book.uses,
             units=units,
             price_of=window.price_of,
+            rates=window.rates,
             is_settled=bool(book.charges) and is_complete(window, book.day),
         )
         book.may_mix = tiers <= {"", "standard"}

@@ -4,6 +4,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 
 from costs.reconciliation.atoms import Group, Place
 from costs.reconciliation.factors import ONE, Vote, agreed, plain_factor, votes_of
@@ -33,7 +34,7 @@ def take_discounts(window: Window, groups: Sequence[Group]) -> None:
         facts = {"tier": place[0], "token_class": place[1]}
         group.blame("discount", discounted - listed, note="listed", factor=factor, **facts)
         group.blame("rounding", atom.usd - discounted, **facts)
-        atom.usd = listed
+        atom.usd, atom.lines = listed, []
 
 
 def _are_ours_list_prices(window: Window, stated: Sequence[tuple[Group, Place]]) -> bool:
@@ -63,7 +64,7 @@ def _stated_factors(stated: Sequence[tuple[Group, Place]]) -> list[Fraction | No
     common = agreed(votes, needs_models=1)
     if common is None:
         return [None] * len(votes)
-    factor = plain_factor(common, None)
+    factor = plain_factor(common)
     return [factor if factor in vote.span else None for vote in votes]
 
 
@@ -75,15 +76,12 @@ def take_factors(window: Window, groups: Sequence[Group]) -> None:
         for currency in {atom.currency for atom in group.atoms.values() if atom.has_charge}:
             by_currency[currency].append(group)
     for currency, found in by_currency.items():
-        votes = {
-            id(group): votes_of(
-                [group], currency, lambda group, place: references(window, group, place)
-            )
-            for group in found
-        }
+        # Only in our own currency a price that is another tier's to the digit shows that there is no factor.
+        likeliest = partial(references, window, knows_tier=currency != "USD")
+        votes = {id(group): votes_of([group], currency, likeliest) for group in found}
         if currency == "USD":
             span = agreed([vote for own in votes.values() for vote in own], needs_models=2)
-            if span is not None and (factor := plain_factor(span, None)) > 0:
+            if span is not None and (factor := plain_factor(span)) > 0:
                 _take(found, currency, factor, None)
         else:
             _take_exchange(window, currency, found, votes)
@@ -107,18 +105,13 @@ def _take_exchange(
         own = [vote for group in found for vote in theirs[id(group)]]
         span = common or agreed(own, needs_models=1, neutral=None)
         rate = ours.get(day, ONE)
-        if span is not None and (factor := plain_factor(span, None) * rate) > 0 and factor != ONE:
+        if span is not None and (factor := plain_factor(span) * rate) > 0 and factor != ONE:
             _take(found, currency, factor, rate)
 
 
 def _take(groups: Sequence[Group], currency: str, factor: Fraction, rate: object) -> None:
-    kind = "discount" if currency == "USD" else "currency"
     for group in groups:
-        for (tier, name), atom in group.atoms.items():
-            if atom.currency != currency or not atom.has_charge:
-                continue
-            group.blame(
-                kind, atom.usd - atom.usd / factor, note="factor", factor=factor, rate=rate,
-                currency=currency, tier=tier, token_class=name,
-            )  # fmt: skip
-            atom.usd, atom.tolerance = atom.usd / factor, atom.tolerance / factor
+        for atom in group.atoms.values():
+            if atom.currency == currency and atom.has_charge:
+                kind = "discount" if currency == "USD" else "currency"
+                atom.divide(factor, kind, rate=rate, currency=currency)

@@ -25,7 +25,7 @@ def last_place(amounts: Iterable[Decimal]) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An open-ended guess: the true value lies between."""
+    """The true value lies between, or is an end."""
 
     low: Fraction
     high: Fraction
@@ -36,6 +36,10 @@ class Span:
     def meet(self, other: "Span") -> "Span | None":
         low, high = max(self.low, other.low), min(self.high, other.high)
         return Span(low, high) if low <= high else None
+
+    def divided_by(self, value: Fraction) -> "Span":
+        ends = (self.low / value, self.high / value)
+        return Span(min(ends), max(ends))
 
     @property
     def middle(self) -> Fraction:
@@ -48,8 +52,7 @@ class Span:
 
 def span_of(amount: Fraction, tolerance: Fraction, divisor: Fraction) -> Span:
     """What amount / divisor can be."""
-    low, high = (amount - tolerance) / divisor, (amount + tolerance) / divisor
-    return Span(min(low, high), max(low, high))
+    return Span(amount - tolerance, amount + tolerance).divided_by(divisor)
 
 
 def plainest(span: Span, *, scale: int = PER_MILLION, most: int = 15) -> Fraction:

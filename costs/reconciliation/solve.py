@@ -26,11 +26,11 @@ class Solver:
     def run(self) -> None:
         """Blame what is not a matter of volume; `over` of each atom is what remains."""
         for place, atom in self.group.atoms.items():
+            self._round(place, atom)
             if atom.billed is None:
                 self._without_quantity(place, atom)
-                continue
-            self._round(place, atom)
-            self._match(place, atom)
+            else:
+                self._match(place, atom)
         for token_class in sorted({name for _, name in self.group.atoms}):
             places = [p for p in sorted(self.group.atoms) if p[1] == token_class]
             self._free_lost(places)
@@ -44,12 +44,15 @@ class Solver:
             self._loose()
 
     def _round(self, place: Place, atom: Atom) -> None:
+        """What is no matter of rounding was charged at the price and the factor; a bill rounds last."""
         seen = self.seen.get(place)
         atom.price = seen.price if seen else ZERO
-        if seen and atom.billed is not None:
-            self.group.blame(
-                "rounding", atom.usd - atom.billed * atom.price, tier=place[0], token_class=place[1]
-            )
+        fair = atom.usd if seen is None or atom.billed is None else atom.billed * atom.price
+        words = {"tier": place[0], "token_class": place[1]}
+        self.group.blame("rounding", (atom.usd - fair) * atom.factor, **words)
+        if atom.factor_kind:
+            more = fair * (atom.factor - 1)
+            self.group.blame(atom.factor_kind, more, note="factor", **atom.factor_facts, **words)
 
     def _match(self, place: Place, atom: Atom) -> None:
         """Quantities both hold, at both prices."""

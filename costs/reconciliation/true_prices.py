@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from costs.reconciliation.align import ZERO
 from costs.reconciliation.atoms import Group, Place
+from costs.reconciliation.factors import ONE, Vote, agreed, plain_factor
 from costs.reconciliation.facts import Window
-from costs.reconciliation.rounding import FLOAT_NOISE, Span, plainest, span_of
+from costs.reconciliation.rounding import Span, plainest
 
 # The tiers a price may turn out to be of.
 OTHER_TIERS = ("standard", "batch", "flex", "priority", "fast")
 # A span narrower than this share of the price settles it.
 SHARP = Fraction(1, 1000)
+# A bill rounds up or down throughout, when that explains so much of it, and so many tiers and classes of days: half of
+# them would look so by chance.
+NEARLY_ALL = Fraction(9, 10)
+FEWEST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +66,76 @@ def find_prices(window: Window, groups: Sequence[Group]) -> dict[int, dict[Place
             # A charge rounded to nothing is one, too.
             if atom.has_charge and atom.billed:
                 days[group.model, place].append((group.day, number))
-    found: dict[int, dict[Place, Seen]] = defaultdict(dict)
-    for (_, place), numbers in days.items():
+    rounds = _rounding_of(groups)
+    runs: dict[str, list[_Run]] = defaultdict(list)
+    for (model, place), numbers in days.items():
         ordered = [number for _, number in sorted(numbers)]
-        spans = {number: _span(groups[number], place, 1) for number in ordered}
-        for run in _runs(ordered, spans):
-            # Some bills round up or down, not to the nearest: twice the span, when the price is ours all along.
-            wide = _met([_span(groups[number], place, 2) for number in run[0]])
-            for number in run[0]:
-                # A blunt span holds the prices of many tiers: that proves none of them.
-                is_sharp = run[1].width <= abs(run[1].middle) * SHARP
-                refs = references(window, groups[number], place, knows_tier=not is_sharp)
-                price = _choose(refs, run[1], wide if len(run[0]) > 1 else None)
-                found[number][place] = Seen(price, run[1])
+        spans = {number: groups[number].atoms[place].prices(rounds) for number in ordered}
+        runs[model] += [_Run(place, run, span) for run, span in _runs(ordered, spans)]
+    found: dict[int, dict[Place, Seen]] = defaultdict(dict)
+    for own in runs.values():
+        factor = _dearer(window, groups, own)
+        for run in own:
+            for number in run.numbers:
+                price = run.price(_references(window, groups[number], run), factor)
+                found[number][run.place] = Seen(price, run.span)
     return found
 
 
-def _span(group: Group, place: Place, width: int) -> Span:
-    atom = group.atoms[place]
-    slack = atom.tolerance * width + abs(atom.usd) * FLOAT_NOISE
-    return span_of(atom.usd, slack, atom.billed or Fraction(1))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Days of a tier and class that can have one price."""
+
+    place: Place
+    numbers: list[int]
+    span: Span
+
+    def price(self, refs: Sequence[Fraction], factor: Fraction) -> Fraction:
+        """Our price times the model's factor, another of ours, else the plainest."""
+        likely = [*(ref * factor for ref in refs[:1]), *refs]
+        return next((one for one in likely if one in self.span), plainest(self.span))
+
+
+def _references(window: Window, group: Group, run: _Run) -> list[Fraction]:
+    # A blunt span holds the prices of many tiers: that proves none of them.
+    is_sharp = run.span.width <= abs(run.span.middle) * SHARP
+    return references(window, group, run.place, knows_tier=not is_sharp)
+
+
+def _dearer(window: Window, groups: Sequence[Group], runs: Sequence[_Run]) -> Fraction:
+    """A model whose tiers and classes all are dearer by one factor has that price also where the bill is too blunt to
+    show it; 1 where they do not agree."""
+    votes = []
+    for run in runs:
+        if refs := [one for one in _references(window, groups[run.numbers[0]], run) if one]:
+            usd = sum((abs(groups[number].atoms[run.place].usd) for number in run.numbers), ZERO)
+            votes.append(Vote(run.span.divided_by(refs[0]), usd, run.place))
+    span = agreed(votes, needs_models=1, quorum=NEARLY_ALL)
+    return ONE if span is None else plain_factor(span)
+
+
+def _rounding_of(groups: Sequence[Group]) -> int:
+    """Some bills round all lines up or down instead of to the nearest: then nearly all are what our prices make that
+    way, and fewer the usual way."""
+    charged = [
+        atom
+        for group in groups
+        for atom in group.atoms.values()
+        if atom.has_charge and atom.billed and atom.our_price
+    ]
+    whole = sum((abs(atom.usd) for atom in charged), ZERO)
+
+    def fitting(rounds: int) -> Fraction:
+        fit = (
+            abs(atom.usd)
+            for atom in charged
+            if (ours := atom.our_price) and ours in atom.prices(rounds)
+        )
+        return sum(fit, ZERO)
+
+    best = max((1, -1), key=fitting)
+    is_so = fitting(best) >= whole * NEARLY_ALL and fitting(best) > fitting(0)
+    return best if is_so and len(charged) >= FEWEST else 0
 
 
 def _runs(ordered: list[int], spans: dict[int, Span]) -> list[tuple[list[int], Span]]:
@@ -92,19 +148,3 @@ def _runs(ordered: list[int], spans: dict[int, Span]) -> list[tuple[list[int], S
         else:
             runs[-1] = ([*runs[-1][0], number], met)
     return runs
-
-
-def _met(spans: list[Span]) -> Span | None:
-    met: Span | None = spans[0]
-    for span in spans[1:]:
-        met = met.meet(span) if met else None
-    return met
-
-
-def _choose(refs: list[Fraction], span: Span, wide: Span | None) -> Fraction:
-    for ref in refs:
-        if ref in span:
-            return ref
-    if wide is not None and refs and refs[0] in wide:
-        return refs[0]
-    return plainest(span)

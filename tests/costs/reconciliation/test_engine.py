@@ -1,7 +1,8 @@
 """The engine by itself: one identity that always holds, and the finer points of single causes."""
 
 import datetime as dt
-from decimal import Decimal
+from dataclasses import replace
+from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,6 +153,89 @@ def test_a_record_without_a_price_is_missing_its_price() -> None:
 
     assert causes(cell) == {"missing_price": Decimal("0.0033")}
     assert cell.prices[0].ours is None
+
+
+def in_cents(price: str, *, rounding: str = ROUND_HALF_EVEN, **more: object) -> list[Charge]:
+    """A bill of many lines, each rounded to a cent."""
+    return [
+        charge(
+            name, count, str((count * PRICES[name] * Decimal(price)).quantize(Decimal("0.01"), rounding)),
+            key=f"k{number}", **more,
+        )
+        for number in range(40)
+        for name, count in (("input", 50_021 + 937 * number), ("output", 4_007 + 119 * number))
+    ]  # fmt: skip
+
+
+def recorded_of(bill: list[Charge]) -> list[Tokens]:
+    return [tokens(row.token_class, int(row.quantity or 0)) for row in bill]
+
+
+def test_every_line_of_a_bill_in_cents_narrows_the_price() -> None:
+    bill = in_cents("0.8")
+    cell = one(window(bill, recorded_of(bill)))
+
+    assert [seen.billed for seen in cell.prices] == [Decimal("0.000004"), Decimal("0.000024")]
+    exact = sum((row.quantity or 0) * PRICES[row.token_class] * Decimal("-0.2") for row in bill)
+    assert causes(cell)["price"] == exact
+    assert set(causes(cell)) == {"price", "rounding"}
+
+
+def test_a_class_too_cheap_to_tell_has_the_factor_of_its_model() -> None:
+    bill = [*in_cents("0.8"), charge("cache_read", 3_000, "0.00", key="k1")]
+    cell = one(window(bill, recorded_of(bill)))
+
+    assert [seen.billed for seen in cell.prices if seen.token_class == "cache_read"] == [
+        Decimal("0.0000004")
+    ]
+
+
+def test_a_bill_that_always_rounds_up_has_our_prices() -> None:
+    bill = in_cents("1", rounding=ROUND_UP)
+    days = [replace(row, day=DAY + dt.timedelta(days=n // 8)) for n, row in enumerate(bill)]
+    kept = [
+        replace(row, hour=NOON + dt.timedelta(days=n // 8))
+        for n, row in enumerate(recorded_of(bill))
+    ]
+    made = tuple(
+        calls(
+            1,
+            sum((r.cost_usd or Decimal(0) for r in kept if r.hour == hour), Decimal(0)),
+            hour=hour,
+        )
+        for hour in sorted({row.hour for row in kept})
+    )
+    cells = reconcile(window(days, kept, days=tuple(sorted({row.day for row in days})), calls=made))
+
+    assert {kind for cell in cells for kind in causes(cell)} == {"rounding"}
+
+
+def test_rounding_is_of_what_the_discount_left() -> None:
+    bill = [replace(row, model=model) for model in ("m", "n") for row in in_cents("0.9")]
+    kept = [replace(row, model=bill[n].model) for n, row in enumerate(recorded_of(bill))]
+    made = tuple(
+        calls(
+            1,
+            sum((r.cost_usd or Decimal(0) for r in kept if r.model == model), Decimal(0)),
+            model=model,
+        )
+        for model in ("m", "n")
+    )
+    for cell in reconcile(window(bill, kept, calls=made)):
+        assert causes(cell)["discount"] == cell.recorded_usd * Decimal("-0.1")
+        assert set(causes(cell)) == {"discount", "rounding"}
+
+
+def test_a_line_rounded_to_nothing_is_as_blunt_as_the_others_of_its_currency() -> None:
+    rates = {("GBP", DAY): Decimal("1.3")}
+    bill = [
+        replace(row, currency="GBP", amount_usd=row.amount * Decimal("1.3"))
+        for row in [*in_cents("0.77"), charge("cache_read", 12_900, "0.00", key="k1")]
+    ]
+    cell = one(window(bill, recorded_of(bill), rates=rates))
+
+    assert causes(cell)["currency"] == cell.recorded_usd * Decimal("0.001")
+    assert set(causes(cell)) == {"currency", "rounding"}
 
 
 amounts = st.decimals(min_value="-5", max_value="50", places=11)
