@@ -11,6 +11,7 @@ import numpy as np
 
 from core.ranges import Bin, floor
 from costs.explorer import dimensions
+from costs.explorer.classes import of_class, of_classes, with_lines
 from costs.explorer.facts import Facts
 from costs.explorer.grouping import (
     BITS,
@@ -24,7 +25,7 @@ from costs.explorer.grouping import (
 )
 from costs.explorer.measures import DISTINCT
 from costs.explorer.outcomes import Verdicts
-from costs.explorer.summing import COUNTED, Rows, Summing
+from costs.explorer.summing import Rows, Summing, is_count
 
 VALUES = (1 << 2 * BITS) - 1
 HOUR = dt.timedelta(hours=1)
@@ -35,15 +36,19 @@ class Names:
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
+        # The texts that were asked for last, and those of their numbers that are known: blocks share them.
+        self._texts: Sequence[str] = ()
+        self._known: Any = None
 
     def of(self, texts: Sequence[str], codes: Any) -> Any:
         """The number of each code's text."""
-        is_used = np.zeros(len(texts), dtype=bool)
-        is_used[codes] = True
-        numbers = self.numbers
-        known = np.zeros(len(texts), dtype=np.int64)
-        used = np.flatnonzero(is_used)
-        known[used] = [numbers.setdefault(texts[code], len(numbers)) for code in used.tolist()]
+        if texts is not self._texts:
+            self._texts, self._known = texts, np.full(len(texts), -1, dtype=np.int64)
+        known, numbers = self._known, self.numbers
+        is_new = np.zeros(len(texts), dtype=bool)
+        is_new[codes] = True
+        new = np.flatnonzero(is_new & (known < 0))
+        known[new] = [numbers.setdefault(texts[code], len(numbers)) for code in new.tolist()]
         if len(numbers) > VALUE:
             raise OverflowError
         return known[codes]
@@ -62,14 +67,14 @@ class Adder:
         *,
         by: Sequence[str],
         size: Bin | None,
-        span: tuple[dt.datetime, dt.datetime],
+        start: dt.datetime,
         filters: Mapping[str, frozenset[str]],
         sums: Sequence[str],
         distinct: Sequence[str],
         verdicts: Mapping[UUID, Verdicts],
     ) -> None:
         self.by, self.size, self.filters = tuple(by), size, filters
-        self.first, self.end = span
+        self.start = start
         self.sums, self.distinct = tuple(sums), tuple(distinct)
         self.groups, self.whole = Partial(sums, distinct), Partial(sums)
         self.names = [Names() for _ in self.by]
@@ -81,30 +86,38 @@ class Adder:
 
     def add(self, facts: Facts, rule: dimensions.TeamRule) -> None:
         """Count the calls of a block."""
-        rows = Rows(facts, self._mask(facts, rule), self._classes(facts))
-        if not len(rows):
+        mask, wanted = self._mask(facts, rule), self.filters.get("token_class")
+        if "token_class" not in self.by and wanted is None:
+            calls = None if mask is None else np.flatnonzero(mask)
+            self._add(Block(self, Rows(facts, calls), rule))
             return
-        block = Block(self, rows, rule)
+        texts = facts.texts("line.class")
+        codes = [code for code in facts.lines() if wanted is None or texts[code] in wanted]
+        if "token_class" not in self.by:
+            self._add(Block(self, of_classes(facts, mask, codes, self.sums), rule))
+            return
+        for code in codes:
+            self._add(Block(self, of_class(facts, mask, code), rule, token_class=texts[code]))
+        # The lines hold a call several times: what counts calls is counted by itself.
+        counted = Rows(facts, np.flatnonzero(with_lines(facts, mask, codes)))
+        Block(self, counted, rule).add_whole([name for name in self.sums if is_count(name)])
+
+    def _add(self, block: "Block") -> None:
+        if not len(block.rows):
+            return
         if "tag" in self.by and not block.has_few_lists():
-            block.add_whole()
+            block.add_whole(block.once)
             block.add_by_place()
         else:
             block.add()
 
     def _mask(self, facts: Facts, rule: dimensions.TeamRule) -> Any:
-        """The calls the filters and the range's ends let through; None for all."""
+        """The calls the filters let through; None for all."""
         masks = [
             self._let(facts, name, wanted, rule)
             for name, wanted in self.filters.items()
             if name != "token_class"
         ]
-        midnights = [dt.datetime.combine(day.day, dt.time(), dt.UTC) for day in facts.days]
-        first = np.array([(self.first - midnight) // HOUR for midnight in midnights])
-        end = np.array([(self.end - midnight) // HOUR for midnight in midnights])
-        if (first > 0).any() or (end < 24).any():
-            masks.append(
-                (facts["hour"] >= facts.by_day(first)) & (facts["hour"] < facts.by_day(end))
-            )
         return np.logical_and.reduce(masks) if masks else None
 
     def _let(
@@ -135,14 +148,6 @@ class Adder:
         # The same id in two projects is two sessions.
         return codes, hashes ^ np.array(facts.project_id.int >> 65, dtype=np.int64), is_counted
 
-    def _classes(self, facts: Facts) -> Any:
-        """Which token classes are asked for; None when nobody asks by class."""
-        wanted = self.filters.get("token_class")
-        if wanted is None and "token_class" not in self.by:
-            return None
-        texts = facts.texts("line.class")
-        return np.array([wanted is None or text in wanted for text in texts], dtype=bool)
-
     def bins_of(self, rows: Rows) -> tuple[Any, Any]:
         """Each row's place among the block's bins (None: there is one), and the question's numbers of these."""
         facts = rows.facts
@@ -152,7 +157,7 @@ class Adder:
             places = facts.by_day(np.arange(len(midnights)) * 24) + facts["hour"]
         else:
             own = [
-                floor(midnight, self.size) if self.size else self.first for midnight in midnights
+                floor(midnight, self.size) if self.size else self.start for midnight in midnights
             ]
             starts = list(dict.fromkeys(own))
             at = {start: number for number, start in enumerate(starts)}
@@ -164,26 +169,35 @@ class Adder:
 
 class Block:
     """The groups of one block, as numbers of its own, on their way to the question's. `at`: of each list of tags only
-    the one at this place counts."""
+    the one at this place counts. `token_class`: whose lines these are, when the question is by token class."""
 
     def __init__(
-        self, adder: Adder, rows: Rows, rule: dimensions.TeamRule, at: int | None = None
+        self,
+        adder: Adder,
+        rows: Rows,
+        rule: dimensions.TeamRule,
+        at: int | None = None,
+        token_class: str = "",
     ) -> None:
         self.adder, self.rows, self.rule, self.at = adder, rows, rule, at
-        self.summing = Summing(rows, adder.verdicts, self.hashes)
+        self.token_class = token_class
+        self.summing = Summing(rows, adder.verdicts)
         self.lists = rows.facts.tag_lists() if "tag" in adder.by else None
         # By dimension: codes by row, and how many there are.
         self.values = [self._values(name) for name in adder.by]
         self.bins, self.numbers = adder.bins_of(rows)
 
-    def hashes(self, name: str) -> tuple[Any, Any]:
-        return self.rows.facts.hashes(name)
+    @property
+    def once(self) -> list[str]:
+        """The sums that hold each call, or each line, once in the whole."""
+        by_line = "token_class" in self.adder.by
+        return [name for name in self.adder.sums if not (by_line and is_count(name))]
 
     def _values(self, name: str) -> tuple[Any, Sequence[str]]:
         """Codes by row and the texts behind them; of tags whole lists, unless one place of them is asked for."""
         facts = self.rows.facts
         if name == "token_class":
-            return self.rows.line("line.class"), facts.texts("line.class")
+            return None, [self.token_class]
         if name == "tag":
             lists = facts.tag_lists()
             if self.at is None:
@@ -208,20 +222,20 @@ class Block:
         for at in range(int(sizes.max())):
             let = sizes > at
             rows = self.rows if let.all() else self.rows.only(let)
-            Block(self.adder, rows, self.rule, at).add()
+            Block(self.adder, rows, self.rule, at, self.token_class).add()
 
     def add(self) -> None:
         """Group by bin and values and add these groups to the question's."""
         adder, rows = self.adder, self.rows
         keys, span = self.bins, len(self.numbers)
         for codes, texts in self.values:
-            keys = codes if keys is None else keys * np.int64(len(texts)) + codes
-            span *= len(texts)
+            if len(texts) > 1:
+                keys = codes if keys is None else keys * np.int64(len(texts)) + codes
+                span *= len(texts)
         if keys is None:
             keys = np.zeros(len(rows), dtype=np.int64)
         found, places = groups_of(keys.astype(np.int64, copy=False), span)
-        is_first = None if "token_class" in adder.by else rows.is_first
-        sums = self.summing.sums(adder.sums, places, len(found), is_first)
+        sums = self.summing.sums(adder.sums, places, len(found))
         pairs = {name: self._pairs(name, places, len(found)) for name in adder.distinct}
         parts: list[Any] = []
         # Values stand behind one another in the key, the last one lowest.
@@ -247,29 +261,23 @@ class Block:
             known |= adder.names[place].of(texts, codes) << BITS * (1 - place)
         adder.groups.add(Groups(known, sums, pairs))
 
-    def add_whole(self) -> None:
-        """Each call once, by bin, from the calls themselves."""
-        adder, rows = self.adder, self.rows
+    def add_whole(self, names: Sequence[str]) -> None:
+        """These sums of each call once, by bin, from the calls themselves."""
+        rows = self.rows
         bins = np.zeros(len(rows), dtype=np.int64) if self.bins is None else self.bins
         found, places = groups_of(bins, len(self.numbers))
-        sums = self.summing.sums(adder.sums, places, len(found), rows.is_first)
-        adder.whole.add(Groups(self.numbers[found] << 2 * BITS, sums))
+        self._add_to_whole(self.numbers[found], self.summing.sums(names, places, len(found)))
 
     def _add_whole(self, bins: Any, sums: Mapping[str, Any]) -> None:
-        """Each call once, by bin: the groups so far, which hold a call once per token class."""
-        adder, rows = self.adder, self.rows
+        """The same from the groups so far."""
         keys, places = np.unique(bins, return_inverse=True)
-        whole = regrouped(sums, places, len(keys))
-        if "token_class" in adder.by:
-            own = (
-                np.zeros(len(rows), dtype=np.int64)
-                if self.bins is None
-                else np.searchsorted(keys, self.numbers[self.bins])
-            )
-            for name in adder.sums:
-                if name in COUNTED or name.endswith(".unpriced"):
-                    whole[name] = self.summing.counts(name, own, len(keys), rows.is_first)
-        adder.whole.add(Groups(keys << 2 * BITS, whole))
+        once = {name: sums[name] for name in self.once}
+        self._add_to_whole(keys, regrouped(once, places, len(keys)))
+
+    def _add_to_whole(self, bins: Any, sums: Mapping[str, Any]) -> None:
+        rest: Any = np.zeros(len(bins), dtype=np.int64)
+        whole = {name: sums.get(name, rest) for name in self.adder.sums}
+        self.adder.whole.add(Groups(bins << 2 * BITS, whole))
 
     def _add_by_tag(
         self, groups: Sequence[Any], sums: Mapping[str, Any], pairs: Mapping[str, Pairs]

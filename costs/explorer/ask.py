@@ -141,7 +141,7 @@ def gathered(
     adder = Adder(
         by=question.by,
         size=question.bin or None,  # type: ignore[arg-type]  # checked with the question
-        span=(question.start, question.end),
+        start=question.start,
         filters=filters,
         sums=sums,
         distinct=counted,
@@ -149,7 +149,8 @@ def gathered(
     )
     gone: list[Day] = []
     for rule, days in _days(question, filters, rules):
-        for facts in facts_of(days, _parts(question, measures, filters, rule), gone):
+        parts = _parts(question, measures, filters, rule)
+        for facts in facts_of(days, parts, gone, (question.start, question.end)):
             adder.add(facts, rule)
     return adder, tuple((day.project_id, day.day, day.calls) for day in gone)
 

@@ -18,6 +18,7 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 
+from costs.explorer.lines import Lines, lines_of, of_hours
 from costs.explorer.packing import Column, bytes_of, unpack
 from costs.explorer.reading import NEWEST, PARTS, RecordsGoneError, read_day
 from costs.explorer.words import Words
@@ -27,6 +28,7 @@ AT_ONCE = 32
 # How many calls are added up at once, however long the range is.
 BLOCK_ROWS = 1 << 19
 TEXTS_END = ".texts"
+HOUR = dt.timedelta(hours=1)
 Columns = dict[str, Column]
 Key = tuple[UUID, dt.date, int, bool]
 _DAYS = """
@@ -146,13 +148,12 @@ class Facts:
             self._tag_lists = TagLists(codes, starts, sizes, items, self.texts("tags.items"))
         return self._tag_lists
 
-    def line_rows(self) -> Any:
-        """The call of each line."""
-        starts = np.cumsum(self.sizes) - self.sizes
-        many = [one["line.row"] for one in self._columns]
-        rows = np.concatenate(many, dtype=np.int64, casting="unsafe")
-        rows += np.repeat(starts, [len(one) for one in many])
-        return rows
+    def lines(self) -> dict[int, Lines]:
+        """The lines of each token class."""
+        found: dict[int, Lines] = self.values(
+            "lines", lambda: lines_of(self._columns, self.sizes.tolist())
+        )
+        return found
 
     def values(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once."""
@@ -257,10 +258,15 @@ def _layout(found: Any) -> dict[str, tuple[int, int, str]]:
     return json.loads(found) if isinstance(found, str) else found or {}
 
 
-def facts_of(days: Sequence[Day], parts: Sequence[str], gone: list[Day]) -> Iterator[Facts]:
-    """The columns of `parts` of the days, in order and at most BLOCK_ROWS calls (or one day) at once; days of which
-    only sums are left go to `gone`. One query per AT_ONCE days whose kept columns are not in memory, and one per day
-    that moved."""
+def facts_of(
+    days: Sequence[Day],
+    parts: Sequence[str],
+    gone: list[Day],
+    span: tuple[dt.datetime, dt.datetime],
+) -> Iterator[Facts]:
+    """The columns of `parts` of the days' calls in `span` (whole hours), in order and at most BLOCK_ROWS calls (or one
+    day) at once; days of which only sums are left go to `gone`. One query per AT_ONCE days whose kept columns are not
+    in memory, and one per day that moved."""
     names = [name for part in parts for name in held(part)]
     for _, many in groupby(days, key=lambda day: day.project_id):
         own = list(many)
@@ -268,10 +274,12 @@ def facts_of(days: Sequence[Day], parts: Sequence[str], gone: list[Day]) -> Iter
         block: list[tuple[Day, int, Columns]] = []
         rows = 0
         for at in range(0, len(own), AT_ONCE):
-            for day, size, columns in _columns_of(own[at : at + AT_ONCE], parts, names, words):
+            for day, calls, columns in _columns_of(own[at : at + AT_ONCE], parts, names, words):
                 if columns is None:
                     gone.append(day)
-                elif size:
+                    continue
+                size, columns = _cut(day, calls, {name: columns[name] for name in names}, span)
+                if size:
                     if block and rows + size > BLOCK_ROWS:
                         yield _block(words, block)
                         block, rows = [], 0
@@ -279,6 +287,15 @@ def facts_of(days: Sequence[Day], parts: Sequence[str], gone: list[Day]) -> Iter
                     rows += size
         if block:
             yield _block(words, block)
+
+
+def _cut(
+    day: Day, size: int, columns: Columns, span: tuple[dt.datetime, dt.datetime]
+) -> tuple[int, Columns]:
+    """The calls of a day inside the range, which ends at most two days in their middle."""
+    midnight = dt.datetime.combine(day.day, dt.time(), dt.UTC)
+    first, end = ((at - midnight) // HOUR for at in span)
+    return (size, columns) if first <= 0 and end >= 24 else of_hours(columns, first, end)
 
 
 def _block(words: Words, block: Sequence[tuple[Day, int, Columns]]) -> Facts:

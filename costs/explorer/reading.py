@@ -6,6 +6,7 @@ One statement, so one snapshot, of only the columns that are asked for.
 import datetime as dt
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -56,13 +57,15 @@ PARTS: dict[str, tuple[str, ...]] = {
     "flags": ("flags",),
     "cost": ("cost.high", "cost.low"),
     **{name: (name, f"{name}.hashes") for name in HASHES},
-    "lines": ("line.row", "line.class", "line.class.texts", "line.quantity", "line.high", "line.low"),
+    # Lines of one token class behind those of another, each class by call; how many lines each class has. A class that
+    # every call has a line of says no calls.
+    "lines": ("line.class", "line.class.texts", "line.sizes", "line.row", "line.quantity", "line.high", "line.low"),
     "saved": ("saved.state", "saved.high", "saved.low"),
     # The list of each call; how many tags each list has, and these one behind the other.
     "tags": ("tags", "tags.sizes", "tags.items", "tags.items.texts"),
 }  # fmt: skip
 # Facts without this column were kept in an older form.
-NEWEST = "tags.items"
+NEWEST = "line.sizes"
 NOTHING_READ, SAVED, SAVED_UNKNOWN = 0, 1, 2
 # Remainders up to this are a line's digits beyond the twelfth.
 _ROUNDING = 1000
@@ -233,24 +236,25 @@ def _classes(breakdown: str, cost: str | None, tokens: Sequence[int]) -> dict[st
 
 
 def _lines(sources: Sequence[Sequence[Any]]) -> dict[str, Column]:
-    """One line per call and token class."""
-    places: list[int] = []
-    names: list[str] = []
-    quantities: list[int] = []
-    amounts: list[int] = []
+    """One line per call and token class: those of one class behind those of another."""
+    classes: dict[str, tuple[list[int], list[int], list[int]]] = {}
     for place, (breakdown, cost, *tokens) in enumerate(zip(*sources, strict=True)):
         for name, (quantity, amount) in _classes(breakdown, cost, tokens).items():
+            places, quantities, amounts = classes.setdefault(name, ([], [], []))
             places.append(place)
-            names.append(name)
             quantities.append(quantity)
             amounts.append(amount)
-    codes, texts = encode(names)
-    high, low = halves(amounts)
+    lists = list(classes.values())
+    some = chain.from_iterable(one[0] for one in lists if len(one[0]) < len(sources[0]))
+    high, low = halves(chain.from_iterable(one[2] for one in lists))
     return {
-        "line.row": narrow(np.array(places, dtype=np.int64)),
-        "line.class": codes,
-        "line.class.texts": texts,
-        "line.quantity": narrow(np.array(quantities, dtype=np.int64)),
+        "line.class": narrow(np.arange(len(lists))),
+        "line.class.texts": list(classes),
+        "line.sizes": narrow(np.array([len(one[0]) for one in lists], dtype=np.int64)),
+        "line.row": narrow(np.array(list(some), dtype=np.int64)),
+        "line.quantity": narrow(
+            np.array(list(chain.from_iterable(one[1] for one in lists)), dtype=np.int64)
+        ),
         "line.high": narrow(high),
         "line.low": narrow(low),
     }
