@@ -295,7 +295,7 @@ def _say_silent(found: Sequence[tuple[AlertEvent, list[Channel]]], now: dt.datet
         for channel in channels:
             why = f": {channel.disabled_reason}" if channel.disabled_reason else ""
             words = f"{channel.name} was not told, because it is disabled{why}"
-            entries.append(EventEntry(event=event, at=now, kind=EntryKind.MUTED, words=words))
+            entries.append(EventEntry(event=event, at=now, kind=EntryKind.UNDELIVERED, words=words))
     EventEntry.objects.bulk_create(entries)
 
 

@@ -46,9 +46,11 @@ class Channel(UUIDModel, TimestampedModel):
     # Set when it was switched off by itself (a permanent error) or by a person; the words say why.
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_reason = models.CharField(max_length=500, blank=True)
-    # Since when nothing gets through, how many tries in a row failed, and when the next one is due.
+    # Since when nothing gets through, how many tries in a row failed, and before when none is made (also the pause
+    # between two messages).
     failing_since = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
+    next_send_at = models.DateTimeField(null=True, blank=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

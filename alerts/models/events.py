@@ -93,6 +93,7 @@ class EntryKind(models.TextChoices):
     ESCALATED = "escalated", "Escalated"
     REMINDED = "reminded", "Told again"
     MUTED = "muted", "Nobody was told"
+    UNDELIVERED = "undelivered", "Not delivered"
     COMMENT = "comment", "Comment"
     RESOLVED = "resolved", "Resolved"
 
