@@ -103,6 +103,11 @@ def data_cipher(wrapped: bytes | memoryview) -> Cipher:
     return _unwrapped(bytes(wrapped), tuple(settings.LLMLAB_ENCRYPTION_KEYS))
 
 
+def master_cipher() -> Cipher:
+    """For what belongs to the operator and no organisation: the first master key seals, all of them open."""
+    return DataKeys(_masters())
+
+
 def with_new_key(wrapped: bytes | memoryview) -> bytes:
     """The stored data key with a fresh key in front; what was sealed before still opens."""
     return new_data_key() + bytes(wrapped)

@@ -9,7 +9,7 @@ everything, a bound on the body before and after unpacking.
 import json
 import ssl
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -148,11 +148,18 @@ class OutboundClient:
         total_s: float = TOTAL_SECONDS,
         budget_s: float | None = None,
         max_body: int = MAX_BODY,
+        cuts: bool = False,
+        ports: Collection[int] = (),
         resolve: Resolver | None = None,
     ) -> None:
-        """`total_s`: the longest one request may take, `budget_s` all of them together from now on; `resolve` replaces
-        the system's resolver in tests."""
-        self.total_s, self.max_body = total_s, max_body
+        """`total_s`: the longest one request may take, `budget_s` all of them together from now on.
+
+        `cuts`: only the status counts; of a body larger than `max_body` the start is read, one that cannot be unpacked
+        is empty. `ports`: no others are called, unless the operator listed the host. `resolve` replaces the system's
+        resolver in tests.
+        """
+        self.total_s, self.max_body, self._cuts = total_s, max_body, cuts
+        self._ports = ports
         self._last = monotonic() + budget_s if budget_s is not None else float("inf")
         # How many requests were sent.
         self.requests = 0
@@ -217,9 +224,12 @@ class OutboundClient:
     def _checked(self, url: str) -> str:
         """Refuse schemes and hosts before a connection is thought of."""
         target = outbound.target_of(url)
-        if target.scheme == "http":
+        is_odd = bool(self._ports) and target.port not in self._ports
+        if target.scheme == "http" or is_odd:
             found = outbound.addresses_of(target.host, target.port, self._resolve)
             outbound.check_scheme(target, found)
+            if is_odd:
+                outbound.check_port(target, found, self._ports)
         return url
 
     def _next(self, request: httpx2.Request, url: str, status: int) -> httpx2.Request:
@@ -261,23 +271,29 @@ class OutboundClient:
         parts, size = [], 0
         for part in response.iter_raw():
             size += len(part)
-            if size > self.max_body:
-                raise self._too_large(response)
             parts.append(part)
+            if size > self.max_body:
+                if not self._cuts:
+                    raise self._too_large(response)
+                break
         body = b"".join(parts)
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding == "identity":
-            return body
+            return body[: self.max_body]
+        if encoding != "gzip" and self._cuts:
+            return b""
         if encoding != "gzip":
             raise UnreachableError(f"{response.url.host} answers packed as {encoding[:40]!r}.")
         unpacker = zlib.decompressobj(31)
         try:
             body = unpacker.decompress(body, self.max_body + 1)
         except zlib.error:
+            if self._cuts:
+                return b""
             raise UnreachableError(f"{response.url.host} sent a broken gzip body.") from None
-        if len(body) > self.max_body or unpacker.unconsumed_tail:
+        if not self._cuts and (len(body) > self.max_body or unpacker.unconsumed_tail):
             raise self._too_large(response)
-        return body
+        return body[: self.max_body]
 
     def _too_large(self, response: httpx2.Response) -> ReplyTooLargeError:
         return ReplyTooLargeError(

@@ -7,7 +7,7 @@ NAT64, 6to4, Teredo) count as both.
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -253,12 +253,27 @@ def check_scheme(target: Target, addresses: Iterable[str]) -> None:
         )
 
 
-def check_url(url: str) -> Target:
-    """For a form: refuse what would never be called. A host that is not known (yet) passes: each call checks again."""
+def check_port(target: Target, addresses: Iterable[str], ports: Collection[int]) -> None:
+    """Ports other than `ports` only of what the operator listed. Raises AddressRefusedError."""
+    listed = allowed()
+    if target.port in ports or listed.has_name(target.host.lower(), target.port):
+        return
+    if not all(listed.has_address(_address(one), target.port) for one in addresses):
+        raise AddressRefusedError(
+            f"{target.host} is only called at the ports {', '.join(map(str, sorted(ports)))}. Whoever runs this LLMLab"
+            f" can allow it with LLMLAB_OUTBOUND_ALLOW={target.host}:{target.port}."
+        )
+
+
+def check_url(url: str, *, resolve: Resolver | None = None, ports: Collection[int] = ()) -> Target:
+    """For a form: refuse what would never be called. A host that is not known (yet) passes: each call checks again.
+    `ports`: the only ones that are called, unless the operator listed the host."""
     target = target_of(url)
     try:
-        addresses = addresses_of(target.host, target.port)
+        addresses = addresses_of(target.host, target.port, resolve)
     except (UnreachableError, OutboundTimeoutError):
         addresses = []
     check_scheme(target, addresses or ["192.0.2.1"])
+    if ports:
+        check_port(target, addresses or ["192.0.2.1"], ports)
     return target
