@@ -7,4 +7,7 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        pass
+        from alerts.channels import secrets
+        from projects import resealing
+
+        resealing.register(secrets.seal_again)

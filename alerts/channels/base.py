@@ -1,7 +1,7 @@
 """What every kind of channel can do, and the two ways a sending fails."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +32,8 @@ class Message:
     message_id: str
     # The instant of this try.
     at: dt.datetime
+    # Whom an earlier try reached already (Retryable.taken): not told again.
+    taken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class SendError(Exception):
 
 
 class Retryable(SendError):
-    """Try again, not before `retry_after_s`."""
+    """Try again, not before `retry_after_s`. `taken`: of several receivers those that were reached; the next try is
+    handed them (Message.taken)."""
 
     def __init__(
         self,
@@ -60,9 +63,10 @@ class Retryable(SendError):
         retry_after_s: float | None = None,
         status: int | None = None,
         answer: str = "",
+        taken: Iterable[str] = (),
     ) -> None:
         super().__init__(words, status=status, answer=answer)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.taken = retry_after_s, frozenset(taken)
 
 
 class Permanent(SendError):
@@ -82,17 +86,36 @@ Secret = Mapping[str, str]
 class ChannelPlugin(Protocol):
     """One kind. Knows no model and no database: what it needs is handed over."""
 
-    kind: str
-    label: str
-    help: str
-    fields: Sequence[Field]
-    # Which actions it carries; the others are not queued for it.
-    actions: frozenset[str]
-    # Fewest seconds between two messages.
-    pause_s: float
+    @property
+    def kind(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def help(self) -> str: ...
+    @property
+    def fields(self) -> Sequence[Field]: ...
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Fields that say where messages go: with one of them changed, the secrets are asked for again."""
+        ...
+
+    @property
+    def makes_secret(self) -> str:
+        """The name of a secret that LLMLab makes and shows once (alerts.channels.webhook); empty for none."""
+        ...
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """Which actions it carries; the others are not queued for it."""
+        ...
+
+    @property
+    def pause_s(self) -> float:
+        """Fewest seconds between two messages."""
+        ...
 
     def clean(self, settings: Settings, secret: Secret) -> tuple[dict[str, Any], dict[str, str]]:
-        """What to store, checked (addresses too). Raises DomainError naming the field."""
+        """What to store, checked (addresses too; what is made is made here). Raises DomainError naming the field."""
         ...
 
     def hint(self, settings: Settings, secret: Secret) -> str:

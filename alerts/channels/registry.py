@@ -1,6 +1,10 @@
 """Every kind of channel by its name."""
 
 from alerts.channels.base import ChannelPlugin
+from alerts.channels.email import EmailPlugin
+from alerts.channels.pagerduty import PagerDutyPlugin
+from alerts.channels.slack import SlackPlugin
+from alerts.channels.webhook import WebhookPlugin
 from core.errors import DomainError
 
 _PLUGINS: dict[str, ChannelPlugin] = {}
@@ -22,3 +26,7 @@ def plugin_for(kind: str) -> ChannelPlugin:
 def plugins() -> list[ChannelPlugin]:
     """In the order in which they are offered."""
     return list(_PLUGINS.values())
+
+
+for _one in (EmailPlugin(), SlackPlugin(), PagerDutyPlugin(), WebhookPlugin()):
+    register(_one)
