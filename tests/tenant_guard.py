@@ -42,6 +42,7 @@ TABLES = (
     "costs_costaggregate",
     "costs_costdailyaggregate",
     "costs_costday",
+    "costs_minutesum",
     "costs_reconciledfacts",
     "costs_dayfacts",
     "costs_projectusage",

@@ -54,6 +54,7 @@ from costs.models.ledger import (
     TenantModel,
     usd_field,
 )
+from costs.models.minutes import MinuteDimension, MinuteRoll, MinuteSum
 from costs.models.prices import PriceBook, PriceRule, RuleKind, Tier
 from costs.models.reconciliation import (
     GapKind,
@@ -98,6 +99,9 @@ __all__ = [
     "ForecastRun",
     "GapKind",
     "LineKind",
+    "MinuteDimension",
+    "MinuteRoll",
+    "MinuteSum",
     "PriceBook",
     "PriceCheck",
     "PriceRule",

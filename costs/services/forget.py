@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from costs import minutes
 from costs.explorer import keeping
 from costs.models import BY_FIELDS
 from costs.services import aggregates
@@ -50,6 +51,7 @@ def forget_person(cursor: Any, *, project_id: UUID, column: str, value: str) -> 
                 f"DELETE FROM {table} WHERE project_id = %s AND dimension = ANY(%s) AND value = %s AND calls = 0",  # noqa: S608
                 [project_id, ["user", f"user{BY_FIELDS}"], value],
             )
+        minutes.forget_user(cursor, project_id=project_id, user_id=value)
     days = sorted({row.occurred_at.astimezone(dt.UTC).date() for row in rows})
     cursor.execute(_DAYS, [project_id, days])
     is_more = len(found) == AT_ONCE
