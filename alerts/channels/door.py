@@ -4,11 +4,19 @@ import datetime as dt
 import email.utils
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from alerts.channels.base import Retryable
 from core.errors import DomainError
 from core.http import OutboundClient, Reply
-from core.outbound import AddressRefusedError, OutboundError, Resolver, check_url
+from core.outbound import (
+    AddressRefusedError,
+    OutboundError,
+    Resolver,
+    allowed,
+    check_url,
+    target_of,
+)
 
 TOTAL_S = 15.0
 MAX_BODY = 64 * 1024
@@ -31,6 +39,16 @@ class Door:
             return check_url(url, resolve=self.resolve, ports=PORTS).host.lower()
         except OutboundError as error:
             raise DomainError(error.detail, code=error.code, fields=[field]) from None
+
+    def is_listed(self, url: str) -> bool:
+        """Whether the operator named this host, so that it may stand for a service: a proxy, the simulator."""
+        target, listed = target_of(url), allowed()
+        if listed.has_name(target.host.lower(), target.port):
+            return True
+        try:
+            return listed.has_address(ip_address(target.host), target.port)
+        except ValueError:
+            return False
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Reply:
         """The answer, whatever its status. Raises Retryable when there is none."""

@@ -1,9 +1,11 @@
 """Every kind of channel by its name."""
 
 from alerts.channels.base import ChannelPlugin
+from alerts.channels.discord import DiscordPlugin
 from alerts.channels.email import EmailPlugin
 from alerts.channels.pagerduty import PagerDutyPlugin
 from alerts.channels.slack import SlackPlugin
+from alerts.channels.teams import TeamsPlugin
 from alerts.channels.webhook import WebhookPlugin
 from core.errors import DomainError
 
@@ -28,5 +30,7 @@ def plugins() -> list[ChannelPlugin]:
     return list(_PLUGINS.values())
 
 
-for _one in (EmailPlugin(), SlackPlugin(), PagerDutyPlugin(), WebhookPlugin()):
+for _one in (
+    EmailPlugin(), SlackPlugin(), PagerDutyPlugin(), WebhookPlugin(), TeamsPlugin(), DiscordPlugin(),
+):  # fmt: skip
     register(_one)

@@ -25,6 +25,7 @@ from examples.simulator.http import (
     read_request,
     send_reply,
 )
+from examples.simulator.receivers import routes as receivers
 
 logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request, Faults], Awaitable[Reply]]
@@ -52,7 +53,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     request = route = None
     try:
         request = await read_request(scope, receive)
-        route = billing.find(request)
+        route = billing.find(request) or receivers.find(request)
         reply = await (_bill(route, request) if route else _answer(request))
     except HttpError as error:
         reply = (
@@ -65,8 +66,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send_reply(send, reply)
 
 
-async def _bill(route: billing.Route, request: Request) -> Reply:
-    """A billing API: keys and faults are its own affair."""
+async def _bill(route: billing.Route | receivers.Route, request: Request) -> Reply:
+    """A billing API or a receiver of alerts: keys and faults are its own affair."""
     _count_in(request)
     return await route.answer(request)
 
@@ -93,7 +94,7 @@ async def _answer(request: Request) -> Reply:
         return Reply({"requests": list(received)})
     if request.path == "/simulator/usage":
         return Reply({"models": ledger.billed()})
-    if (found := billing.control(request)) is not None:
+    if (found := billing.control(request) or receivers.control(request)) is not None:
         return found
     endpoint = ROUTES.get((request.method, request.path))
     if endpoint is None:

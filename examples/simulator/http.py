@@ -26,6 +26,8 @@ class Request:
     query: list[tuple[str, str]] = field(default_factory=list)
     # What a route's pattern found in the path.
     path_values: dict[str, str] = field(default_factory=dict)
+    # The body as it came, for who signs it.
+    raw: bytes = b""
 
     def values(self, name: str) -> list[str]:
         """Every value of a query parameter."""
@@ -85,7 +87,7 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
         if not isinstance(body, dict):
             raise HttpError(400, "invalid_request_error", "The body must be a JSON object.")
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    return Request(scope["method"], scope["path"], headers, body, query=query)
+    return Request(scope["method"], scope["path"], headers, body, query=query, raw=raw)
 
 
 _EXACT = msgspec.json.Encoder(decimal_format="number")

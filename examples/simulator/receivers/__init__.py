@@ -1,0 +1,1 @@
+"""Where alerts are sent: Slack, PagerDuty, Microsoft Teams, Discord, signed webhooks and a mailbox, with faults."""
