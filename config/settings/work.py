@@ -40,6 +40,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
+    "sweep-deliveries": {
+        "task": "alerts.tasks.sweep_deliveries",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "sync-bills": {
         "task": "costs.tasks.sync_bills",
         "schedule": 60.0,
