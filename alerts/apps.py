@@ -8,6 +8,9 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         from alerts.channels import secrets
+        from alerts.measures import intake, quality, registry, windows
         from projects import resealing
 
         resealing.register(secrets.seal_again)
+        for measure in (*windows.MEASURES, quality.QUALITY, intake.INGEST_LAG, intake.NO_DATA):
+            registry.register(measure)
