@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from django.template.loader import render_to_string
 
 from accounts.middleware import reader_for
+from accounts.models import User
 from core import live as hints
 from core.errors import DomainError
 from core.person_formats import Reader
@@ -40,16 +41,21 @@ PULSE_SECONDS = 1.0
 REFUSED, BROKEN_RULES, TOO_BIG, TRY_LATER = 4404, 4400, 1009, 1013
 
 
-def _may_watch(scope: dict[str, Any], slug: str) -> tuple[Project, Reader] | None:
-    """The project when the session behind this socket is still valid and its user still a member, and how the user
-    wants figures written; read afresh."""
+def person_behind(scope: dict[str, Any]) -> User | None:
+    """Whose session is behind this socket, while it is still valid; read afresh."""
     session = scope.get("session")
     key = getattr(session, "session_key", None)
     if not key:
         return None
     store = import_module(settings.SESSION_ENGINE).SessionStore(session_key=key)
     user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]  # needs no more of a request
-    if not user.is_authenticated or not user.is_active:
+    return user if isinstance(user, User) and user.is_active else None
+
+
+def _may_watch(scope: dict[str, Any], slug: str) -> tuple[Project, Reader] | None:
+    """The project while its reader is a member, and how they want figures written."""
+    user = person_behind(scope)
+    if user is None:
         return None
     try:
         return project_for(user, slug), reader_for(user)
@@ -61,8 +67,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """Access on connect and every few seconds after; bounded, well-formed messages only. Unknown and forbidden
     projects are refused alike."""
 
-    project: Project
+    # What is watched: a row; another one at the next look closes the socket.
+    place: Any
     reader: Reader
+
+    @property
+    def project(self) -> Project:
+        project: Project = self.place
+        return project
 
     async def connect(self) -> None:
         self.junk = 0
@@ -73,7 +85,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if watched is None:
             await self.close(code=REFUSED)
             return
-        self.project, self.reader = watched
+        self.place, self.reader = watched
         group = self.group()
         await self.channel_layer.group_add(group, self.channel_name)
         self.joined = group
@@ -81,7 +93,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.tasks.append(asyncio.create_task(self._recheck()))
         await self.opened()
 
-    async def watched(self) -> tuple[Project, Reader] | None:
+    async def watched(self) -> tuple[Any, Reader] | None:
         """What may be watched now and how its reader wants figures written; None when nothing may."""
         slug: str = self.scope["url_route"]["kwargs"]["slug"]
         found: tuple[Project, Reader] | None
@@ -90,6 +102,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def group(self) -> str:
         raise NotImplementedError
+
+    def recheck_seconds(self) -> float:
+        return RECHECK_SECONDS
 
     async def opened(self) -> None:
         """Called once the socket is accepted."""
@@ -112,12 +127,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _recheck(self) -> None:
         while True:
-            await asyncio.sleep(RECHECK_SECONDS)
+            await asyncio.sleep(self.recheck_seconds())
             try:
                 watched = await self.watched()
             except DatabaseError:
                 continue  # PostgreSQL is away: nothing can be read through this socket either
-            if watched is None or watched[0].pk != self.project.pk:
+            if watched is None or watched[0].pk != self.place.pk:
                 await self.stop(REFUSED)
                 return
             self.reader = watched[1]

@@ -88,16 +88,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
-    "evaluate-alerts": {
-        "task": "alerts.tasks.evaluate",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "keep-alert-time": {
-        "task": "alerts.tasks.keep_time",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

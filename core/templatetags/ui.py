@@ -55,15 +55,18 @@ def nav_item(
     icon_name: str,
     active: str = "",
     shortcut: str = "",
+    badge: str = "",
     **kwargs: Any,
 ) -> dict[str, Any]:
-    """A sidebar link. `active` is a space-separated list of view-name prefixes that light it up."""
+    """A sidebar link. `active` is a space-separated list of view-name prefixes that light it up; `badge` names a place
+    at its end that an out-of-band swap fills."""
     return {
         "href": reverse(url_name, kwargs=kwargs or None),
         "label": label,
         "icon_name": icon_name,
         "current": is_active(context, active or url_name),
         "shortcut": shortcut,
+        "badge": badge,
     }
 
 

@@ -17,6 +17,7 @@ import "./confirm_typed.js";
 import "./time_ago.js";
 import "./live_clock.js";
 import "./live_status.js";
+import "./alerts_bell.js";
 import "./shortcuts.js";
 import "./shortcut_sheet.js";
 import "./trace_live.js";

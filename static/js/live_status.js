@@ -3,6 +3,7 @@
 //   reconnecting → the extension is trying · offline → no socket for 10 s or refused: "live:poll" fires every data-poll s
 // Pages listen on body: "live:resync" (read what was missed) and "live:poll". A frame marks new rows with data-new.
 import { announce } from "./announce.js";
+import { countInTitle } from "./title_count.js";
 
 const TEXT = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting" };
 const AWAY_MS = 10_000;
@@ -14,7 +15,6 @@ class LiveStatus extends HTMLElement {
     this.stop = new AbortController();
     const on = (name, handler, target = document) => target.addEventListener(name, handler, { signal: this.stop.signal });
     this.missed = 0;
-    this.pageTitle = document.title;
     on("htmx:wsOpen", () => this.opened());
     on("htmx:wsClose", (e) => this.closed(e.detail.event?.code));
     on("htmx:wsBeforeMessage", (e) => this.message(e));
@@ -91,7 +91,7 @@ class LiveStatus extends HTMLElement {
 
   count(missed) {
     this.missed = missed;
-    document.title = missed ? `(${missed}) ${this.pageTitle}` : this.pageTitle;
+    countInTitle("live", missed);
   }
 
   write(state) {

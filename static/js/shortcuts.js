@@ -16,7 +16,7 @@ function act(element) {
 }
 
 function walk(step) {
-  const rows = [...document.querySelectorAll("[data-row-link]")];
+  const rows = [...document.querySelectorAll("[data-row-link]:not(dialog *)")];
   if (!rows.length) return false;
   const at = rows.indexOf(document.activeElement);
   (rows[at + step] || (at < 0 ? rows[0] : rows[at])).focus();

@@ -1,0 +1,40 @@
+"""Reading incidents, one or all."""
+
+import datetime as dt
+
+from accounts.models import Membership, User
+from alerts.inbox import hints
+from alerts.models import AlertEvent, EventRead, NotificationPreference
+
+
+def mark_read(*, user: User, event: AlertEvent, now: dt.datetime) -> None:
+    """This person has seen the incident as it is now. One query; their other pages are told."""
+    EventRead.objects.bulk_create(
+        [EventRead(user=user, event=event, read_at=now)],
+        update_conflicts=True,
+        unique_fields=["user", "event"],
+        update_fields=["read_at"],
+    )
+    if event.organization_id is not None:
+        hints.tell_person(event.organization_id, user.pk)
+
+
+def mark_all_read(*, membership: Membership, until: dt.datetime, now: dt.datetime) -> None:
+    """Everything that fired up to `until` is read: when the person's list was made, so that what they have not seen
+    stays unread. Never takes a later mark back. Two queries or three."""
+    until = min(until, now)
+    preference, is_new = NotificationPreference.objects.get_or_create(
+        user_id=membership.user_id,
+        organization_id=membership.organization_id,
+        defaults={"read_before": until},
+    )
+    if not is_new and (preference.read_before is None or preference.read_before < until):
+        preference.read_before = until
+        preference.save(update_fields=["read_before", "updated_at"])
+    # What was read one by one before says nothing more.
+    EventRead.objects.filter(
+        user_id=membership.user_id,
+        event__organization_id=membership.organization_id,
+        read_at__lte=until,
+    ).delete()
+    hints.tell_person(membership.organization_id, membership.user_id)
