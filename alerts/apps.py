@@ -7,10 +7,21 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from alerts import signals
+        from alerts import checking, signals
         from alerts.channels import secrets
         from alerts.inbox import hints
+        from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
+        from core import outbox
+        from costs import signals as ledger
         from projects import resealing
 
         resealing.register(secrets.seal_again)
+        for known in (*budgets.MEASURES, *forecasts.MEASURES, *bills.MEASURES):
+            registry.register(known)
+        for measure in (*windows.MEASURES, quality.QUALITY, intake.INGEST_LAG, intake.NO_DATA):
+            registry.register(measure)
+        ledger.usage_recorded.connect(checking.note_usage, dispatch_uid="alerts.usage")
+        ledger.repricing_ended.connect(checking.note_repricing, dispatch_uid="alerts.repricing")
+        ledger.anomaly_found.connect(checking.note_anomaly, dispatch_uid="alerts.anomaly")
+        outbox.handler(checking.ANOMALY_TOPIC)(checking.handle_anomaly)
         signals.events_changed.connect(hints.tell_pages, dispatch_uid="alerts.inbox.bell")

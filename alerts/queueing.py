@@ -221,7 +221,8 @@ def _round(told: _Told, now: dt.datetime) -> str:
             return f"{event.acknowledged_at or now:%Y%m%dT%H%M%S}"
         case DeliveryAction.REMIND:
             return f"{now:%Y%m%dT%H}"
-    return "1"
+    # It may begin and end again under the same key when it comes back soon after a recovery (alerts.evaluate).
+    return "1" if event.told_at is None else f"{event.told_at:%Y%m%dT%H%M%S}"
 
 
 def _write(

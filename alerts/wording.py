@@ -15,7 +15,15 @@ from django.urls import NoReverseMatch, reverse
 
 from alerts import phrases
 from alerts.measures.base import Evidence, Reading
-from alerts.models import Alert, AlertEvent, CompareWith, DeliveryAction, Direction, EventState
+from alerts.models import (
+    Alert,
+    AlertEvent,
+    Channel,
+    CompareWith,
+    DeliveryAction,
+    Direction,
+    EventState,
+)
 from alerts.notices import Notice
 from alerts.phrases import Case
 from core import formats
@@ -212,13 +220,18 @@ def absolute(path: str) -> str:
     return path if "://" in path else settings.LLMLAB_BASE_URL.rstrip("/") + path
 
 
+def _page(name: str, *arguments: Any) -> str:
+    """A page's path; the start page where there is no such page."""
+    try:
+        return reverse(name, args=arguments)
+    except NoReverseMatch:
+        return "/"
+
+
 def event_url(event: AlertEvent, name: str = "event_detail") -> str:
-    """A page of the incident; empty where there is none (the operators' own have the admin)."""
+    """A page of the incident; of the operators' own, which have no organisation, the admin's."""
     if event.organization is None:
-        try:
-            return absolute(reverse("admin:alerts_alertevent_change", args=[event.pk]))
-        except NoReverseMatch:
-            return ""
+        return absolute(_page("admin:alerts_alertevent_change", event.pk))
     return absolute(reverse(f"alerts:{name}", args=[event.organization.slug, event.pk]))
 
 
@@ -282,6 +295,24 @@ def trial_notice(
         rule_name=alert.name if alert else "",
         note=alert.note if alert else "",
         links=(("Open LLMLab", absolute(url)),),
+    )  # fmt: skip
+
+
+def channel_notice(*, channel: Channel, title: str, words: str, now: dt.datetime) -> Notice:
+    """What owners and admins are mailed when a channel no longer takes messages."""
+    organization = channel.organization
+    url = _page("admin:alerts_channel_change", channel.pk)
+    if organization:
+        url = _page("alerts:channel_detail", organization.slug, channel.pk)
+    return Notice(
+        type=TYPES[DeliveryAction.NOTICE],
+        title=phrases.short(title, phrases.MOST_TITLE),
+        words=f"{words} Alerts do not reach {channel.name} ({channel.get_kind_display()}) until it is mended: look at"
+        " its page, send a test, then switch it on and send again what was given up.",
+        severity="error",
+        at=formats.instant(now),
+        organization=organization.name if organization else "",
+        links=(("Open the channel", absolute(url)),),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from config.env import data_dir, env_bool, env_int, env_str
 from config.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
-QUEUES = "ingest,llm.high,llm.normal,llm.low,sync,analysis,notify"
+QUEUES = "ingest,llm.high,llm.normal,llm.low,sync,analysis"
 SIMULATOR_PORT = 8900
 STOP_SECONDS = 8.0
 START_SECONDS = 120.0
@@ -138,9 +138,11 @@ def stages(
 
     # Root in a container is normal here: the broker is ours, and only JSON is accepted.
     quiet = ["-W", "ignore:You're running the worker with superuser", "-m", "celery", "--quiet"]
-    worker = [*quiet, "-A", "config", "worker", "--pool", "threads", "--concurrency", "8"]
-    worker += ["--queues", QUEUES, "--include", "core.metrics", "--loglevel", "WARNING"]
-    worker += ["--without-gossip", "--without-mingle"]
+    worker = [*quiet, "-A", "config", "worker", "--pool", "threads", "--include", "core.metrics"]
+    worker += ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+    # Messages to receivers that may be slow have threads of their own, and hold up nobody else's.
+    notify = [*worker, "--concurrency", "12", "--queues", "notify", "--hostname", "notify@%h"]
+    worker += ["--concurrency", "8", "--queues", QUEUES]
     beat = [*quiet, "-A", "config", "beat", "--loglevel", "WARNING", "--pidfile="]
     probe_host = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host  # noqa: S104
     return [
@@ -149,6 +151,7 @@ def stages(
         [
             program("web", "-m", "config.server", is_ready=lambda: answers(probe_host, port)),
             program("worker", *worker),
+            program("notify", *notify),
             program("beat", *beat),
         ],
         demo(program, simulator) if simulator else [],

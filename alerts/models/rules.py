@@ -252,3 +252,17 @@ class Maintenance(UUIDModel, TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BudgetWatch(models.Model):
+    """Up to which state of an organisation's ledger its budget rules were judged: the sum of its projects' versions
+    (costs.models.ProjectUsage)."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    versions = models.BigIntegerField()
+    checked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.versions}"

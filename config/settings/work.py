@@ -40,6 +40,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},  # workers that were away need not catch up on missed rounds
     },
+    "sweep-deliveries": {
+        "task": "alerts.tasks.sweep_deliveries",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "sync-bills": {
         "task": "costs.tasks.sync_bills",
         "schedule": 60.0,
@@ -87,6 +92,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "costs.tasks.compute_statements",
         "schedule": 3600.0,
         "options": {"expires": 3600},
+    },
+    "evaluate-alerts": {
+        "task": "alerts.tasks.evaluate",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "keep-alert-time": {
+        "task": "alerts.tasks.keep_time",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",

@@ -19,7 +19,13 @@ from costs.reconciliation.align import parts_of
 from costs.reconciliation.classes import NOT_OF_CALLS
 from costs.reconciliation.factor_steps import take_discounts, take_factors
 from costs.reconciliation.facts import Cell, Charge, Window
-from costs.reconciliation.groups import Book, keys_outside, split_by_owner, take_outside
+from costs.reconciliation.groups import (
+    Book,
+    keys_outside,
+    split_by_owner,
+    take_outside,
+    with_owners_found,
+)
 from costs.reconciliation.rounding import last_place
 from costs.reconciliation.solve import Solver
 from costs.reconciliation.true_prices import find_prices
@@ -36,6 +42,7 @@ def reconcile(window: Window, *, finds_zone: bool = True) -> list[Cell]:
         window = replace(window, zone=fitting_zone(window))
     books = _books(window)
     outside = keys_outside(window)
+    said, window = window.owners, with_owners_found(window, outside)
     units = _units(window.charges)
     tiers = {row.tier for row in window.charges} | {row.tier for row in window.uses}
     for book in books.values():
@@ -49,7 +56,7 @@ def reconcile(window: Window, *, finds_zone: bool = True) -> list[Cell]:
         )
         book.may_mix = tiers <= {"", "standard"}
         take_outside(book, outside)
-        split_by_owner(window, book, outside)
+        split_by_owner(window, book, outside, said)
     groups = [group for book in books.values() for group in book.groups]
     take_discounts(window, groups)
     take_factors(window, groups)

@@ -11,7 +11,7 @@ from typing import Any
 from costs.reconciliation.align import ZERO, Part, requests_of
 from costs.reconciliation.atoms import Group, Hour, add_recorded, fold
 from costs.reconciliation.facts import OUTSIDE, Calls, Charge, Key, Tokens, Use, Window
-from costs.reconciliation.keys import outside_keys
+from costs.reconciliation.keys import outside_keys, owners_found
 
 
 @dataclass(slots=True)
@@ -88,12 +88,27 @@ def _make_groups(
     book.groups.append(group)
 
 
-def split_by_owner(window: Window, book: Book, outside: Mapping[Key, str]) -> None:
+def with_owners_found(window: Window, outside: Mapping[Key, str]) -> Window:
+    """The window with the projects of the keys nobody mapped, where every project's keys are known."""
+    keys = {use.owner_key for use in window.uses} - set(outside)
+    unmapped = {key for key in keys if (key[1] or key[2]) and not owner_of(window, key)}
+    found = owners_found(window, unmapped)
+    owners = {**window.owners, **found}
+    is_whole = {call.project for call in window.calls} <= set(owners.values())
+    return replace(window, owners=owners) if found and is_whole else window
+
+
+def split_by_owner(
+    window: Window, book: Book, outside: Mapping[Key, str], said: Mapping[Key, str]
+) -> None:
     """One group per project instead of one for all, where every key of the day's bill has an owner: else a project's
-    calls may lie under a key nobody mapped."""
+    calls may lie under a key nobody mapped. Owners that nobody `said` divide only what does not agree as a whole: a
+    project may have used another's key."""
     parts = [part for part in book.parts if part.owner_key not in outside]
     owners = {owner_of(window, part.owner_key) for part in parts}
     if not owners or "" in owners:
+        return
+    if window.owners != said and all(_agrees(group) for group in book.groups):
         return
     uses = [use for use in book.uses if use.owner_key not in outside]
     charges = [row for row in book.charges if row.owner_key not in outside]
@@ -112,6 +127,10 @@ def split_by_owner(window: Window, book: Book, outside: Mapping[Key, str]) -> No
             may_mix=book.may_mix,
         )
         book.groups.append(group)
+
+
+def _agrees(group: Group) -> bool:
+    return all(atom.billed == atom.recorded for atom in group.atoms.values())
 
 
 def _fill(

@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from costs.reconciliation.align import requests_of, used
+from costs.reconciliation.classes import PROMPT
 from costs.reconciliation.facts import Key, Use, Window
 from costs.reconciliation.zones import billing_day
 
@@ -18,7 +19,8 @@ MOST_LEFT_OUT = 4
 # Fewer requests than this agree by chance.
 FEWEST = 3
 
-Totals = tuple[Fraction, ...]
+_ModelDay = tuple[dt.date, str]
+_Usage = dict[str, int]
 
 
 def outside_keys(window: Window, unmapped: set[Key]) -> frozenset[Key]:
@@ -90,3 +92,35 @@ def _fits(
     if [sum((by_key[key][name] for key in rest), Fraction(0)) for name in classes] == target:
         return True
     return calls >= FEWEST and bool(requests) and sum(requests[key] for key in rest) == calls
+
+
+def owners_found(window: Window, unmapped: set[Key]) -> dict[Key, str]:
+    """The project of a key nobody mapped: the only one whose calls agree with the key's bill to the token, on more days
+    of a model than not. Prompts count whole: how they divide is another question."""
+    billed: dict[Key, dict[_ModelDay, _Usage]] = defaultdict(lambda: defaultdict(_usage))
+    for use in window.uses:
+        if use.owner_key in unmapped and use.quantity:
+            billed[use.owner_key][use.day, use.model][_whole(use.token_class)] += int(use.quantity)
+    recorded: dict[_ModelDay, dict[str, _Usage]] = defaultdict(lambda: defaultdict(_usage))
+    for one in window.tokens:
+        place = billing_day(one.hour, window.zone), one.model
+        recorded[place][one.project][_whole(one.token_class)] += one.quantity
+    found = {}
+    for key, days in billed.items():
+        agreeing: dict[str, int] = defaultdict(int)
+        for place, usage in days.items():
+            for project, own in recorded[place].items():
+                agreeing[project] += own == usage
+        project = max(agreeing, key=lambda name: agreeing[name], default="")
+        is_only = sum(map(bool, agreeing.values())) == 1
+        if is_only and agreeing[project] >= FEWEST and agreeing[project] * 2 > len(days):
+            found[key] = project
+    return found
+
+
+def _whole(token_class: str) -> str:
+    return "input" if token_class in PROMPT else token_class
+
+
+def _usage() -> _Usage:
+    return defaultdict(int)

@@ -22,6 +22,8 @@ class Solver:
         self.window, self.group, self.seen = window, group, seen
         self.left: dict[Place, list[Fraction]] = {}
         self.hidden: dict[Place, tuple[Fraction, Fraction]] = {}
+        # Tiers that agree to the token in every class: none of their calls is billed as another's.
+        self.agreeing: set[str] = set()
 
     def run(self) -> None:
         """Blame what is not a matter of volume; `over` of each atom is what remains."""
@@ -31,6 +33,9 @@ class Solver:
                 self._without_quantity(place, atom)
             else:
                 self._match(place, atom)
+        self.agreeing = {tier for tier, _ in self.group.atoms} - {
+            tier for (tier, _), atom in self.group.atoms.items() if atom.over
+        }
         for token_class in sorted({name for _, name in self.group.atoms}):
             places = [p for p in sorted(self.group.atoms) if p[1] == token_class]
             self._free_lost(places)
@@ -98,7 +103,7 @@ class Solver:
             return
         hiding = [p for p in places if group.lost_by_tier.get(p[0]) and group.atoms[p].billed]
         extra = [p for p in places if not group.lost_by_tier.get(p[0]) and group.atoms[p].over > 0]
-        if len(hiding) != 1:
+        if len(hiding) != 1 or hiding[0][0] in self.agreeing:
             return
         source = group.atoms[hiding[0]]
         wanted = sum((group.atoms[p].over for p in extra), ZERO) + min(source.over, ZERO)

@@ -73,7 +73,7 @@ def _share_at(group: Group, place: Place, share: Fraction | None) -> Fraction:
     """The share of one class: by the hours in which only one of both happened where the bill counts by hour; without
     any count of requests, what calls of that day use on average."""
     if share is None:
-        return _by_average(group, place)
+        return _by_average(group)
     if not group.hourly or share in (0, 1):
         return share
     lost = whole = ZERO
@@ -86,13 +86,17 @@ def _share_at(group: Group, place: Place, share: Fraction | None) -> Fraction:
     return lost / whole if whole else share
 
 
-def _by_average(group: Group, place: Place) -> Fraction:
-    atom, counted = group.atoms[place], group.calls - group.without_usage
-    if counted <= 0 or not atom.recorded:
+def _by_average(group: Group) -> Fraction:
+    """By money, all classes together: one call's classes differ far more from another's than its cost does."""
+    counted = group.calls - group.without_usage
+    atoms = [atom for atom in group.atoms.values() if atom.billed is not None]
+    over = sum((max(ZERO, atom.over) * (atom.price or ZERO) for atom in atoms), ZERO)
+    recorded = sum((atom.recorded * (atom.price or ZERO) for atom in atoms), ZERO)
+    if counted <= 0 or not recorded or not over:
         return Fraction(1)
-    likely = atom.recorded / counted * group.without_usage
+    likely = recorded / counted * group.without_usage
     spread = 1 + BENEFIT / Fraction(max(isqrt(group.without_usage), 1))
-    return Fraction(1) if atom.over <= likely * spread else likely / atom.over
+    return Fraction(1) if over <= likely * spread else likely / over
 
 
 def _note(group: Group, kind: str, share: Fraction) -> str:

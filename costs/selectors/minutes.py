@@ -125,7 +125,7 @@ def segments(
         return [Segment(scope, scope.dimension, start, end, "minute")], start
     if last < end and (since is None or since > last):
         return None
-    found = _whole_hours(scope, first, last)
+    found = whole_hours(scope, first, last)
     if last < end:
         found.append(Segment(scope, scope.dimension, last, end, "minute"))
     if start < first:
@@ -135,25 +135,30 @@ def segments(
     return found, start
 
 
-def _whole_hours(scope: Scope, start: dt.datetime, end: dt.datetime) -> list[Segment]:
+def whole_hours(
+    scope: Scope, start: dt.datetime, end: dt.datetime, *, dimension: str = ""
+) -> list[Segment]:
+    """[start, end), hour borders: its whole UTC days from the daily sums, its ends from the hourly ones. `dimension`
+    is another one than the scope's own."""
+    hourly = dimension or scope.dimension
     first, last = floor(start + DAY - dt.timedelta(microseconds=1), "day"), floor(end, "day")
     if first >= last:
-        return [Segment(scope, scope.dimension, start, end, "hour")]
-    daily = scope.dimension
-    if daily != Dimension.ALL and scope.has_fields:
+        return [Segment(scope, hourly, start, end, "hour")]
+    daily = hourly
+    if hourly != Dimension.ALL and scope.has_fields:
         daily += BY_FIELDS
     found = [
-        Segment(scope, scope.dimension, start, first, "hour"),
+        Segment(scope, hourly, start, first, "hour"),
         Segment(scope, daily, first, last, "day"),
-        Segment(scope, scope.dimension, last, end, "hour"),
+        Segment(scope, hourly, last, end, "hour"),
     ]
     return [one for one in found if one.start < one.end]
 
 
-_SUMMED = ("calls", "errors", "unpriced_calls", "input_tokens", "output_tokens", "cost_usd")
+SUMMED = ("calls", "errors", "unpriced_calls", "input_tokens", "output_tokens", "cost_usd")
 _FIELDS = """a.value = q.value AND (q.provider = '' OR a.provider = q.provider) AND (q.model = '' OR a.model = q.model)
       AND (q.environment = '' OR a.environment = q.environment) AND (q.agent = '' OR a.agent = q.agent)"""
-_SUMS = ", ".join(f"sum(a.{name}) AS {name}" for name in _SUMMED)
+_SUMS = ", ".join(f"sum(a.{name}) AS {name}" for name in SUMMED)
 _COUNTS = "(avg(a.latency_counts))::real[] AS average, count(a.latency_counts) AS histograms"
 # Bin by bin through the primary keys, as costs.budgets.sums does.
 _BINS = f"""
@@ -169,7 +174,7 @@ _MINUTES = f"""
     AND a.minute >= q.start AND a.minute < q.finish AND {_FIELDS}
 """  # noqa: S608
 _READ = f"""
-SELECT q.place, {", ".join(f"s.{name}" for name in _SUMMED)}, s.lag_seconds{{outer}}
+SELECT q.place, {", ".join(f"s.{name}" for name in SUMMED)}, s.lag_seconds{{outer}}
 FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
     %s::timestamptz[], %s::timestamptz[], %s::text[])
   AS q(place, project_id, dimension, value, provider, model, environment, agent, start, finish, size)
@@ -189,7 +194,7 @@ def summed(wanted: Sequence[Sequence[Segment]], *, with_latency: bool = False) -
     places = {one: place for place, one in enumerate(dict.fromkeys(s for w in wanted for s in w))}
     parts: list[list[Any]] = [[] for _ in places]
     if places:
-        rows = [_row(place, one) for one, place in places.items()]
+        rows = [row_of(place, one) for one, place in places.items()]
         sql = _WITH_LATENCY if with_latency else _PLAIN
         for place, *values in fetch(sql, [list(column) for column in zip(*rows, strict=True)]):
             parts[place].append(values)
@@ -197,7 +202,8 @@ def summed(wanted: Sequence[Sequence[Segment]], *, with_latency: bool = False) -
     return [_joined([known[one] for one in segments]) for segments in wanted]
 
 
-def _row(place: int, one: Segment) -> tuple[Any, ...]:
+def row_of(place: int, one: Segment) -> tuple[Any, ...]:
+    """A stretch as the queries' unnest reads it."""
     scope = one.scope
     return (
         place,
@@ -216,10 +222,10 @@ def _row(place: int, one: Segment) -> tuple[Any, ...]:
 
 def _window(one: Segment, rows: Sequence[Sequence[Any]]) -> Window:
     found = Window(one.start, one.end)
-    width = len(_SUMMED)
+    width = len(SUMMED)
     for values in rows:
         counts = counts_from(*values[width + 1 :]) if len(values) > width + 1 else []
-        sums = sums_of(values[:width], _SUMMED)
+        sums = sums_of(values[:width], SUMMED)
         found += Window(one.start, one.end, sums, counts, values[width] or 0.0)
     return found
 

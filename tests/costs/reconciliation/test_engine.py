@@ -238,6 +238,76 @@ def test_a_line_rounded_to_nothing_is_as_blunt_as_the_others_of_its_currency() -
     assert set(causes(cell)) == {"currency", "rounding"}
 
 
+def test_keys_nobody_mapped_are_the_project_s_whose_calls_agree() -> None:
+    """One project's calls lose their usage on the last day, the other's are not billed: neither hides the other."""
+    bill, used, kept, made = [], [], [], []
+    for n in range(5):
+        day = DAY + dt.timedelta(days=n)
+        for project, count in (("p", 1000 + n), ("q", 5000 + 7 * n)):
+            is_lost, is_billed = n == 4 and project == "p", n < 4 or project == "p"
+            row = tokens("input", count, project=project, hour=NOON + dt.timedelta(days=n))
+            kept += [] if is_lost else [row]
+            usd = Decimal(0) if is_lost else (row.cost_usd or Decimal(0))
+            made.append(calls(1, usd, project=project, hour=row.hour, without_usage=int(is_lost)))
+            if is_billed:
+                key = f"key-{project}"
+                bill.append(charge("input", count, str(row.cost_usd), day=day, key=key))
+                used.append(
+                    Use(
+                        account="a", day=day, model="m", tier="standard", token_class="input", key=key,
+                        quantity=Decimal(count),
+                    )
+                )  # fmt: skip
+    days = tuple(DAY + dt.timedelta(days=n) for n in range(5))
+    cells = reconcile(window(bill, kept, days=days, calls=tuple(made), uses=tuple(used)))
+
+    assert [causes(cell) for cell in cells[:4]] == [{}] * 4
+    assert causes(cells[4]) == {
+        "lost_usage": Decimal("0.00502"), "not_billed": Decimal("-0.02514"),
+    }  # fmt: skip
+
+
+def test_one_lost_call_is_judged_by_its_money_not_by_one_class() -> None:
+    bill = [charge("input", 61_000, "0.305"), charge("output", 2_000, "0.06")]
+    kept = [tokens("input", 1_000), tokens("output", 1_900)]
+    made = (calls(2, Decimal("0.062"), without_usage=1),)
+
+    assert causes(one(window(bill, kept, calls=made))) == {"lost_usage": Decimal("0.303")}
+
+
+def test_a_tier_that_agrees_to_the_token_gave_nothing_to_another() -> None:
+    bill = [charge("input", 1_000, "0.005"), charge("input", 400, "0.001", tier="batch")]
+    made = (calls(2, Decimal("0.005"), without_usage=1),)
+
+    assert causes(one(window(bill, [tokens("input", 1_000)], calls=made))) == {
+        "lost_usage": Decimal("0.001")
+    }
+
+
+def test_a_project_that_once_used_another_s_key_makes_no_gap() -> None:
+    bill, used, kept, made = [], [], [], []
+    for n in range(5):
+        day, hour = DAY + dt.timedelta(days=n), NOON + dt.timedelta(days=n)
+        counts = {"p": 1000 + n, "q": 5000 + 7 * n}
+        shifted = {"p": 300, "q": -300} if n == 4 else {"p": 0, "q": 0}
+        for project, count in counts.items():
+            row = tokens("input", count, project=project, hour=hour)
+            kept.append(row)
+            made.append(calls(1, row.cost_usd or Decimal(0), project=project, hour=hour))
+            key, sent = f"key-{project}", count + shifted[project]
+            bill.append(charge("input", sent, str(PRICES["input"] * sent), day=day, key=key))
+            used.append(
+                Use(
+                    account="a", day=day, model="m", tier="standard", token_class="input", key=key,
+                    quantity=Decimal(sent),
+                )
+            )  # fmt: skip
+    days = tuple(DAY + dt.timedelta(days=n) for n in range(5))
+    cells = reconcile(window(bill, kept, days=days, calls=tuple(made), uses=tuple(used)))
+
+    assert [causes(cell) for cell in cells] == [{}] * 5
+
+
 amounts = st.decimals(min_value="-5", max_value="50", places=11)
 counts = st.integers(0, 50_000)
 names = st.sampled_from(["input", "cache_read", "cache_write_5m", "output", "web_search", ""])

@@ -1,0 +1,176 @@
+"""When rules are judged: budgets with each committed batch, windowed rules and a net under everything each minute.
+
+Ingestion pays one function call per transaction: the doorbell below is rung after the commit, by another thread, at
+most once a second in each process. A bell that is lost is made up for by the minute.
+"""
+
+import datetime as dt
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Sum
+from kombu.exceptions import OperationalError
+
+from alerts.deciding import decide
+from alerts.measures.base import Measure, Reading
+from alerts.measures.registry import measures
+from alerts.models import Alert, AlertEvent, AlertKind, BudgetWatch
+from core import outbox
+from costs.models import ProjectUsage
+
+logger = logging.getLogger(__name__)
+
+RING_EVERY_S = 1.0
+ANOMALY_TOPIC = "alerts.anomaly"
+NEWS = (AlertKind.FORECAST, AlertKind.ANOMALY, AlertKind.SYNC_FAILED, AlertKind.RECONCILIATION)
+
+
+class Doorbell:
+    """The first ring of a second sends one message at its end: whoever rings in between committed before it."""
+
+    def __init__(self) -> None:
+        self.lock, self.pid, self.is_rung = threading.Lock(), os.getpid(), False
+
+    def ring(self) -> None:
+        """Never waits and never raises."""
+        if (
+            self.pid != os.getpid()
+        ):  # a fork while it was rung would leave the child waiting for ever
+            self.__init__()  # type: ignore[misc]
+        with self.lock:
+            if self.is_rung:
+                return
+            self.is_rung = True
+        threading.Thread(target=self._send, name="budget-bell", daemon=True).start()
+
+    def _send(self) -> None:
+        time.sleep(RING_EVERY_S)
+        with self.lock:
+            self.is_rung = False
+        send_bell()
+
+
+_bell = Doorbell()
+
+
+def send_bell() -> None:
+    """Have a worker check budgets. Best effort."""
+    from celery import current_app  # the broker client is only needed once something happened
+
+    try:
+        current_app.send_task(
+            "alerts.tasks.check_budgets",
+            queue="analysis",
+            expires=60,
+            retry=False,
+            ignore_result=True,
+        )
+    except (OperationalError, OSError) as error:
+        logger.info("alerts.bell_lost: %s", type(error).__name__)
+
+
+def note_usage(sender: Any, **_: Any) -> None:
+    """Receiver of costs.signals.usage_recorded, inside the ingesting transaction: no query, no waiting."""
+    transaction.on_commit(_bell.ring, robust=True)
+
+
+def note_repricing(sender: Any, **_: Any) -> None:
+    """Receiver of costs.signals.repricing_ended: what was spent may be another sum now."""
+    transaction.on_commit(_bell.ring, robust=True)
+
+
+def note_anomaly(
+    sender: Any, *, organization_id: UUID, anomaly_id: UUID, now: dt.datetime, **_: Any
+) -> None:
+    """Receiver of costs.signals.anomaly_found, inside the transaction that explained it."""
+    outbox.enqueue(
+        topic=ANOMALY_TOPIC,
+        key=f"{ANOMALY_TOPIC}:{anomaly_id}",
+        payload={"organization_id": str(organization_id)},
+        now=now,
+    )
+
+
+def handle_anomaly(*, payload: dict[str, Any], now: dt.datetime) -> None:
+    """Judge the anomaly rules of an organisation (outbox handler)."""
+    alerts = _enabled([AlertKind.ANOMALY]).filter(organization_id=payload["organization_id"])
+    _judge(list(alerts), now)
+
+
+def check_budgets(now: dt.datetime) -> list[AlertEvent]:
+    """Judge the budget rules of organisations whose ledger moved since they were last judged; returns the incidents
+    that changed. Three queries when nothing moved; else three more for any number of budgets and those of
+    alerts.deciding for each organisation that moved."""
+    budget_rules = _enabled([AlertKind.BUDGET])
+    versions = _versions(budget_rules.order_by().values_list("organization_id").distinct())
+    seen = dict(BudgetWatch.objects.values_list("organization_id", "versions"))
+    moved = {key: version for key, version in versions.items() if seen.get(key) != version}
+    if not moved:
+        return []
+    changed = _judge(list(budget_rules.filter(organization_id__in=moved)), now)
+    BudgetWatch.objects.bulk_create(
+        [BudgetWatch(organization_id=one, versions=moved[one], checked_at=now) for one in sorted(moved)],
+        update_conflicts=True,
+        unique_fields=["organization"],
+        update_fields=["versions", "checked_at"],
+    )  # fmt: skip
+    return changed
+
+
+def _versions(organization_ids: Any) -> dict[UUID, int]:
+    """How often the ledger of each organisation changed. One query."""
+    rows = ProjectUsage.objects.filter(project__organization_id__in=organization_ids)
+    found = rows.values_list("project__organization_id").annotate(found=Sum("version"))
+    return {key: int(version) for key, version in found}
+
+
+def evaluate_windowed(now: dt.datetime) -> list[AlertEvent]:
+    """Judge the rules that look at a window. Per kind the queries of its measure, and those of alerts.deciding."""
+    kinds = [one.kind for one in measures() if one.is_windowed]
+    return _judge(list(_enabled(kinds)), now)
+
+
+def check_news(now: dt.datetime) -> list[AlertEvent]:
+    """Judge forecasts, anomalies, syncs and reconciliations."""
+    return _judge(list(_enabled(NEWS)), now)
+
+
+def check_all_budgets(now: dt.datetime) -> list[AlertEvent]:
+    """Every budget rule, moved or not: edited and ended budgets, new periods, lost bells."""
+    return _judge(list(_enabled([AlertKind.BUDGET])), now)
+
+
+def _enabled(kinds: Sequence[str]) -> Any:
+    rows = Alert.objects.filter(is_enabled=True, kind__in=kinds)
+    return rows.select_related("organization", "project", "budget").order_by("pk")
+
+
+def _judge(alerts: Iterable[Alert], now: dt.datetime) -> list[AlertEvent]:
+    """Read each kind and decide once. A measure that fails is logged and leaves its rules as they are."""
+    by_kind: dict[str, list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        by_kind[alert.kind].append(alert)
+    readings: list[Reading] = []
+    watched: list[Alert] = []
+    for measure in measures():
+        mine = by_kind.get(measure.kind)
+        if not mine:
+            continue
+        try:
+            readings += _read(measure, mine, now)
+            watched += mine
+        except Exception:  # the edge of one measure: the others are judged all the same
+            logger.exception("alerts.measure.failed", extra={"kind": measure.kind})
+    return decide(readings, now=now, watched=watched) if watched else []
+
+
+def _read(measure: Measure, alerts: Sequence[Alert], now: dt.datetime) -> list[Reading]:
+    with transaction.atomic():
+        return measure.read(alerts, now)

@@ -1,0 +1,45 @@
+"""Celery shells of alerts. Rules are judged in the queue `analysis`: its threads never wait for a receiver, as those of
+`notify` do."""
+
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from alerts import acting, checking, delivering
+
+
+@shared_task(name="alerts.tasks.deliver", queue="notify", time_limit=300, soft_time_limit=270)
+def deliver(**_: Any) -> int:
+    """Send the messages that are due."""
+    return delivering.deliver_due(now=timezone.now)
+
+
+@shared_task(
+    name="alerts.tasks.sweep_deliveries", queue="notify", time_limit=300, soft_time_limit=270
+)
+def sweep_deliveries(**_: Any) -> int:
+    """Send what a lost bell or a killed worker left behind, and forget what ended long ago."""
+    return delivering.sweep(now=timezone.now)
+
+
+@shared_task(name="alerts.tasks.check_budgets", queue="analysis", time_limit=60, soft_time_limit=50)
+def check_budgets(**_: Any) -> int:
+    """Budgets of organisations whose ledger moved: rung after commits."""
+    return len(checking.check_budgets(timezone.now()))
+
+
+@shared_task(name="alerts.tasks.evaluate", queue="analysis", time_limit=120, soft_time_limit=100)
+def evaluate(**_: Any) -> int:
+    """Every rule, each minute."""
+    now = timezone.now()
+    changed = [*checking.evaluate_windowed(now), *checking.check_all_budgets(now)]
+    return len(changed) + len(checking.check_news(now))
+
+
+@shared_task(name="alerts.tasks.keep_time", queue="analysis", time_limit=120, soft_time_limit=100)
+def keep_time(**_: Any) -> int:
+    """Snoozes that end, escalations, reminders, and what quiet times kept back, each minute."""
+    now = timezone.now()
+    turns = (acting.wake_due, acting.tell_after_quiet, acting.escalate_due, acting.remind_due)
+    return sum(turn(now) for turn in turns)
