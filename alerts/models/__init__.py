@@ -3,6 +3,7 @@
 from alerts.models.channels import Channel, ChannelKind, Delivery, DeliveryAction, DeliveryState
 from alerts.models.events import AlertEvent, EntryKind, EventEntry, EventState
 from alerts.models.people import Digest, EventRead, NotificationPreference
+from alerts.models.platform import OperatorChannel, OperatorIncident, WatchSample, WatchState
 from alerts.models.rules import (
     SEVERITY_RANK,
     Alert,
@@ -42,7 +43,11 @@ __all__ = [
     "Maintenance",
     "NoData",
     "NotificationPreference",
+    "OperatorChannel",
+    "OperatorIncident",
     "Repeats",
     "Severity",
     "StateStatus",
+    "WatchSample",
+    "WatchState",
 ]
