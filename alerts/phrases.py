@@ -28,7 +28,9 @@ class Case:
     limit: Decimal | None
     unit: str
     is_below: bool = False
+    # With the window before: then value and limit are percent, and what was compared is in `own_unit`.
     is_compared: bool = False
+    own_unit: str = ""
     subject: str = ""
     period: str = ""
     window_minutes: int = 0
@@ -140,7 +142,8 @@ def over(case: Case) -> str:
     if case.unit == "percent" or case.is_compared:
         points = abs(case.value - case.limit)
         word = "under" if case.value < case.limit else "over"
-        return f"{number(points)} points {word}" if points else "at the limit"
+        size = number(points)
+        return f"{size} point{'' if size == '1' else 's'} {word}" if points else "at the limit"
     return _gap(case.value, case.limit, case.unit, case.is_below, COUNTED.get(case.kind, ""))
 
 
@@ -179,8 +182,8 @@ def _limits(case: Case) -> str:
 def _judged(case: Case, what: str, title: str) -> tuple[str, str]:
     """The sentence of a measure over a window, against its limit or against the window before."""
     counted = COUNTED.get(case.kind, "")
-    unit = str(case.facts.get("unit") or case.unit)
     if case.is_compared:
+        unit = case.own_unit or case.unit
         now, before = case.fact("now_value"), case.fact("before_value")
         change = _change(case.value)
         head = f"{case.thing}: {title} {change}"
@@ -247,7 +250,8 @@ def _anomaly(case: Case) -> tuple[str, str]:
     usual = f"; {formats.money(expected)} was expected" if expected is not None else ""
     beyond = ""
     if expected:
-        beyond = f", {_change((spent - expected) / expected * 100)} on what was expected"
+        share = (spent - expected) / expected
+        beyond = f", {formats.percent(abs(share))} {'less' if share < 0 else 'more'}"
     return f"{case.thing}: {formats.money(spent)} spent{on}{usual}", (
         f"{formats.money(spent)} was spent{on}{usual}{beyond}. {_limits(case)}"
     )

@@ -15,6 +15,7 @@ from django.urls import NoReverseMatch, reverse
 
 from alerts import phrases
 from alerts.measures.base import Evidence, Reading
+from alerts.measures.registry import measure_for
 from alerts.models import (
     Alert,
     AlertEvent,
@@ -27,6 +28,7 @@ from alerts.models import (
 from alerts.notices import Notice
 from alerts.phrases import Case
 from core import formats
+from core.errors import DomainError
 from core.person_formats import ANYONE, reading_as
 
 TYPES = {
@@ -90,12 +92,21 @@ def case_of(event: AlertEvent, alert: Alert | None) -> Case:
         period=event.period,
         is_below=bool(alert and alert.direction == Direction.BELOW),
         is_compared=bool(alert and alert.compare_with == CompareWith.BEFORE),
+        own_unit=_own_unit(event.kind),
         window_minutes=alert.window_minutes if alert else 0,
         scope=scope_of(alert),
         percentile=alert.percentile if alert else None,
         score_name=alert.score_name if alert else "",
         facts=evidence.get("facts") or {},
     )
+
+
+def _own_unit(kind: str) -> str:
+    """The measure's unit, also where values are percent of the window before."""
+    try:
+        return measure_for(kind).unit
+    except DomainError:
+        return ""
 
 
 def scope_of(alert: Alert | None) -> str:
