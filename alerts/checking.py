@@ -24,6 +24,7 @@ from alerts.measures.registry import measures
 from alerts.models import Alert, AlertEvent, AlertKind, BudgetWatch
 from core import outbox
 from costs.models import ProjectUsage
+from projects.models import Project
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ def check_budgets(now: dt.datetime) -> list[AlertEvent]:
 
 def _versions(organization_ids: Any) -> dict[UUID, int]:
     """How often the ledger of each organisation changed. One query."""
-    rows = ProjectUsage.objects.filter(project__organization_id__in=organization_ids)
+    projects = Project.objects.filter(organization_id__in=organization_ids)
+    rows = ProjectUsage.objects.filter(project_id__in=projects.values("pk"))
     found = rows.values_list("project__organization_id").annotate(found=Sum("version"))
     return {key: int(version) for key, version in found}
 

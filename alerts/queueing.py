@@ -68,11 +68,13 @@ def queue(
     return _write([_Told(event, action, one) for one in wanted], now)
 
 
-def queue_group(*, events: Sequence[AlertEvent], now: dt.datetime) -> list[Delivery]:
-    """The triggers of one decision. More than five for one channel are one message there, if its kind carries such
-    (PagerDuty wants each incident singly). The same queries for any number of incidents."""
+def queue_group(
+    *, events: Sequence[AlertEvent], now: dt.datetime, action: str = DeliveryAction.TRIGGER
+) -> list[Delivery]:
+    """The triggers (or recoveries) of one decision. More than five for one channel are one message there, if its kind
+    carries such (PagerDuty wants each incident singly). The same queries for any number of incidents."""
     by_channel: dict[Channel, list[AlertEvent]] = defaultdict(list)
-    found = _channels_of(events, DeliveryAction.TRIGGER)
+    found = _channels_of(events, action)
     for event in events:
         for channel in found[event.pk]:
             by_channel[channel].append(event)
@@ -80,11 +82,11 @@ def queue_group(*, events: Sequence[AlertEvent], now: dt.datetime) -> list[Deliv
     groups: list[Delivery] = []
     for channel, theirs in by_channel.items():
         if len(theirs) <= MOST_SINGLY or not _carries(channel, DeliveryAction.GROUP):
-            told += [_Told(one, DeliveryAction.TRIGGER, channel) for one in theirs]
+            told += [_Told(one, action, channel) for one in theirs]
         elif channel.is_enabled:
-            groups += _group(channel, theirs, now)
+            groups += _group(channel, theirs, now, action)
         else:
-            told += [_Told(one, DeliveryAction.TRIGGER, channel) for one in theirs]
+            told += [_Told(one, action, channel) for one in theirs]
     return _write(told, now, groups)
 
 
@@ -261,29 +263,34 @@ def _delivery(told: _Told, notice: Notice, now: dt.datetime) -> Delivery:
     )
 
 
-def _group(channel: Channel, events: Sequence[AlertEvent], now: dt.datetime) -> list[Delivery]:
+def _group(
+    channel: Channel, events: Sequence[AlertEvent], now: dt.datetime, action: str
+) -> list[Delivery]:
     """One message about all of them, and a row on each incident that says where it was told."""
     keys = "\n".join(sorted(one.dedup_key for one in events))
     mark = hashlib.sha256(keys.encode()).hexdigest()[:32]
     dedup_key = f"llmlab:group:{channel.pk}:{mark}"
     severity = max((one.severity for one in events), key=SEVERITY_RANK.__getitem__)
-    notice = wording.group_notice(events, severity=severity, dedup_key=dedup_key, now=now)
+    notice = wording.group_notice(
+        events, severity=severity, dedup_key=dedup_key, now=now, action=action
+    )
+    first = min(events, key=lambda one: one.dedup_key)
     group = Delivery(
         organization_id=channel.organization_id,
         channel=channel,
         lanes=sorted({lane_of(one) for one in events}),
         action=DeliveryAction.GROUP,
         dedup_key=dedup_key,
-        unique_key=dedup_key,
+        unique_key=f"{dedup_key}:{action}:{_round(_Told(first, action, channel), now)}",
         payload=notice.to_json(),
         created_at=now,
         next_attempt_at=now,
     )
     places = []
     for event in events:
-        alone = wording.notice_of(event, DeliveryAction.TRIGGER, now)
+        alone = wording.notice_of(event, action, now)
         alone = wording.with_extra(alone, group=str(group.message_id))
-        place = _delivery(_Told(event, DeliveryAction.TRIGGER, channel), alone, now)
+        place = _delivery(_Told(event, action, channel), alone, now)
         place.state, place.ended_at = DeliveryState.CANCELLED, now
         place.error = f"Told in one message with {len(events) - 1} other alerts."
         places.append(place)

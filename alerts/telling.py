@@ -8,9 +8,6 @@ from alerts import queueing
 from alerts.models import AlertEvent, DeliveryAction, EntryKind, EventEntry
 from alerts.quiet import quiet_at
 
-# So many of one decision are told together (alerts.queueing).
-SINGLY = 5
-
 
 @dataclass(frozen=True)
 class News:
@@ -40,11 +37,15 @@ def tell(news: Sequence[News], *, now: dt.datetime) -> None:
 
 
 def _queue(news: Sequence[News], now: dt.datetime) -> None:
-    triggers = [one.event for one in news if one.action == DeliveryAction.TRIGGER]
-    if len(triggers) > SINGLY:
-        queueing.queue_group(events=triggers, now=now)
+    """What began together, and what ended together, is told together where it is too much to be told singly."""
+    grouped = set()
+    for action in (DeliveryAction.RESOLVE, DeliveryAction.TRIGGER):
+        events = [one.event for one in news if one.action == action]
+        if len(events) > queueing.MOST_SINGLY:
+            queueing.queue_group(events=events, now=now, action=action)
+            grouped.add(action)
     for one in news:
-        if len(triggers) <= SINGLY or one.action != DeliveryAction.TRIGGER:
+        if one.action not in grouped:
             queueing.queue(event=one.event, action=one.action, now=now)
 
 

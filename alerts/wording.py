@@ -259,11 +259,17 @@ def _links(
 
 
 def group_notice(
-    events: Sequence[AlertEvent], *, severity: str, dedup_key: str, now: dt.datetime
+    events: Sequence[AlertEvent],
+    *,
+    severity: str,
+    dedup_key: str,
+    now: dt.datetime,
+    action: str = DeliveryAction.TRIGGER,
 ) -> Notice:
-    """One message about several incidents that began together."""
+    """One message about several incidents that began, or ended, together."""
+    is_end = action == DeliveryAction.RESOLVE
     with reading_as(lambda: ANYONE):
-        notices = [_notice(one, DeliveryAction.TRIGGER, now) for one in events[:MOST_ITEMS]]
+        notices = [_notice(one, action, now) for one in events[:MOST_ITEMS]]
     first = events[0]
     names = ", ".join(phrases.short(one.title, 60) for one in notices[:3])
     rest = len(events) - min(3, len(notices))
@@ -272,10 +278,10 @@ def group_notice(
     left = f" The other {len(events) - MOST_ITEMS} are on the page." if len(events) > MOST_ITEMS else ""  # fmt: skip
     return Notice(
         type=TYPES[DeliveryAction.GROUP],
-        title=f"{len(events)} alerts fired together",
+        title=f"{len(events)} alerts {'ended' if is_end else 'fired'} together",
         words=f"{names}{f' and {rest} more' if rest > 0 else ''}.{left}",
         severity=severity,
-        state="firing",
+        state="resolved" if is_end else "firing",
         dedup_key=dedup_key,
         at=formats.instant(now),
         began_at=formats.instant(min(one.began_at for one in events)),
