@@ -91,9 +91,15 @@ def queue_group(
 
 
 def queue_test(
-    *, channel: Channel, actor: User, now: dt.datetime, alert: Alert | None = None
+    *,
+    channel: Channel,
+    actor: User,
+    now: dt.datetime,
+    alert: Alert | None = None,
+    words: str = "",
 ) -> Delivery:
-    """A message that says it is a test, also to a disabled channel: sent once, its answer is on the row."""
+    """A message that says it is a test, also to a disabled channel: sent once, its answer is on the row. `words`: what
+    the rule says and sees now."""
     organization = channel.organization
     message_id = uuid4()
     notice = wording.trial_notice(
@@ -102,6 +108,7 @@ def queue_test(
         actor=actor.name or actor.email,
         url="/",
         alert=alert,
+        words=words,
         now=now,
     )
     made = Delivery(

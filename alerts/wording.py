@@ -293,16 +293,17 @@ def group_notice(
 
 
 def trial_notice(
-    *, channel_name: str, organization: str, actor: str, url: str, alert: Alert | None, now: dt.datetime
+    *, channel_name: str, organization: str, actor: str, url: str, alert: Alert | None, now: dt.datetime,
+    words: str = "",
 ) -> Notice:  # fmt: skip
-    """What `Send test` sends, about a rule or about nothing."""
+    """What `Send test` sends, about a rule (`words`: what it says and sees now) or about nothing."""
     about = f" of the rule {phrases.short(alert.name)}" if alert else ""
     severity = str((alert.levels or [{}])[-1].get("severity") or "info") if alert else "info"
     return Notice(
         type=TYPES[DeliveryAction.TEST],
         title=f"Test{about}: {phrases.short(channel_name)} is connected",
         words=f"{phrases.short(actor)} asked LLMLab for this test{about}. Nothing is wrong: alerts for this channel"
-        " arrive here.",
+        f" arrive here.{f' {words}' if words else ''}",
         severity=severity,
         kind=alert.kind if alert else "",
         at=formats.instant(now),

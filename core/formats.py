@@ -126,6 +126,16 @@ def count(value: Number | None) -> str:
 
 
 @_for_reader
+def figure(value: Number | None) -> str:
+    """A number without a unit: `1,240`, `12.5`, `0.825`; at most three digits after the point, none from 1,000 up."""
+    if value is None:
+        return DASH
+    amount = decimal(value)
+    text = _strip(f"{_round(abs(amount), 0 if abs(amount) >= 1000 else 3):,f}")
+    return f"{MINUS}{text}" if amount < 0 and text != "0" else text
+
+
+@_for_reader
 def duration(milliseconds: Number | None) -> str:
     """`610 ms`, `11.84 s`, `1m 48s`, `2h 05m`."""
     if milliseconds is None:

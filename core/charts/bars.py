@@ -42,19 +42,29 @@ def nice_ticks(top: float, steps: int = 4, *, unit: str = "") -> list[float]:
     return [round(step * i, 12) for i in range(ceil(round(top / step, 9)) + 1)]
 
 
+def ticks_around(low: float, top: float, steps: int = 4, *, unit: str = "") -> list[float]:
+    """As `nice_ticks`, for values some of which lie below 0: the same step downwards."""
+    if low >= 0:
+        return nice_ticks(top, steps, unit=unit)
+    above = nice_ticks(max(top, -low), steps, unit=unit)
+    step = above[1] - above[0]
+    below = [round(-step * i, 12) for i in range(ceil(round(-low / step, 9)), 0, -1)]
+    return below + (above[: ceil(round(top / step, 9)) + 1] if top > 0 else [0])
+
+
 def default_every(columns: int) -> int:
     return max(1, ceil(columns / 15))
 
 
 def grid(ticks: Sequence[float], height: int) -> SafeString:
-    top = ticks[-1]
+    low, span = ticks[0], ticks[-1] - ticks[0]
     return format_html_join(
         "",
         '<line class="grid{}" x1="0" x2="100%" y1="{}" y2="{}"/>',
         (
             (" base" if t == 0 else "", y, y)
             for t in ticks
-            for y in [num(height - t / top * height)]
+            for y in [num(height - (t - low) / span * height)]
         ),
     )
 
@@ -196,7 +206,9 @@ def tick(value: float) -> Decimal:
     return Decimal(str(value))
 
 
-def line_path(series: Series, columns: int, top: float, height: int) -> SafeString:
+def line_path(
+    series: Series, columns: int, top: float, height: int, *, low: float = 0
+) -> SafeString:
     """A series as a line through the middle of each column; a gap where there is no value, a dot where it stands alone.
 
     x is a share of the width, so the line has a picture of its own that may be stretched.
@@ -204,11 +216,13 @@ def line_path(series: Series, columns: int, top: float, height: int) -> SafeStri
     parts, dots, runs = [], [], _runs(series.values[:columns])
     for first, values in runs:
         points = [
-            (100 / columns * (first + i + 0.5), height - float(value) / top * height)
+            (100 / columns * (first + i + 0.5), height - (value - low) / (top - low) * height)
             for i, value in enumerate(values)
         ]
-        if len(points) == 1:
-            dots.append((series.slot, percent_of(points[0][0]), num(points[0][1])))
+        if len(points) == 1 or series.is_dots:
+            dots += [(series.slot, percent_of(x), num(y)) for x, y in points]
+        if series.is_dots:
+            continue
         parts.append(
             " ".join(f"{'L' if i else 'M'}{num(x)} {num(y)}" for i, (x, y) in enumerate(points))
         )

@@ -17,6 +17,7 @@ UNITS: dict[str, Write] = {
     "tokens": formats.tokens,
     "duration": formats.duration,
     "percent": formats.percent,
+    "number": formats.figure,
 }
 AXIS: dict[str, Write] = UNITS | {
     "money": lambda value: formats.money(value, compact=True),
@@ -29,13 +30,15 @@ Value = Decimal | int | float | None
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of a chart. `slot` is c1 … c6 or co; `href` links its legend row, `hrefs[i]` its part of bar i."""
+    """One colour of a chart. `slot` is c1 … c6 or co; `href` links its legend row, `hrefs[i]` its part of bar i;
+    `is_dots`: events on a line chart, no course."""
 
     label: str
     values: Sequence[Value]
     slot: str = "c1"
     href: str = ""
     hrefs: Sequence[str] = field(default_factory=tuple)
+    is_dots: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from core.charts.bars import (
     figure,
     line_path,
     link_text,
-    nice_ticks,
     plot,
+    ticks_around,
 )
 from core.charts.base import EMPTY, UNITS, Series, at, join, linked, percent_of
 
@@ -31,13 +31,14 @@ def line_chart(
     steps: int = 4,
     first_column: str = "Time",
 ) -> SafeString:
-    """One line per series; a gap where a value is None. Tooltip, arrow keys and table as with bars."""
+    """One line per series; a gap where a value is None. Values below 0 lie under the base line. Tooltip, arrow keys and
+    table as with bars."""
     columns = len(labels)
     values = [float(value) for one in series for value in one.values if value is not None]
     if not columns or not values:
         return EMPTY
-    ticks = nice_ticks(max(values), steps, unit=unit)
-    lines = [line_path(one, columns, ticks[-1], height) for one in series]
+    ticks = ticks_around(min(values), max(values), steps, unit=unit)
+    lines = [line_path(one, columns, ticks[-1], height, low=ticks[0]) for one in series]
     drawn = plot(
         [*lines, _hits(columns, height, hrefs)],
         labels,
