@@ -11,10 +11,12 @@ class AlertsConfig(AppConfig):
         from alerts.channels import secrets
         from alerts.inbox import hints
         from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
-        from core import outbox
+        from alerts.platform import figures
+        from core import metrics, outbox
         from costs import signals as ledger
         from projects import resealing
 
+        metrics.register(figures.figures)
         resealing.register(secrets.seal_again)
         for known in (*budgets.MEASURES, *forecasts.MEASURES, *bills.MEASURES):
             registry.register(known)

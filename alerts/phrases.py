@@ -78,6 +78,8 @@ def figure(value: Decimal | None, unit: str, counted: str = "") -> str:
             return span(value)
         case "per_minute":
             return f"{number(value)} {counted} a minute".replace("  ", " ")
+        case "bytes":
+            return formats.byte_size(int(value))
     return number(value)
 
 

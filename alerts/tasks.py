@@ -7,6 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from alerts import acting, checking, delivering
+from alerts.platform import watching
 
 
 @shared_task(name="alerts.tasks.deliver", queue="notify", time_limit=300, soft_time_limit=270)
@@ -43,3 +44,11 @@ def keep_time(**_: Any) -> int:
     now = timezone.now()
     turns = (acting.wake_due, acting.tell_after_quiet, acting.escalate_due, acting.remind_due)
     return sum(turn(now) for turn in turns)
+
+
+@shared_task(
+    name="alerts.tasks.watch_platform", queue="analysis", time_limit=55, soft_time_limit=50
+)
+def watch_platform(**_: Any) -> int:
+    """LLMLab looks at itself, each minute."""
+    return len(watching.watch(now=timezone.now()))

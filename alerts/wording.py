@@ -242,7 +242,7 @@ def _page(name: str, *arguments: Any) -> str:
 def event_url(event: AlertEvent, name: str = "event_detail") -> str:
     """A page of the incident; of the operators' own, which have no organisation, the admin's."""
     if event.organization is None:
-        return absolute(_page("admin:alerts_alertevent_change", event.pk))
+        return absolute(_page("admin:alerts_operatorincident_change", event.pk))
     return absolute(reverse(f"alerts:{name}", args=[event.organization.slug, event.pk]))
 
 

@@ -98,6 +98,22 @@ def existing_days(table: str) -> set[dt.date]:
     }
 
 
+_AHEAD = """
+SELECT t.name, count(c.oid) FILTER (WHERE right(c.relname, 8) > %s)
+FROM unnest(%s::text[]) AS t(name)
+LEFT JOIN pg_inherits i ON i.inhparent = to_regclass(t.name)
+LEFT JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '_p[0-9]{8}$'
+GROUP BY 1 ORDER BY 1
+"""
+
+
+def days_ahead(today: dt.date) -> dict[str, int]:
+    """How many days after `today` each registered table has partitions for. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AHEAD, [f"{today:%Y%m%d}", list(registered_tables())])
+        return {str(table): int(number) for table, number in cursor.fetchall()}
+
+
 def ensure_days(days: Iterable[dt.date], *, tables: Iterable[str] | None = None) -> int:
     """Make the missing partitions of `days`; returns how many were made.
 

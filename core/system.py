@@ -22,13 +22,12 @@ from redis.exceptions import RedisError
 
 from core import formats, outbox, partitions
 from core.doctor.processes import QUEUES
+from core.vitals import PRIORITY_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
 REDIS_SECONDS = 1.0
 WORKER_SECONDS = 1.0
-# kombu keeps a list per priority: the queue's own name for 0, then these.
-PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 MAX_TABLES = 20
 Row = Sequence[str]
 

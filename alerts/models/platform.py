@@ -1,6 +1,6 @@
 """What LLMLab remembers of watching itself (alerts.platform), and the operators' view of incidents and channels."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -62,7 +62,7 @@ class OfOperators(models.Manager[Any]):
 class OperatorIncident(AlertEvent):
     """An incident of the installation itself."""
 
-    objects = OfOperators()
+    objects: ClassVar[Any] = OfOperators()
 
     class Meta:
         proxy = True
@@ -73,7 +73,7 @@ class OperatorIncident(AlertEvent):
 class OperatorChannel(Channel):
     """Where the operators are told, beside the superusers' e-mail."""
 
-    objects = OfOperators()
+    objects: ClassVar[Any] = OfOperators()
 
     class Meta:
         proxy = True

@@ -10,6 +10,7 @@ import environ
 
 from config import embedded
 from config.env import data_dir, env_bool, env_int, env_list, env_secret, env_str
+from config.settings.watch import *  # noqa: F403
 from config.settings.work import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parents[2]

@@ -93,6 +93,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "watch-platform": {
+        "task": "alerts.tasks.watch_platform",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "evaluate-alerts": {
         "task": "alerts.tasks.evaluate",
         "schedule": 60.0,
