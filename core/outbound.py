@@ -39,6 +39,7 @@ _CLOSED = tuple(
         "64:ff9b:1::/48",
         "100::/64",
         "2001:db8::/32",
+        "3fff::/20",
         "fc00::/7",
         "fe80::/10",
         "fec0::/10",
@@ -46,6 +47,10 @@ _CLOSED = tuple(
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
+# What an ISATAP interface id begins with; the rest of it is an IPv4 address.
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+# Names that lead nowhere in public: of this machine, this network, or a cloud's inside.
+_INNER = (".localhost", ".localdomain", ".local", ".internal", ".home.arpa", ".lan")
 
 
 class OutboundError(DomainError):
@@ -175,6 +180,8 @@ def _inside(address: Address) -> list[Address]:
         return [address, address.sixtofour]
     if address.teredo:
         return [address, *address.teredo]
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return [address, low]
     return [address]
 
 
@@ -186,7 +193,8 @@ def target_of(url: str) -> Target:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
         port = parts.port
-        httpx2.URL(url)  # what the client itself cannot read
+        if "%" in host or _reads_otherwise(httpx2.URL(url), host, port):
+            raise ValueError
     except (ValueError, httpx2.InvalidURL):
         raise AddressRefusedError(f"{url[:100]!r} is no web address.") from None
     if parts.scheme not in ("http", "https") or not host:
@@ -196,6 +204,14 @@ def target_of(url: str) -> Target:
     if parts.username is not None or parts.password is not None:
         raise AddressRefusedError("The address must not hold a user name or a password.")
     return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
+
+
+def _reads_otherwise(seen: httpx2.URL, host: str, port: int | None) -> bool:
+    """Whether the client would go elsewhere than where we judge (names in other scripts are left to the connection)."""
+    name = seen.host.rstrip(".").strip("[]").lower()
+    default = {"http": 80, "https": 443}.get(seen.scheme)
+    is_other = name.isascii() and host.isascii() and name != host.lower()
+    return is_other or (seen.port or default) != (port or default)
 
 
 def addresses_of(host: str, port: int, resolve: Resolver | None = None) -> list[str]:
@@ -265,6 +281,18 @@ def check_port(target: Target, addresses: Iterable[str], ports: Collection[int])
         )
 
 
+def _check_inner(target: Target) -> None:
+    """A name that nobody in public has, and that is not known here either. Raises AddressRefusedError."""
+    host = target.host.lower()
+    if ("." in host or ":" in host) and not host.endswith(_INNER):
+        return
+    if not allowed().has_name(host, target.port):
+        raise AddressRefusedError(
+            f"{host} is no public name, and not known here. Whoever runs this LLMLab can allow it with"
+            f" LLMLAB_OUTBOUND_ALLOW={host}:{target.port}."
+        )
+
+
 def check_url(url: str, *, resolve: Resolver | None = None, ports: Collection[int] = ()) -> Target:
     """For a form: refuse what would never be called. A host that is not known (yet) passes: each call checks again.
     `ports`: the only ones that are called, unless the operator listed the host."""
@@ -273,6 +301,7 @@ def check_url(url: str, *, resolve: Resolver | None = None, ports: Collection[in
         addresses = addresses_of(target.host, target.port, resolve)
     except (UnreachableError, OutboundTimeoutError):
         addresses = []
+        _check_inner(target)
     check_scheme(target, addresses or ["192.0.2.1"])
     if ports:
         check_port(target, addresses or ["192.0.2.1"], ports)
