@@ -29,14 +29,15 @@ REFUSED_AGAIN_S = 300.0
 
 @dataclass(frozen=True)
 class Door:
-    """`resolve` replaces the system's resolver in tests."""
+    """`resolve` replaces the system's resolver in tests; without `ports` any port is called."""
 
     resolve: Resolver | None = None
+    ports: frozenset[int] = PORTS
 
     def check(self, url: str, field: str) -> str:
         """The host of an address that may be called. Raises DomainError naming the field."""
         try:
-            return check_url(url, resolve=self.resolve, ports=PORTS).host.lower()
+            return check_url(url, resolve=self.resolve, ports=self.ports).host.lower()
         except OutboundError as error:
             raise DomainError(error.detail, code=error.code, fields=[field]) from None
 
@@ -53,7 +54,7 @@ class Door:
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Reply:
         """The answer, whatever its status. Raises Retryable when there is none."""
         client = OutboundClient(
-            total_s=TOTAL_S, max_body=MAX_BODY, cuts=True, ports=PORTS, resolve=self.resolve
+            total_s=TOTAL_S, max_body=MAX_BODY, cuts=True, ports=self.ports, resolve=self.resolve
         )
         with client:
             try:
