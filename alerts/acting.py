@@ -35,6 +35,7 @@ __all__ = [
     "snooze",
     "tell_after_quiet",
     "unacknowledge",
+    "wake",
     "wake_due",
 ]
 
@@ -89,6 +90,17 @@ def snooze(
 
     words = f"Until {until.isoformat()}." if until else "Until it resolves."
     return _act(event, change, EntryKind.SNOOZED, actor, now, words=words)
+
+
+def wake(*, event: AlertEvent, actor: User, now: dt.datetime) -> AlertEvent:
+    """End a snooze: the time to escalation begins anew. Raises ConflictError."""
+
+    def change(row: AlertEvent) -> None:
+        if row.state != EventState.SNOOZED:
+            raise ConflictError("It is not snoozed; there is nothing to end.")
+        _wait_again(row, now)
+
+    return _act(event, change, EntryKind.WOKEN, actor, now)
 
 
 @transaction.atomic

@@ -67,20 +67,31 @@ def read_asked(
         raise DomainError(f"q has at most {LONGEST_QUERY} characters and no NUL.", fields=["q"])
     span = str(query.get("range", "")) or default_range
     return Asked(
-        state=_choice(query, "state", states),
-        severity=_choice(query, "severity", tuple(SEVERITIES)),
+        state=read_choice(query, "state", states),
+        severity=read_choice(query, "severity", tuple(SEVERITIES)),
         # Operators' checks have kinds of their own; the names of rules are all there is to ask for here.
-        kind=_choice(query, "kind", tuple(KINDS)),
-        project_id=_id(query, "project"),
-        alert_id=_id(query, "rule"),
-        q=q,
+        kind=read_choice(query, "kind", tuple(KINDS)),
+        project_id=read_id(query, "project"),
+        alert_id=read_id(query, "rule"),
+        q=read_text(query, "q"),
         range=parse_range(span, now=now) if span else None,
-        sort=_choice(query, "sort", ("", *sorts)) or sorts[0],
+        sort=read_choice(query, "sort", ("", *sorts)) or sorts[0],
         after=str(query.get(after, "")),
     )
 
 
-def _choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
+def read_text(query: Mapping[str, Any], name: str) -> str:
+    """A text to search for. Raises DomainError."""
+    text = str(query.get(name, "")).strip()
+    if len(text) > LONGEST_QUERY or "\x00" in text:
+        raise DomainError(
+            f"{name} has at most {LONGEST_QUERY} characters and no NUL.", fields=[name]
+        )
+    return text
+
+
+def read_choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
+    """One of `allowed`, or empty. Raises DomainError."""
     value = str(query.get(name, ""))
     if value and value not in allowed:
         shown = ", ".join(one for one in allowed if one)
@@ -88,7 +99,8 @@ def _choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _id(query: Mapping[str, Any], name: str) -> UUID | None:
+def read_id(query: Mapping[str, Any], name: str) -> UUID | None:
+    """An id, or None for nothing. Raises DomainError."""
     text = str(query.get(name, ""))
     found = parse_uuid(text) if text else None
     if text and found is None:

@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, Count, IntegerField, Max, Q, QuerySet, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, TruncDay, TruncHour, TruncWeek
 
 from alerts.events.lists import OPEN, Asked
 from alerts.models import SEVERITY_RANK, Alert, AlertEvent, EventState
 from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import NotFoundError
+from core.ranges import TimeRange
 from projects.access import parse_uuid
 
 # Where a row stands by each order: the column and its type in a cursor.
@@ -114,6 +115,12 @@ def event_of(organization_id: UUID, event_id: UUID) -> AlertEvent:
     return event
 
 
+def fresh(event: AlertEvent) -> AlertEvent:
+    """The incident as it is now. One query."""
+    rows = AlertEvent.objects.filter(pk=event.pk, organization=event.organization_id)
+    return rows.select_related("project", "acknowledged_by", "alert").get()
+
+
 @dataclass(frozen=True)
 class Standing:
     """How an organisation stands: open incidents by state, and the last that ended."""
@@ -154,3 +161,13 @@ def rules_of(organization_id: UUID) -> list[Alert]:
 def watching(organization_id: UUID) -> int:
     """How many rules are switched on. One query."""
     return Alert.objects.filter(organization_id=organization_id, is_enabled=True).count()
+
+
+def counts_per_bin(
+    organization_id: UUID, asked: Asked, period: TimeRange
+) -> dict[tuple[dt.datetime, str], int]:
+    """How many incidents began in each bin of the period, by the bin's start and severity. One query."""
+    cut = {"hour": TruncHour, "day": TruncDay, "week": TruncWeek}[period.bin]
+    rows = narrowed(AlertEvent.objects.filter(organization_id=organization_id), asked)
+    found = rows.values_list(cut("fired_at", tzinfo=dt.UTC), "severity").annotate(Count("pk"))
+    return {(at, severity): number for at, severity, number in found}

@@ -233,6 +233,8 @@ SPECTACULAR_SETTINGS = {
         "AlertChannelKindEnum": "alerts.models.ChannelKind",
         "AlertChannelStateEnum": "alerts.channel_pages.serializers.STATES",
         "AlertDeliveryStateEnum": "alerts.models.DeliveryState",
+        "AlertEventStateEnum": "alerts.models.EventState",
+        "AlertSeverityEnum": "alerts.models.Severity",
         "WasteKindEnum": "traces.models.waste.WasteKind",
         "ProviderSyncKindEnum": "costs.models.billing.ProviderSync.Kind",
         "ReportFrequencyEnum": "costs.models.reports.ReportSchedule.Frequency",

@@ -18,6 +18,7 @@ import "./time_ago.js";
 import "./live_clock.js";
 import "./live_status.js";
 import "./alerts_bell.js";
+import "./live_part.js";
 import "./shortcuts.js";
 import "./shortcut_sheet.js";
 import "./trace_live.js";

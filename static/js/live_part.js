@@ -1,0 +1,28 @@
+// <live-part data-every="30" hx-get hx-trigger="refresh" …>: asks again every so many seconds and at once when the page
+// hears of news ("bell:count" on the document). Not while somebody chooses rows, writes, or reads an open detail.
+const BUSY = 'input[type="checkbox"]:checked, details[open], dialog[open], [data-chart]:focus';
+const TYPED = "textarea, input[type=text], input:not([type])";
+
+class LivePart extends HTMLElement {
+  connectedCallback() {
+    this.stop = new AbortController();
+    document.addEventListener("bell:count", () => this.refresh(), { signal: this.stop.signal });
+    this.timer = setInterval(() => this.refresh(), Number(this.dataset.every || 30) * 1000);
+  }
+
+  disconnectedCallback() {
+    this.stop?.abort();
+    clearInterval(this.timer);
+  }
+
+  get isBusy() {
+    if (this.querySelector(BUSY)) return true;
+    return [...this.querySelectorAll(TYPED)].some((field) => field.value || field === document.activeElement);
+  }
+
+  refresh() {
+    if (!document.hidden && !this.isBusy) this.dispatchEvent(new Event("refresh"));
+  }
+}
+
+customElements.define("live-part", LivePart);
