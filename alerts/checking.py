@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from alerts.deciding import decide
 from alerts.measures.base import Measure, Reading
+from alerts.measures.needs import roll_minutes
 from alerts.measures.registry import measures
 from alerts.models import Alert, AlertEvent, AlertKind, BudgetWatch
 from core import outbox
@@ -134,7 +135,12 @@ def _versions(organization_ids: Any) -> dict[UUID, int]:
 
 
 def evaluate_windowed(now: dt.datetime) -> list[AlertEvent]:
-    """Judge the rules that look at a window. Per kind the queries of its measure, and those of alerts.deciding."""
+    """Sum up the minutes since the last time, then judge the rules that look at a window. Per kind the queries of its
+    measure, and those of alerts.deciding. Where minutes are missing, measures say nothing of these rules."""
+    try:
+        roll_minutes(now)
+    except Exception:  # the edge: rules that need no minutes are judged all the same
+        logger.exception("alerts.minutes.failed")
     kinds = [one.kind for one in measures() if one.is_windowed]
     return _judge(list(_enabled(kinds)), now)
 
@@ -167,10 +173,11 @@ def _judge(alerts: Iterable[Alert], now: dt.datetime) -> list[AlertEvent]:
             continue
         try:
             readings += _read(measure, mine, now)
-            watched += mine
+            # A windowed rule without a reading is one whose minutes are not summed up yet: it stays as it is.
+            watched += [] if measure.is_windowed else mine
         except Exception:  # the edge of one measure: the others are judged all the same
             logger.exception("alerts.measure.failed", extra={"kind": measure.kind})
-    return decide(readings, now=now, watched=watched) if watched else []
+    return decide(readings, now=now, watched=watched) if readings or watched else []
 
 
 def _read(measure: Measure, alerts: Sequence[Alert], now: dt.datetime) -> list[Reading]:

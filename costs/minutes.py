@@ -1,8 +1,8 @@
 """Sums per minute for rules: read from the records by a task each minute, never written with them.
 
 Whole minutes are replaced, so doing it twice changes nothing, and calls that come late are counted when their minute
-is read again: LATE long each time. Older minutes are filled backwards, newest first, as far as the rules need them.
-What changes records otherwise (new prices, a person taken out) raises the roll's generation, so that nothing read
+is read again, for LATE every few minutes. Older minutes are filled backwards, newest first, as far as the rules need
+them. What changes records otherwise (new prices, a person taken out) raises the roll's generation, so that nothing read
 before it is kept.
 """
 
@@ -25,9 +25,12 @@ from costs.models import MinuteDimension, MinuteRoll, MinuteSum, ProjectUsage
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 # How late a call may come and still be counted by the next evaluations.
 LATE = dt.timedelta(minutes=15)
+# Most calls come within seconds: so much is read again each minute, and all of LATE once in each round.
+AGAIN, ROUND = dt.timedelta(minutes=2), dt.timedelta(minutes=5)
 KEEP = dt.timedelta(days=8)
 # Records are read this much at a time when older minutes are filled, each in a transaction of its own.
 PIECE = dt.timedelta(minutes=30)
+WORK_MEMORY = "64MB"
 # What arrived in a minute is known when the calls of LATE before it were read.
 _COMMITTING = dt.timedelta(minutes=1)
 
@@ -154,6 +157,10 @@ def floor_minute(instant: dt.datetime) -> dt.datetime:
     return instant.replace(second=0, microsecond=0)
 
 
+def _round(instant: dt.datetime) -> int:
+    return int(instant.timestamp() // ROUND.total_seconds())
+
+
 def roll_project(*, project_id: UUID, need: Need, now: dt.datetime, seconds: float = 5.0) -> None:
     """Read the last minutes of a project again, then fill older ones for at most `seconds`, one piece at least. Each
     step is a transaction; one that met a change of records is left to the next call."""
@@ -174,9 +181,10 @@ def _roll_recent(project_id: UUID, need: Need, end: dt.datetime) -> bool:
             return False
         found, named = _coverage(roll), _named(need)
         end = max(end, roll.rolled_to)
-        start = roll.rolled_to - LATE
+        is_thorough = _round(end) != _round(roll.rolled_to) or found.all >= roll.rolled_to
+        start = roll.rolled_to - (LATE + ROUND if is_thorough else AGAIN)
         if end - start > HOUR:  # away for long: from the end backwards
-            start = end - LATE
+            start = end - LATE - ROUND
         _delete_values(cursor, project_id, set(found.watched) - named)
         found.watched = {key: found.watched.get(key, end) for key in sorted(named)}
         _replace(cursor, project_id, start, end, everything=True, users=need.users, tags=need.tags)
@@ -231,8 +239,10 @@ def _fill_piece(project_id: UUID, target: dt.datetime) -> bool:
 
 def _claim(cursor: Any, project_id: UUID, end: dt.datetime) -> MinuteRoll | None:
     """The project's roll, for this transaction alone; None when another worker has it."""
+    # A few groups of very many rows: worked out in a hash, which the planner takes for much larger than it gets.
     cursor.execute(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 6))", [f"minutes:{project_id}"]
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 6)), set_config('work_mem', %s, true)",
+        [f"minutes:{project_id}", WORK_MEMORY],
     )
     if not cursor.fetchone()[0]:
         return None
@@ -265,7 +275,7 @@ _INSERT = f"""
 INSERT INTO costs_minutesum ({_COLUMNS})
 SELECT %s, '{{dimension}}', minute, value, provider, model, environment, agent, sum(calls), sum(errors), sum(unpriced),
   sum(input_tokens), sum(output_tokens), coalesce(sum(cost_usd), 0),
-  ('{{{{' || string_agg((bucket + 1) || ':' || calls, ',' ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL)
+  ('{{{{' || string_agg((bucket + 1) || ':' || calls, ',') FILTER (WHERE bucket IS NOT NULL)
     || '}}}}/{BUCKETS}')::sparsevec({BUCKETS})::vector({BUCKETS}),
   coalesce(sum(lag), 0)
 FROM (

@@ -125,13 +125,16 @@ def test_a_window_ends_with_the_last_full_minute() -> None:
     assert read(one, now=NOON + 2 * MINUTE)[0].value == Decimal("0.25")
 
 
-def test_calls_that_come_late_are_counted_by_the_next_evaluation() -> None:
+def test_calls_that_come_late_are_counted_by_the_next_evaluations() -> None:
     project = ProjectFactory()
     one = rule(project, "spend", window_minutes=30)
     send(project, [call(NOON)], now=NOON)
     assert read(one, now=NOON + 2 * MINUTE)[0].value == Decimal("0.25")
-    send(project, [call(NOON - 10 * MINUTE)], now=NOON + 2 * MINUTE)
+    # Seconds late: at once. A quarter of an hour late: within five minutes.
+    send(project, [call(NOON + MINUTE)], now=NOON + 2 * MINUTE)
     assert read(one, now=NOON + 3 * MINUTE)[0].value == Decimal("0.5")
+    send(project, [call(NOON - 11 * MINUTE)], now=NOON + 4 * MINUTE)
+    assert read(one, now=NOON + 5 * MINUTE)[0].value == Decimal("0.75")
 
 
 def test_a_rule_of_an_organisation_sees_all_its_projects_and_no_other() -> None:
