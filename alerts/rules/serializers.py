@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from alerts.measures.base import Measure
@@ -20,6 +21,8 @@ from alerts.rules.overview import STATES, Row
 from alerts.rules.preview import Preview
 from alerts.rules.words import measure_or_none, unit_of
 from costs.serializers import AmountField
+
+RULE_STATES = [(one, one) for one in STATES if one]
 
 
 class LevelSerializer(serializers.Serializer[Any]):
@@ -65,6 +68,8 @@ class RuleDraftSerializer(serializers.Serializer[Any]):
     is_enabled = serializers.BooleanField(required=False, help_text="True by default")
 
 
+# Allocation has rules, too.
+@extend_schema_serializer(component_name="AlertRule")
 class RuleSerializer(serializers.Serializer[Any]):
     """A rule and where it stands. Written from an overview.Row by `rule_json`."""
 
@@ -100,9 +105,7 @@ class RuleSerializer(serializers.Serializer[Any]):
     muted_until = serializers.DateTimeField(allow_null=True)
     condition = serializers.CharField(help_text="What it says, in words")
     scope = serializers.CharField(help_text="What it watches, in words")
-    state = serializers.ChoiceField(
-        choices=[(one, one) for one in STATES if one], help_text="The worst of what it watches"
-    )
+    state = serializers.ChoiceField(choices=RULE_STATES, help_text="The worst of what it watches")
     value = AmountField(allow_null=True, help_text="Of the worst")
     since = serializers.DateTimeField(allow_null=True)
     firing = serializers.IntegerField(help_text="How many of the watched things fire")
@@ -174,6 +177,7 @@ class StateSerializer(serializers.Serializer[Any]):
     evaluated_at = serializers.DateTimeField(allow_null=True)
 
 
+@extend_schema_serializer(component_name="AlertRuleDetail")
 class RuleDetailSerializer(RuleSerializer):
     """A rule with where it stands about each thing it watches."""
 

@@ -233,6 +233,8 @@ SPECTACULAR_SETTINGS = {
         "AlertChannelKindEnum": "alerts.models.ChannelKind",
         "AlertChannelStateEnum": "alerts.channel_pages.serializers.STATES",
         "AlertDeliveryStateEnum": "alerts.models.DeliveryState",
+        "AlertKindEnum": "alerts.models.AlertKind",
+        "AlertRuleStateEnum": "alerts.rules.serializers.RULE_STATES",
         "AlertEventStateEnum": "alerts.models.EventState",
         "AlertSeverityEnum": "alerts.models.Severity",
         "WasteKindEnum": "traces.models.waste.WasteKind",
