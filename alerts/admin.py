@@ -1,11 +1,12 @@
 """The operators' pages of alerts: incidents and channels of the installation itself, and those of organisations to look
 at. Each area registers its own."""
 
+from alerts.channel_pages import admin as channel_admin
 from alerts.events import admin as event_admin
 from alerts.platform import admin as platform_admin
 from alerts.platform.panel import watch_section
 from core import system
 
-__all__ = ["event_admin", "platform_admin"]
+__all__ = ["channel_admin", "event_admin", "platform_admin"]
 
 system.register("Watch", watch_section)
