@@ -131,7 +131,7 @@ def _judge_gone(row: AlertState, alert: Alert, now: dt.datetime) -> _Judged:
     if before.evaluated_at is not None and now < before.evaluated_at:
         return _Judged(row, alert, None, before, before, [])
     after, decisions = closed(terms_of(alert), before, now, GONE)
-    return _Judged(row, alert, None, before, replace(after, value=None, sample=0), decisions)
+    return _Judged(row, alert, None, before, after, decisions)
 
 
 def _carry_out(
