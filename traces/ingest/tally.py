@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
+from prometheus_client import Counter as Figure
+from prometheus_client import Histogram
 
 from core import prepared
 from projects.models import Project
@@ -46,6 +48,17 @@ REASONS = {
     "other": "another reason",
 }
 MAX_DIALECTS = 20  # of one batch; the rest is counted as `other`
+
+items_total = Figure(
+    "llmlab_ingest_items",
+    "Steps and cost records by what became of them; a request refused as a whole counts once",
+    ["door", "outcome"],
+)
+lag_seconds = Histogram(
+    "llmlab_ingest_lag_seconds",
+    "From the end of a batch's newest step to its storing",
+    buckets=(1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400),
+)
 
 Key = tuple[str, str, str]  # dialect, outcome, reason
 
@@ -87,6 +100,8 @@ def write(cursor: Any, *, project_id: UUID, door: str, counts: Counts, now: dt.d
             [items for _, items in rows],
         ],
     )
+    for (_, outcome, _), items in rows:
+        items_total.labels(door, outcome).inc(items)
 
 
 def _bounded(counts: Counts) -> Counts:
@@ -121,6 +136,7 @@ def note_refusal(
     not fail because it could not be counted."""
     minute = now.replace(second=0, microsecond=0)
     known = reason if reason in REASONS else "other"
+    items_total.labels(door, Outcome.REJECTED.value).inc(items or 1)
     try:
         # A savepoint only where a transaction is open already: one round trip otherwise.
         if connection.in_atomic_block:

@@ -169,6 +169,9 @@ def _tally(
     ):
         for key in keys:
             counts[batch[key].dialect, outcome.value, ""] += 1
+    ends = [one.ended_at for one in batch.values() if one.ended_at is not None]
+    if ends and written.stored:
+        tally.lag_seconds.observe(max(0.0, (now - max(ends)).total_seconds()))
     tally.write(cursor, project_id=context.project_id, door=context.door, counts=counts, now=now)
 
 
