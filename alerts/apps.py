@@ -12,12 +12,13 @@ class AlertsConfig(AppConfig):
         from alerts.inbox import hints
         from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
         from alerts.platform import figures
-        from core import metrics, outbox
+        from core import crypto, metrics, outbox
         from costs import signals as ledger
         from projects import resealing
 
         metrics.register(figures.figures)
         resealing.register(secrets.seal_again)
+        crypto.on_rewrap(secrets.seal_operators_again)
         for known in (*budgets.MEASURES, *forecasts.MEASURES, *bills.MEASURES):
             registry.register(known)
         for measure in (*windows.MEASURES, quality.QUALITY, intake.INGEST_LAG, intake.NO_DATA):

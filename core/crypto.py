@@ -9,7 +9,7 @@ to its row: moved elsewhere it no longer opens.
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
@@ -101,6 +101,21 @@ def _unwrapped(wrapped: bytes, masters: tuple[str, ...]) -> Cipher:
 def data_cipher(wrapped: bytes | memoryview) -> Cipher:
     """The cipher of one organisation; raises DecryptionError when no master key opens it."""
     return _unwrapped(bytes(wrapped), tuple(settings.LLMLAB_ENCRYPTION_KEYS))
+
+
+_REWRAPS: list[Callable[[], int]] = []
+
+
+def on_rewrap(seal_again: Callable[[], int]) -> None:
+    """Called from an app's `ready`: `seal_again` seals what `master_cipher` sealed with today's first master key, in the
+    caller's transaction, and says how many rows that were."""
+    if seal_again not in _REWRAPS:
+        _REWRAPS.append(seal_again)
+
+
+def rewrap_all() -> int:
+    """Everything registered. Raises DecryptionError."""
+    return sum(seal_again() for seal_again in _REWRAPS)
 
 
 def master_cipher() -> Cipher:

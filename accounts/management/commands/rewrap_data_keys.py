@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from accounts.models import Organization
-from core.crypto import rewrapped
+from core.crypto import rewrap_all, rewrapped
 
 
 class Command(BaseCommand):
@@ -21,4 +21,8 @@ class Command(BaseCommand):
                 organization.data_key = rewrapped(organization.data_key)
                 organization.save(update_fields=["data_key", "updated_at"])
             count += 1
+        with transaction.atomic():
+            others = rewrap_all()
         self.stdout.write(f"{count} data keys are wrapped with the newest master key.")
+        if others:
+            self.stdout.write(f"{others} secrets of the operators are sealed with it.")

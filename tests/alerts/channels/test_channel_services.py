@@ -1,10 +1,12 @@
 """Channels as rows: sealed, bound to themselves, changed only with their secrets at hand."""
 
 import datetime as dt
+from base64 import b64encode
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import AuditEvent
@@ -56,6 +58,20 @@ def test_operators_channels_are_sealed_with_the_master_key(acme: SimpleNamespace
         organization=None, kind="webhook", name="Operators", values={"url": URL}, actor=acme.admin.user, now=NOW
     )  # fmt: skip
     assert open_secret(fresh(saved.channel))["url"] == URL
+
+
+def test_a_new_master_key_seals_operators_channels_again(
+    acme: SimpleNamespace, settings: Any
+) -> None:
+    channel = services.create_channel(
+        organization=None, kind="webhook", name="Operators", values={"url": URL}, actor=acme.admin.user, now=NOW
+    ).channel  # fmt: skip
+    old = settings.LLMLAB_ENCRYPTION_KEYS
+    new = b64encode(b"n" * 32).decode()
+    settings.LLMLAB_ENCRYPTION_KEYS = [new, *old]
+    call_command("rewrap_data_keys")
+    settings.LLMLAB_ENCRYPTION_KEYS = [new]
+    assert open_secret(fresh(channel))["url"] == URL
 
 
 def test_a_new_data_key_seals_channels_again(acme: SimpleNamespace) -> None:
