@@ -7,6 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from alerts import acting, checking, delivering
+from alerts.inbox import digests
 from alerts.platform import watching
 
 
@@ -52,3 +53,11 @@ def keep_time(**_: Any) -> int:
 def watch_platform(**_: Any) -> int:
     """LLMLab looks at itself, each minute."""
     return len(watching.watch(now=timezone.now()))
+
+
+@shared_task(
+    name="alerts.tasks.send_digests", queue="analysis", time_limit=120, soft_time_limit=100
+)
+def send_digests(**_: Any) -> int:
+    """Queue the digests that are due; `deliver` sends them."""
+    return digests.run_due(now=timezone.now())

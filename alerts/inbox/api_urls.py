@@ -1,5 +1,12 @@
-"""API of this area, joined in alerts.api_urls."""
+"""API of the inbox and of preferences, joined in alerts.api_urls."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from alerts.inbox import api
+
+_ALERTS = "organizations/<slug:organization>/alerts/"
+urlpatterns = [
+    path(f"{_ALERTS}preferences", api.PreferencesView.as_view()),
+    path(f"{_ALERTS}inbox", api.InboxView.as_view()),
+    path(f"{_ALERTS}inbox/read", api.InboxReadView.as_view()),
+]

@@ -1,10 +1,13 @@
 """Reading incidents, one or all."""
 
 import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
 
 from accounts.models import Membership, User
 from alerts.inbox import hints
 from alerts.models import AlertEvent, EventRead, NotificationPreference
+from core.errors import NotFoundError
 
 
 def mark_read(*, user: User, event: AlertEvent, now: dt.datetime) -> None:
@@ -17,6 +20,25 @@ def mark_read(*, user: User, event: AlertEvent, now: dt.datetime) -> None:
     )
     if event.organization_id is not None:
         hints.tell_person(event.organization_id, user.pk)
+
+
+def mark_events_read(
+    *, membership: Membership, user: User, ids: Sequence[UUID], now: dt.datetime
+) -> None:
+    """The same for several. Two queries. Raises NotFoundError when one of them is no incident of the organisation;
+    then nothing is marked."""
+    wanted = set(ids)
+    rows = AlertEvent.objects.filter(organization_id=membership.organization_id, pk__in=wanted)
+    found = set(rows.values_list("pk", flat=True))
+    if missing := sorted(map(str, wanted - found)):
+        raise NotFoundError(f"There is no incident {missing[0]} in this organisation.")
+    EventRead.objects.bulk_create(
+        [EventRead(user=user, event_id=pk, read_at=now) for pk in sorted(found)],
+        update_conflicts=True,
+        unique_fields=["user", "event"],
+        update_fields=["read_at"],
+    )
+    hints.tell_person(membership.organization_id, user.pk)
 
 
 def mark_all_read(*, membership: Membership, until: dt.datetime, now: dt.datetime) -> None:

@@ -91,7 +91,7 @@ def inbox_read(request: HttpRequest, slug: str) -> HttpResponse:
     membership = page_membership(request, slug)
     now = timezone.now()
     services.mark_all_read(
-        membership=membership, until=_instant(request.POST.get("until", ""), now), now=now
+        membership=membership, until=read_instant(request.POST.get("until", ""), now), now=now
     )
     return _answered(request, membership)
 
@@ -115,8 +115,8 @@ def _answered(request: HttpRequest, membership: Membership) -> HttpResponse:
     return response
 
 
-def _instant(text: str, now: dt.datetime) -> dt.datetime:
-    """Raises DomainError."""
+def read_instant(text: str, now: dt.datetime) -> dt.datetime:
+    """`until` as it was given; now without one. Raises DomainError."""
     if not text:
         return now
     try:

@@ -98,6 +98,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "send-digests": {
+        "task": "alerts.tasks.send_digests",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "evaluate-alerts": {
         "task": "alerts.tasks.evaluate",
         "schedule": 60.0,

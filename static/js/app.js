@@ -19,6 +19,7 @@ import "./live_clock.js";
 import "./live_status.js";
 import "./alerts_bell.js";
 import "./live_part.js";
+import "./alerts_permission.js";
 import "./shortcuts.js";
 import "./shortcut_sheet.js";
 import "./trace_live.js";

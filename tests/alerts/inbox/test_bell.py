@@ -109,7 +109,7 @@ def test_bell_fills_the_menus_too_with_a_bounded_number_of_queries(
     assert 'data-unread="12" data-open="12"' in page
     assert page.count("data-news=") == selectors.MOST_NEWS
     assert 'id="nav-alerts" hx-swap-oob="true"><span class="badge bad">12' in page
-    assert 'id="tab-alerts" hx-swap-oob="true"><span class="bell-count bad">12' in page
+    assert 'id="tab-alerts" hx-swap-oob="true"><span class="bell-count" data-tone="bad">12' in page
 
 
 def test_a_page_with_the_bell_pays_no_query_for_it(client, member, fire):
