@@ -22,7 +22,7 @@ from core.errors import DomainError, NotFoundError
 @never_cache
 @require_http_methods(["GET", "POST"])
 def preference_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """The person's own choice about one organisation. Five queries."""
+    """The person's own choice about one organisation. Five queries, and those of the tabs."""
     membership = page_membership(request, slug)
     preference = selectors.preference_of(membership)
     form = form_of(preference, request.POST if request.method == "POST" else None)

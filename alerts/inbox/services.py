@@ -11,7 +11,11 @@ from core.errors import NotFoundError
 
 
 def mark_read(*, user: User, event: AlertEvent, now: dt.datetime) -> None:
-    """This person has seen the incident as it is now. One query; their other pages are told."""
+    """This person has seen the incident as it is now. Their other pages are told, unless it was read before: a page
+    that reads itself again on each hint would go round for ever. One query or two."""
+    stirred_at = max(filter(None, (event.fired_at, event.waiting_since)))
+    if EventRead.objects.filter(user=user, event=event, read_at__gte=stirred_at).exists():
+        return
     EventRead.objects.bulk_create(
         [EventRead(user=user, event=event, read_at=now)],
         update_conflicts=True,

@@ -49,7 +49,7 @@ def _bell(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_GET
 def inbox(request: HttpRequest, slug: str) -> HttpResponse:
-    """The newest incidents this person is told of, read and unread. Five queries."""
+    """The newest incidents this person is told of, read and unread. Five queries, and those of the tabs."""
     return _list(request, page_membership(request, slug))
 
 

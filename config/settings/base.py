@@ -230,7 +230,6 @@ SPECTACULAR_SETTINGS = {
         "BudgetStateEnum": "costs.budgets.serializers.STATES",
         "SeriesKindEnum": "costs.models.forecasts.SeriesKind",
         "JobStateEnum": "core.models.Job.State",
-        "AlertSeverityEnum": "alerts.models.Severity",
         "AlertChannelKindEnum": "alerts.models.ChannelKind",
         "AlertChannelStateEnum": "alerts.channel_pages.serializers.STATES",
         "AlertDeliveryStateEnum": "alerts.models.DeliveryState",

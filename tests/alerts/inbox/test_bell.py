@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership
-from alerts.inbox import selectors
+from alerts.inbox import selectors, services
 from alerts.models import AlertEvent, EventRead, NotificationPreference
 from tests.factories.accounts import MembershipFactory
 from tests.factories.alerts import AlertEventFactory
@@ -133,7 +133,7 @@ def test_without_htmx_the_bell_leads_to_the_inbox_and_signed_out_pages_are_told_
 def test_inbox_shows_newest_first_and_pages(client, member, fire, django_assert_max_num_queries):
     for number in range(25):
         fire(ago=number + 1, title=f"Errors no. {number:02}.")
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(9):
         page = client.get(url(member, "inbox")).content.decode()
     assert page.index("no. 00.") < page.index("no. 19.")
     assert "no. 20." not in page
@@ -200,3 +200,19 @@ def test_an_incident_of_others_cannot_be_marked(client, member, fire):
         assert stranger.post(address).status_code == 404
     assert not EventRead.objects.exists()
     assert not NotificationPreference.objects.exists()
+
+
+def test_reading_again_says_nothing_to_pages_that_read_themselves_again(
+    member, fire, django_assert_num_queries, monkeypatch
+):
+    told: list[Any] = []
+    monkeypatch.setattr(services.hints, "tell_person", lambda *whom: told.append(whom))
+    event = fire()
+    for _ in range(3):
+        services.mark_read(user=member.user, event=event, now=timezone.now())
+    assert told == [(member.organization_id, member.user_id)]
+    with django_assert_num_queries(1):
+        services.mark_read(user=member.user, event=event, now=timezone.now())
+    event.waiting_since = timezone.now()  # it became more severe
+    services.mark_read(user=member.user, event=event, now=timezone.now())
+    assert len(told) == 2
