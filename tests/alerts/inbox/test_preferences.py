@@ -51,7 +51,7 @@ def test_form_is_kept_and_says_when_the_next_digest_is_due(client, member):
 
 
 def test_page_asks_few_queries(client, member, django_assert_max_num_queries):
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         client.get(page_of(member))
 
 
