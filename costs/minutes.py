@@ -25,6 +25,8 @@ from costs.models import MinuteDimension, MinuteRoll, MinuteSum, ProjectUsage
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 # How late a call may come and still be counted by the next evaluations.
 LATE = dt.timedelta(minutes=15)
+# How late a call may come and still be counted among the late ones (ARRIVED).
+VERY_LATE = dt.timedelta(hours=2)
 # Most calls come within seconds: so much is read again each minute, and all of LATE once in each round.
 AGAIN, ROUND = dt.timedelta(minutes=2), dt.timedelta(minutes=5)
 KEEP = dt.timedelta(days=8)
@@ -191,7 +193,7 @@ def _roll_recent(project_id: UUID, need: Need, end: dt.datetime) -> bool:
         if start > roll.rolled_to:
             found.forget_before(end)
         found.reach(start)
-        roll.arrived_since = _roll_arrivals(cursor, roll, need, end)
+        roll.arrived_since = _roll_arrivals(cursor, roll, need, end, is_thorough=is_thorough)
         found.forget_before(end - KEEP)
         if floor(roll.rolled_to, "hour") != floor(end, "hour"):
             _delete_old(cursor, project_id, end - KEEP)
@@ -200,19 +202,21 @@ def _roll_recent(project_id: UUID, need: Need, end: dt.datetime) -> bool:
 
 
 def _roll_arrivals(
-    cursor: Any, roll: MinuteRoll, need: Need, end: dt.datetime
+    cursor: Any, roll: MinuteRoll, need: Need, end: dt.datetime, *, is_thorough: bool
 ) -> dt.datetime | None:
-    """How late came what was stored in the minutes since the last time. Returns since when that is known."""
+    """How late came what was stored in the minutes since the last time; once in each round, also of calls that came
+    much later. Returns since when that is known."""
     if not need.has_arrivals:
         if roll.arrived_since is not None:
             _delete_dimension(cursor, roll.project_id, MinuteDimension.ARRIVED)
         return None
     since = roll.arrived_since
-    start = end - _COMMITTING if since is None else max(roll.rolled_to - _COMMITTING, end - LATE)
+    again = _COMMITTING + (ROUND if is_thorough else dt.timedelta())
+    start = max(end if since is None else roll.rolled_to, end - LATE + again) - again
+    first = start - (VERY_LATE if is_thorough else LATE)
     cursor.execute(_DELETE, [roll.project_id, MinuteDimension.ARRIVED, start, end, True, []])
     cursor.execute(
-        _INSERT_ARRIVED,
-        [roll.project_id, roll.project_id, start - LATE, end + LATE, start, end],
+        _INSERT_ARRIVED, [roll.project_id, roll.project_id, first, end + LATE, start, end]
     )
     if since is None or roll.rolled_to < end - LATE:
         return start

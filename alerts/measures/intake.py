@@ -106,6 +106,6 @@ NO_DATA = NoDataMeasure()
 INGEST_LAG = IngestLagMeasure(
     AlertKind.INGEST_LAG, "Ingest lag", "seconds",
     "How long after they were made calls arrive, on average over those that arrived in the window."
-    " Of calls that come later than a quarter of an hour, at least so much is counted.",
+    " Calls that come more than a quarter of an hour late are counted within five minutes, up to two hours.",
     _lag, fields=CALLS_OF_FIELDS, has_arrived=True,
 )  # fmt: skip

@@ -59,12 +59,13 @@ def test_no_data_of_an_organisation_is_of_its_last_project() -> None:
 def test_minutes_that_are_not_summed_up_are_no_silence() -> None:
     project = ProjectFactory()
     alert = rule(project, "no_data")
-    send(project, calls(1))
-    roll()
+    send(project, [call(NOON + 5 * MINUTE)], now=NOW + 5 * MINUTE)
+    roll(NOW + 10 * MINUTE)
     later = NOW + 30 * MINUTE
     send(project, calls(5, end=NOON + 30 * MINUTE), now=later)
     found = measure_for("no_data").read([alert], later)[0]
-    assert found.value == 0
+    assert found.value == 4
+    assert silence(alert, later) == 0
 
 
 def test_no_data_of_many_rules_costs_the_same_queries(django_assert_num_queries: Any) -> None:
@@ -95,6 +96,17 @@ def test_lag_is_the_mean_of_what_arrived_in_the_window() -> None:
     evidence = measure_for("ingest_lag").evidence(found, NOW)
     assert evidence.url.endswith("/ingestion/")
     assert evidence.rows[0] == ("Ingest lag", "2m 31s")
+
+
+def test_calls_that_come_an_hour_late_are_counted_within_a_round() -> None:
+    project = ProjectFactory()
+    alert = rule(project, "ingest_lag", window_minutes=10)
+    send(project, [call(NOON)], now=NOON)
+    roll(NOON + MINUTE)
+    send(project, [call(NOON - 100 * MINUTE)], now=NOON + 2 * MINUTE)
+    roll(NOON + 5 * MINUTE)
+    (found,) = measure_for("ingest_lag").read([alert], NOON + 5 * MINUTE)
+    assert (found.sample, found.value) == (2, 102 * 60 / 2)
 
 
 def test_arrivals_are_kept_only_while_a_rule_asks() -> None:

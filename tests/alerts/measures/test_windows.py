@@ -127,7 +127,7 @@ def test_a_window_ends_with_the_last_full_minute() -> None:
 
 def test_calls_that_come_late_are_counted_by_the_next_evaluations() -> None:
     project = ProjectFactory()
-    one = rule(project, "spend", window_minutes=30)
+    one = rule(project, "spend", window_minutes=60)
     send(project, [call(NOON)], now=NOON)
     assert read(one, now=NOON + 2 * MINUTE)[0].value == Decimal("0.25")
     # Seconds late: at once. A quarter of an hour late: within five minutes.
@@ -135,6 +135,10 @@ def test_calls_that_come_late_are_counted_by_the_next_evaluations() -> None:
     assert read(one, now=NOON + 3 * MINUTE)[0].value == Decimal("0.5")
     send(project, [call(NOON - 11 * MINUTE)], now=NOON + 4 * MINUTE)
     assert read(one, now=NOON + 5 * MINUTE)[0].value == Decimal("0.75")
+    roll(NOON + 15 * MINUTE)
+    late = NOON + dt.timedelta(minutes=15, seconds=10)
+    send(project, [call(late - dt.timedelta(minutes=14, seconds=50))], now=late)
+    assert read(one, now=NOON + 20 * MINUTE)[0].value == 1
 
 
 def test_a_rule_of_an_organisation_sees_all_its_projects_and_no_other() -> None:
