@@ -1,0 +1,75 @@
+"""An incident by keyboard: found under Firing, acknowledged, snoozed and commented on; then on a phone at night."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from tests.factories.alerts import AlertEventFactory, AlertFactory, ChannelFactory, DeliveryFactory
+from tests.functional.browser import PageFor, audit, expect
+from tests.world import make_world
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_an_incident_is_opened_taken_snoozed_and_talked_about(
+    transactional_db: None, page_for: PageFor
+) -> None:
+    world, now = make_world(), timezone.now()
+    rule = AlertFactory.create(
+        organization=world.organization, name="Errors", note="Ask the provider first."
+    )
+    points = [
+        {"at": (now - dt.timedelta(minutes=60 - n)).isoformat(), "value": str(n / 8)}
+        for n in range(60)
+    ]
+    cause = {"dimension": "model", "value": "gpt-5", "words": "20 of 30 calls", "share": "0.67"}
+    event = AlertEventFactory.create(
+        organization=world.organization,
+        alert=rule,
+        title="Errors at 7.5%",
+        severity="critical",
+        evidence={
+            "points": points, "causes": [cause], "rows": [["Failed", "30 of 400"]],
+            "url": "/projects/checkout/traces/?status=error", "url_label": "See the failed calls",
+        },
+    )  # fmt: skip
+    channel = ChannelFactory.create(organization=world.organization, name="On call")
+    DeliveryFactory.create(
+        event=event, channel=channel, state="dead", attempts=1, error="410 Gone", status_code=410,
+        tries=[{"at": now.isoformat(), "status": 410, "ms": 12, "error": "Gone"}],
+    )  # fmt: skip
+    page = page_for(world.people["admin"])
+    page.goto("/alerts/")
+    page.wait_for_url("**/alerts/")
+    expect(page.locator("#firing-results")).to_contain_text("Errors at 7.5%")
+    assert audit(page) == []
+    page.get_by_role("link", name="Errors at 7.5%").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/events/{event.pk}/")
+    incident = page.locator("#incident")
+    assert audit(page) == []
+    page.get_by_role("button", name="Acknowledge").focus()
+    page.keyboard.press("Enter")
+    expect(incident).to_contain_text("looks after it")
+    # The button that took it is the one that takes it back, and keeps the focus.
+    expect(page.get_by_role("button", name="Take back")).to_be_focused()
+    page.get_by_role("button", name="1 day").first.focus()
+    page.keyboard.press("Enter")
+    expect(incident).to_contain_text("unless it becomes more severe")
+    page.get_by_label("Comment").fill("The provider says they know.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".timeline")).to_contain_text("The provider says they know.")
+    expect(page.get_by_label("Comment")).to_have_value("")
+    page.get_by_text("Each try").focus()
+    page.keyboard.press("Enter")
+    expect(incident).to_contain_text("12 ms")
+    assert audit(page) == []
+    phone = page_for(world.people["member"], theme="dark", width=390)
+    phone.goto(f"/organizations/{world.organization.slug}/alerts/events/{event.pk}/acknowledge/")
+    phone.get_by_role("button", name="I look after it").click()
+    expect(phone.locator("#incident")).to_contain_text("looks after it")
+    assert audit(phone) == []
+    event.refresh_from_db()
+    assert (event.state, event.acknowledged_by) == ("acknowledged", world.people["member"])
