@@ -7,7 +7,7 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from alerts import checking, signals
+        from alerts import checking, demo, signals
         from alerts.channels import secrets
         from alerts.inbox import hints
         from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
@@ -15,6 +15,7 @@ class AlertsConfig(AppConfig):
         from core import crypto, metrics, outbox
         from costs import signals as ledger
         from projects import resealing
+        from traces import signals as tracing
 
         metrics.register(figures.figures)
         resealing.register(secrets.seal_again)
@@ -28,3 +29,4 @@ class AlertsConfig(AppConfig):
         ledger.anomaly_found.connect(checking.note_anomaly, dispatch_uid="alerts.anomaly")
         outbox.handler(checking.ANOMALY_TOPIC)(checking.handle_anomaly)
         signals.events_changed.connect(hints.tell_pages, dispatch_uid="alerts.inbox.bell")
+        tracing.demo_seeded.connect(demo.follow, dispatch_uid="alerts.demo")

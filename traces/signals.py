@@ -5,3 +5,6 @@ from django.dispatch import Signal
 # Sent inside the transaction that stored spans: project_id (UUID), trace_ids (list[str]), now (datetime).
 # Receivers only write outbox rows.
 spans_recorded = Signal()
+
+# Sent by `manage.py seed_demo` when the demo's history is there, at every start: project (Project), now (datetime).
+demo_seeded = Signal()

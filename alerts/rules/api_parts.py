@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -96,14 +96,12 @@ def answer(alert: Alert, status: int = 200) -> Response:
 
 def follow_urls(request: Request, sent: list[Delivery], organization: str) -> dict[int, str]:
     """Where to ask what became of each test."""
-    found = {}
-    for one in sent:
-        try:
-            path = reverse("api:delivery_api", args=[organization, one.pk])
-        except NoReverseMatch:
-            continue
-        found[one.pk] = request.build_absolute_uri(path)
-    return found
+    return {
+        one.pk: request.build_absolute_uri(
+            reverse("alert_delivery_api", args=[organization, one.pk])
+        )
+        for one in sent
+    }
 
 
 def refuse_others(body: Mapping[str, Any], *allowed: str) -> None:

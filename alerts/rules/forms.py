@@ -69,14 +69,12 @@ class RuleForm(forms.Form):
     environment = _suggested("environment", "Environment")
     user_id = _suggested("user_id", "User")
     tag = _suggested("tag", "Tag", "A user or a tag, not both: the sums keep no pairs.")
-    direction = forms.ChoiceField(
-        required=False, choices=Direction.choices, label="Fires when the value"
-    )
+    direction = forms.ChoiceField(choices=Direction.choices, label="Fires when the value")
     compare_with = forms.ChoiceField(
-        required=False, choices=CompareWith.choices, label="Compare with",
+        choices=CompareWith.choices, label="Compare with",
         help_text="Against the window before, limits are the change in percent: 50 is half as much again, -50 is half.",
     )  # fmt: skip
-    window_minutes = forms.ChoiceField(required=False, label="Over the last")
+    window_minutes = forms.ChoiceField(label="Over the last")
     minimum_sample = forms.CharField(
         required=False, max_length=7, label="Fewest calls to judge",
         help_text="With fewer in the window there is nothing to say: one failed call of two is no 50%.",
@@ -92,9 +90,7 @@ class RuleForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "decimal"}),
     )  # fmt: skip
     recover_minutes = _minutes("Kept for, in minutes", "How long it must be back. Empty: at once.")
-    on_no_data = forms.ChoiceField(
-        required=False, choices=NoData.choices, label="When there are too few calls"
-    )
+    on_no_data = forms.ChoiceField(choices=NoData.choices, label="When there are too few calls")
     channels = forms.MultipleChoiceField(
         required=False, label="Tell", widget=forms.CheckboxSelectMultiple
     )
@@ -258,5 +254,7 @@ def initial_of_new(measure: Measure, values: Mapping[str, Any] | None = None) ->
         "window_minutes": 15,
         "recover_margin": "5",
         "direction": Direction.ABOVE,
+        "compare_with": CompareWith.VALUE,
+        "on_no_data": NoData.KEEP,
     }
     return found | {"name": measure.label} | dict(values or {})

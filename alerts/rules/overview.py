@@ -31,7 +31,13 @@ from alerts.models import (
     Severity,
     StateStatus,
 )
-from alerts.rules.words import condition_words, level_words, scope_words, value_of
+from alerts.rules.words import (
+    condition_words,
+    level_words,
+    scope_words,
+    value_of,
+    watched_words,
+)
 from core.cursors import decode_place, encode_place
 from core.errors import DomainError, NotFoundError
 from projects.access import parse_uuid
@@ -116,6 +122,10 @@ class Row:
     @property
     def condition(self) -> str:
         return condition_words(self.alert)
+
+    @property
+    def watched(self) -> str:
+        return watched_words(self.alert)
 
     @property
     def scope(self) -> str:

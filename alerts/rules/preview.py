@@ -1,12 +1,14 @@
 """What a rule would have done in the last 30 days."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 from alerts.evaluate import Firing, replayed, terms_of
-from alerts.measures.base import History
+from alerts.measures.base import History, Point
 from alerts.measures.registry import measure_for
 from alerts.models import Alert
 from alerts.rules.charts import Drawing, course, days_before
@@ -76,7 +78,26 @@ def replay(alert: Alert, history: History, now: dt.datetime) -> list[Firing]:
     """What the rule would have done along a course, oldest first; of what is counted per period, anew in each."""
     periods = getattr(measure_for(alert.kind), "period_of", None)
     period_of = periods(alert, now) if periods else None
-    return replayed(terms_of(alert), history.points, period_of, history.samples)
+    terms = terms_of(alert)
+    points, samples = lasting(history, {terms.pending, terms.recover})
+    return replayed(terms, points, period_of, samples)
+
+
+def lasting(history: History, holds: Collection[dt.timedelta]) -> tuple[list[Point], list[int]]:
+    """A course in which each value lasts as long as it was measured (pure). A bin of an hour that is over the limit was
+    so for longer than five minutes: with its end alone, a rule that waits five minutes would never fire."""
+    points: list[Point] = []
+    samples: list[int] = []
+    before: dt.datetime | None = None
+    for point, sample in zip_longest(history.points, history.samples):
+        for hold in sorted(holds, reverse=True):
+            if hold and before is not None and point.at - hold > before:
+                points.append(Point(point.at - hold, point.value))
+                samples.append(sample)
+        points.append(point)
+        samples.append(sample)
+        before = point.at
+    return points, samples if history.samples else []
 
 
 def words_of(count: int) -> str:

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.models import Organization, User
-from alerts.channels.registry import plugin_for
-from alerts.measures.registry import measures
+from alerts.channel_pages.services import create_channel
+from alerts.measures.registry import measure_for, measures
 from alerts.models import Alert, Channel, ChannelKind
 from alerts.rules.drafts import read_draft
 from alerts.rules.forms import initial_of_new
@@ -92,8 +92,8 @@ def starters_for(organization_id: UUID) -> list[Starter]:
 def starter_initial(key: str) -> tuple[str, dict[str, Any]]:
     """Kind and first values of the form. Raises DomainError."""
     one = _starter(key)
-    data = dict(one.data)
-    measure = next(known for known in measures() if known.kind == data.pop("kind"))
+    data = {name: value for name, value in one.data.items() if name != "kind"}
+    measure = measure_for(one.data["kind"])
     return measure.kind, initial_of_new(measure, {"name": one.name, **data})
 
 
@@ -149,16 +149,14 @@ def own_channel(*, organization: Organization, user: User, now: dt.datetime) -> 
 
 
 def _made(organization: Organization, user: User, now: dt.datetime) -> Channel:
-    plugin = plugin_for(ChannelKind.EMAIL)
-    settings, secret = plugin.clean({"to": user.email}, {})
-    return Channel.objects.create(
+    return create_channel(
         organization=organization,
         kind=ChannelKind.EMAIL,
         name=_free_channel_name(organization.pk, f"E-mail to {user.name or user.email}"[:76]),
-        settings=settings,
-        hint=plugin.hint(settings, secret),
-        created_by=user,
-    )
+        values={"to": user.email},
+        actor=user,
+        now=now,
+    ).channel
 
 
 def _free_channel_name(organization_id: UUID, name: str) -> str:

@@ -63,10 +63,20 @@ def condition_words(alert: Any) -> str:
     levels = [
         f"{words} ({Severity(severity).label.lower()})" for words, severity in level_words(alert)
     ]
+    return (
+        f"{measure_words(alert)} {Direction(alert.direction).label} {_listed(levels)}{_over(alert)}"
+    )
+
+
+def watched_words(alert: Any) -> str:
+    """`Error rate over 15 minutes`, without the limits; `falls` is said, for most rise."""
+    falls = " falls" if alert.direction == Direction.BELOW else ""
+    return f"{measure_words(alert)}{falls}{_over(alert)}"
+
+
+def _over(alert: Any) -> str:
     measure = measure_or_none(alert.kind)
-    words = f"{measure_words(alert)} {Direction(alert.direction).label} {_listed(levels)}"
-    if is_change(alert):
-        words += " against the window before"
+    words = " against the window before" if is_change(alert) else ""
     if measure is not None and "window" in measure.fields:
         words += f" over {span_words(alert.window_minutes)}"
     return words

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from alerts.models import Alert, AlertChannel, AlertEvent, AlertState, Channel, Delivery
+from alerts.rules.starters import starters
 from tests.factories.alerts import AlertEventFactory, AlertFactory, ChannelFactory
 from tests.factories.budgets import BudgetFactory
 
@@ -54,7 +55,7 @@ def test_the_list_says_what_each_watches_and_where_it_stands_worst_first(acme, a
     assert names(response) == ["Bad", "Fine", "New", "Resting"]
     text = response.content.decode()
     for words in (
-        "Error rate rises to 5.0% (warning) over 15 minutes", "Acknowledged", "Muted", "On call", "7.5%",
+        "Error rate over 15 minutes", "Acknowledged", "Muted", "On call", "7.5%",
         "Not judged yet", "Inbox only",
     ):  # fmt: skip
         assert words in text
@@ -192,6 +193,17 @@ def test_the_preview_says_how_often_it_would_have_fired_and_saves_nothing(
     assert not Alert.objects.exists()
 
 
+def test_an_hour_over_the_limit_lasted_longer_than_the_minutes_a_rule_waits(
+    acme, admin, errors
+) -> None:
+    errors.past = ["1", "9", "1", "1", "9", "9", "1"]
+    for minutes, times in (("5", "2 times"), ("60", "once")):
+        sent = FORM | {"preview": "1", "pending_minutes": minutes, "recover_minutes": "5"}
+        part = admin.post(url("rule_create", "acme"), sent, headers=HTMX)
+        assert f"It would have fired {times} in" in part.content.decode()
+        assert all(one.resolved_at for one in part.context["preview"].firings)
+
+
 def test_a_rule_begins_with_what_it_watches_or_with_another_rule(acme, admin) -> None:
     cards = admin.get(url("rule_create", "acme")).content.decode()
     assert "?kind=error_rate" in cards
@@ -204,6 +216,22 @@ def test_a_rule_begins_with_what_it_watches_or_with_another_rule(acme, admin) ->
     assert ("17", "17 minutes") in copy.fields["window_minutes"].choices
     for query in ({"kind": "x"}, {"from": "x"}, {"starter": "x"}):
         assert admin.get(url("rule_create", "acme", **query)).status_code == 400
+
+
+@pytest.mark.parametrize("starter", starters(), ids=lambda one: one.key)
+def test_every_ready_made_rule_opens_with_its_limits_and_its_past(acme, admin, starter) -> None:
+    opened = admin.get(url("rule_create", "acme", starter=starter.key)).context["form"]
+    assert opened["name"].value() == starter.name
+    sent = {name: opened[name].value() or "" for name in opened.fields if opened[name].value()}
+    sent |= {
+        "kind": starter.data["kind"],
+        "level_limit": [one.limit for one in opened.levels],
+        "level_severity": [one.severity for one in opened.levels],
+    }
+    part = admin.post(url("rule_create", "acme"), sent | {"preview": "1"}, headers=HTMX)
+    assert "in the last 30 days" in part.content.decode()
+    assert admin.post(url("rule_create", "acme"), sent).status_code == 302
+    assert Alert.objects.get().levels == starter.data["levels"]
 
 
 def test_one_rule_shows_its_course_incidents_channels_and_changes(

@@ -19,6 +19,7 @@ from examples.demo.seeding import Progress, send_history
 from examples.demo.sender import RefusedError, Sender
 from projects.demo import Demo, ensure_demo
 from traces.demo import define_demo_scores, furnish_demo
+from traces.signals import demo_seeded
 
 
 class Command(BaseCommand):
@@ -64,6 +65,7 @@ class Command(BaseCommand):
             progress.is_furnished = True
             progress.save()
         self._bill()
+        demo_seeded.send(sender=Demo, project=demo.project, now=timezone.now())
 
     def _bill(self) -> None:
         """What the simulated providers charge for it, connected and read."""
