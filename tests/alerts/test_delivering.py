@@ -128,6 +128,22 @@ def test_nothing_else_is_tried_while_the_channel_waits(
     assert not Delivery.objects.exclude(state=DeliveryState.SENT).exists()
 
 
+def test_the_first_success_makes_all_that_failed_due(
+    server: FakeServer, receiver: Receiver, clock: Clock
+) -> None:
+    channel = hook(server)
+    receiver.status = 500
+    failed = waiting(channel, 1)
+    deliver_due(now=clock)
+    clock.forward(5 * 3600)
+    deliver_due(now=clock)
+    assert fresh(failed).next_attempt_at > clock.at + dt.timedelta(minutes=4)
+    receiver.status = 200
+    trial = waiting(channel, 2, action="test", at=clock.at)
+    assert deliver_due(now=clock) == 2
+    assert ids(server)[-2:] == [hook_id(trial), hook_id(failed)]
+
+
 def test_retry_after_is_honoured_up_to_an_hour(
     server: FakeServer, receiver: Receiver, clock: Clock
 ) -> None:
