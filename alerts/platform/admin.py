@@ -1,18 +1,17 @@
 """Incidents of the installation for its operators: what happened, what was done, who was told."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import User
 from alerts import acting
 from alerts.models import Delivery, EventEntry, EventState, OperatorIncident
+from alerts.platform.tables import table
 from core.admin import ReadOnlyAdmin
 from core.errors import ConflictError
 
@@ -92,10 +91,10 @@ class OperatorIncidentAdmin(ReadOnlyAdmin):
             )
             for one in entries.order_by("at", "pk")[:MOST_DELIVERIES]
         ]
-        return _table(("At (UTC)", "What", "Who", "Words"), rows)
+        return table(("At (UTC)", "What", "Who", "Words"), rows)
 
     @admin.display(description="messages")
-    def messages_sent(self, event: OperatorIncident) -> SafeString:
+    def messages_sent(self, event: OperatorIncident) -> SafeString | str:
         """Every message about it, to channels and people, and how far each came."""
         rows = Delivery.objects.filter(
             organization=None, unique_key__startswith=f"{event.dedup_key}:"
@@ -112,20 +111,10 @@ class OperatorIncidentAdmin(ReadOnlyAdmin):
             for one in rows.order_by("pk")[:MOST_DELIVERIES]
         ]
         if not shown:
-            return format_html("{}", "Nobody was told: name a superuser or an operators' channel.")
-        return _table(("Queued (UTC)", "What", "To", "State", "Tries", "Answer"), shown)
+            return "Nobody was told: name a superuser or an operators' channel."
+        return table(("Queued (UTC)", "What", "To", "State", "Tries", "Answer"), shown)
 
 
 def _person(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
     return request.user
-
-
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> SafeString:
-    head = format_html_join("", '<th scope="col">{}</th>', ((one,) for one in heads))
-    body = format_html_join(
-        "",
-        "<tr>{}</tr>",
-        ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
-    )
-    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, body)
