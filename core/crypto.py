@@ -107,8 +107,8 @@ _REWRAPS: list[Callable[[], int]] = []
 
 
 def on_rewrap(seal_again: Callable[[], int]) -> None:
-    """Called from an app's `ready`: `seal_again` seals what `master_cipher` sealed with today's first master key, in the
-    caller's transaction, and says how many rows that were."""
+    """Called from an app's `ready`. `seal_again` seals what `master_cipher` sealed once more, with today's first master
+    key, in the caller's transaction, and says how many rows that were."""
     if seal_again not in _REWRAPS:
         _REWRAPS.append(seal_again)
 
