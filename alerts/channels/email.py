@@ -94,15 +94,6 @@ def send_to(addresses: Sequence[str], message: Message) -> Sent:
                     refused[one] = error
         finally:
             connection.close()
-    except smtplib.SMTPDataError as error:
-        told = _refusal(error.smtp_code, error.smtp_error)
-        if told.is_final:
-            raise Permanent(
-                f"The mail server refuses this message: {told.words}",
-                disables=False,
-                status=error.smtp_code,
-            ) from None
-        raise Retryable(f"The mail server said {told.words}", taken=taken) from None
     except (OSError, smtplib.SMTPException, AnymailError) as error:
         raise Retryable(f"The mail server did not take it: {_plain(error)}", taken=taken) from None
     return _outcome(addresses, taken, refused)
@@ -116,6 +107,11 @@ def _send_one(connection: Any, message: Message, address: str) -> None:
             raise _Refused("not sent", is_final=False)
     except smtplib.SMTPRecipientsRefused as error:
         raise _refusal(*next(iter(error.recipients.values()))) from None
+    except (
+        smtplib.SMTPDataError
+    ) as error:  # the message is refused, which says nothing of the address
+        told = _refusal(error.smtp_code, error.smtp_error)
+        raise _Refused(told.words, is_final=told.is_final) from None
     except AnymailRecipientsRefused as error:
         words = " ".join(str(error).split())[:200]
         raise _Refused(words, is_final=True, is_unknown=True) from None
@@ -133,7 +129,7 @@ def _outcome(addresses: Sequence[str], taken: list[str], refused: dict[str, _Ref
         raise Retryable(f"Not taken yet: {told}", taken=taken)
     if refused and not taken:
         disables = all(error.is_unknown for error in refused.values())
-        raise Permanent(f"No address takes mail: {told}"[:500], disables=disables, answer=told)
+        raise Permanent(f"Nobody could be sent it: {told}"[:500], disables=disables, answer=told)
     words = f"Sent to {len(taken)} of {len(addresses)}."
     return Sent(answer=f"{words} Refused: {told}" if refused else words)
 
