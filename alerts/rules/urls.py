@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alerts.rules import act_views, edit_views, views
+from alerts.rules import act_views, budget_panel, edit_views, views
 
 _RULES = "organizations/<slug:slug>/alerts/rules/"
 _ONE = f"{_RULES}<uuid:alert_id>/"
@@ -18,4 +18,9 @@ urlpatterns = [
     path(f"{_ONE}mute/", act_views.rule_mute, name="rule_mute"),
     path(f"{_ONE}test/", act_views.rule_test, name="rule_test"),
     path(f"{_ONE}deletion/", act_views.rule_deletion, name="rule_deletion"),
+    path(
+        "organizations/<slug:slug>/alerts/panels/budget/<uuid:budget_id>/",
+        budget_panel.budget_alerts_panel,
+        name="budget_alerts_panel",
+    ),
 ]

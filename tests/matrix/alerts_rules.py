@@ -16,6 +16,7 @@ ROUTES: Matrix = {
     f"{_RULES}recommended/": {"POST": Page(A)},
     f"{_RULES}new/": {"GET": Page(A), "POST": Page(A)},
     _ONE: READ,
+    "organizations/<slug:slug>/alerts/panels/budget/<uuid:budget_id>/": READ,
     f"{_ONE}edit/": {"GET": Page(A), "POST": Page(A)},
     **{f"{_ONE}{name}/": {"POST": Page(A)} for name in ("enabled", "mute", "test", "deletion")},
     _API: {"GET": Api(V, "read", needs_person=True), "POST": _CHANGE},

@@ -62,8 +62,11 @@ def test_the_list_says_what_each_watches_and_where_it_stands_worst_first(acme, a
 
 
 def test_the_list_filters_sorts_pages_and_exports(acme, project, admin) -> None:
-    for number in range(52):
-        rule(acme, f"=R{number:02}", "ok", model="gpt-5")
+    made = Alert.objects.bulk_create(
+        AlertFactory.build(organization=acme.organization, name=f"=R{number:02}", model="gpt-5")
+        for number in range(52)
+    )
+    AlertState.objects.bulk_create(AlertState(alert=one, status="ok") for one in made)
     rule(acme, "Whole", "firing", project=project, levels=[{"limit": "9", "severity": "critical"}])
     first = admin.get(url("rule_list", "acme", sort="name", state="ok"))
     assert len(names(first)) == 50
@@ -266,6 +269,27 @@ def test_a_rule_about_every_budget_lists_each_of_them(acme, admin) -> None:
     assert "1 of 2 · Small" in admin.get(url("rule_list", "acme")).content.decode()
     text = admin.get(url("rule_detail", "acme", made.pk)).content.decode()
     assert text.index("Small") < text.index("Large")
+
+
+def test_a_budgets_page_says_who_is_told_of_it(acme, project, admin, client_of) -> None:
+    budget = BudgetFactory.create(organization=acme.organization)
+    other = BudgetFactory.create(organization=acme.organization)
+    path = url("budget_alerts_panel", "acme", budget.pk)
+    assert "Nobody is told" in admin.get(path, headers=HTMX).content.decode()
+    levels = [{"limit": "80", "severity": "warning"}]
+    every = rule(acme, "Every", kind="budget", levels=levels)
+    AlertChannel.objects.create(
+        alert=every, channel=ChannelFactory.create(organization=acme.organization, name="On call")
+    )
+    rule(acme, "Other", kind="budget", levels=levels, budget=other)
+    rule(acme, "Off", kind="budget", levels=levels, is_enabled=False)
+    rule(acme, "Elsewhere", kind="budget", levels=levels, project=project)
+    text = admin.get(path, headers=HTMX).content.decode()
+    assert "Told at 80.0% through On call" in text
+    assert not [name for name in ("Other", "Off", "Elsewhere") if f">{name}<" in text]
+    assert f"?kind=budget&amp;budget={budget.pk}" in text
+    assert "Add an alert" not in client_of(acme.viewer).get(path, headers=HTMX).content.decode()
+    assert admin.get(path)["Location"].endswith(f"/budgets/{budget.pk}/")
 
 
 def test_switching_muting_testing_and_deleting_ask_for_the_right_words(acme, admin) -> None:
