@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from kombu.exceptions import OperationalError
 
 from accounts.models import Organization, User
@@ -63,7 +63,8 @@ def queue(
     channels: Iterable[Channel] | None = None,
 ) -> list[Delivery]:
     """The messages of `action`: to `channels`, else to the rule's channels that want this severity (ESCALATE: to those
-    of its escalation; ACKNOWLEDGE and RESOLVE: to those that heard of it). Six queries at most."""
+    of its escalation; ACKNOWLEDGE and RESOLVE: to those that heard of it). Nine queries at most."""
+    _load([event])
     wanted = list(channels) if channels is not None else _channels_of([event], action)[event.pk]
     return _write([_Told(event, action, one) for one in wanted], now)
 
@@ -73,6 +74,7 @@ def queue_group(
 ) -> list[Delivery]:
     """The triggers (or recoveries) of one decision. More than five for one channel are one message there, if its kind
     carries such (PagerDuty wants each incident singly). The same queries for any number of incidents."""
+    _load(events)
     by_channel: dict[Channel, list[AlertEvent]] = defaultdict(list)
     found = _channels_of(events, action)
     for event in events:
@@ -176,6 +178,11 @@ def ring(wait_s: float = 0) -> None:
 def lane_of(event: AlertEvent) -> str:
     """The rule it is of: the start of its key, so that it stays when the rule is deleted."""
     return ":".join(event.dedup_key.split(":")[:3])[:64]
+
+
+def _load(events: Sequence[AlertEvent]) -> None:
+    """What words are made of, for all at once: an incident that was just made has ids only. Three queries at most."""
+    prefetch_related_objects(list(events), "alert", "organization", "project")
 
 
 def _carries(channel: Channel, action: str) -> bool:
