@@ -7,6 +7,7 @@ before it is kept.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,13 +15,15 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, Greatest
 
 from core.ranges import floor
-from costs.histogram import BUCKETS, EDGES
+from costs import minute_rows as rows
 from costs.models import MinuteDimension, MinuteRoll, MinuteSum, ProjectUsage
+
+logger = logging.getLogger(__name__)
 
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 # How late a call may come and still be counted by the next evaluations.
@@ -30,8 +33,10 @@ VERY_LATE = dt.timedelta(hours=2)
 # Most calls come within seconds: so much is read again each minute, and all of LATE once in each round.
 AGAIN, ROUND = dt.timedelta(minutes=2), dt.timedelta(minutes=5)
 KEEP = dt.timedelta(days=8)
-# Records are read this much at a time when older minutes are filled, each in a transaction of its own.
-PIECE = dt.timedelta(minutes=30)
+# When older minutes are filled, records are read this much at a time, each piece in a transaction of its own. Quick
+# pieces are followed by larger ones, slow ones by smaller.
+PIECE, SMALLEST, LARGEST = 5 * MINUTE, MINUTE, 6 * HOUR
+QUICK_S, SLOW_S = 0.3, 1.5
 WORK_MEMORY = "64MB"
 # What arrived in a minute is known when the calls of LATE before it were read.
 _COMMITTING = dt.timedelta(minutes=1)
@@ -124,7 +129,13 @@ def roll_all(needs: Mapping[UUID, Need], *, now: dt.datetime, seconds: float = 3
         if not _is_due(roll, need, last.get(project_id), now):
             continue
         left = max(0.0, until - monotonic()) / 2
-        roll_project(project_id=project_id, need=need, now=now, seconds=left)
+        try:
+            roll_project(project_id=project_id, need=need, now=now, seconds=left)
+        except (
+            DatabaseError
+        ):  # a time-out of one project's: the others' minutes are summed up all the same
+            logger.exception("costs.minutes.failed", extra={"project_id": str(project_id)})
+            continue
         done += 1
     return done
 
@@ -152,7 +163,7 @@ def _named(need: Need) -> set[tuple[str, str]]:
 
 def reach_of(need: Need) -> dt.timedelta:
     """How far back minutes are filled: where the longest window begins, and at least what has no whole hour in it."""
-    return min(max(need.longest, 2 * HOUR) + PIECE, KEEP)
+    return min(max(need.longest, 2 * HOUR) + HOUR / 2, KEEP)
 
 
 def floor_minute(instant: dt.datetime) -> dt.datetime:
@@ -171,8 +182,15 @@ def roll_project(*, project_id: UUID, need: Need, now: dt.datetime, seconds: flo
     with suppress(_ChangedError):
         if not _roll_recent(project_id, need, end):
             return
-        while _fill_piece(project_id, end - reach_of(need)) and monotonic() < until:
-            pass
+        piece, is_left = PIECE, True
+        while is_left:
+            began = monotonic()
+            is_left = _fill_piece(project_id, end - reach_of(need), piece) and began < until
+            took = monotonic() - began
+            if took < QUICK_S:
+                piece = min(piece * 2, LARGEST)
+            elif took > SLOW_S:
+                piece = max(piece / 2, SMALLEST)
 
 
 def _roll_recent(project_id: UUID, need: Need, end: dt.datetime) -> bool:
@@ -187,16 +205,18 @@ def _roll_recent(project_id: UUID, need: Need, end: dt.datetime) -> bool:
         start = roll.rolled_to - (LATE + ROUND if is_thorough else AGAIN)
         if end - start > HOUR:  # away for long: from the end backwards
             start = end - LATE - ROUND
-        _delete_values(cursor, project_id, set(found.watched) - named)
+        rows.delete_values(cursor, project_id, set(found.watched) - named)
         found.watched = {key: found.watched.get(key, end) for key in sorted(named)}
-        _replace(cursor, project_id, start, end, everything=True, users=need.users, tags=need.tags)
+        rows.replace(
+            cursor, project_id, start, end, everything=True, users=need.users, tags=need.tags
+        )
         if start > roll.rolled_to:
             found.forget_before(end)
         found.reach(start)
         roll.arrived_since = _roll_arrivals(cursor, roll, need, end, is_thorough=is_thorough)
         found.forget_before(end - KEEP)
         if floor(roll.rolled_to, "hour") != floor(end, "hour"):
-            _delete_old(cursor, project_id, end - KEEP)
+            rows.delete_old(cursor, project_id, end - KEEP)
         _keep(roll, found, end)
     return True
 
@@ -208,22 +228,19 @@ def _roll_arrivals(
     much later. Returns since when that is known."""
     if not need.has_arrivals:
         if roll.arrived_since is not None:
-            _delete_dimension(cursor, roll.project_id, MinuteDimension.ARRIVED)
+            rows.delete_dimension(cursor, roll.project_id, MinuteDimension.ARRIVED)
         return None
     since = roll.arrived_since
     again = _COMMITTING + (ROUND if is_thorough else dt.timedelta())
     start = max(end if since is None else roll.rolled_to, end - LATE + again) - again
     first = start - (VERY_LATE if is_thorough else LATE)
-    cursor.execute(_DELETE, [roll.project_id, MinuteDimension.ARRIVED, start, end, True, []])
-    cursor.execute(
-        _INSERT_ARRIVED, [roll.project_id, roll.project_id, first, end + LATE, start, end]
-    )
+    rows.replace_arrived(cursor, roll.project_id, start, end, happened=(first, end + LATE))
     if since is None or roll.rolled_to < end - LATE:
         return start
     return max(since, end - KEEP)
 
 
-def _fill_piece(project_id: UUID, target: dt.datetime) -> bool:
+def _fill_piece(project_id: UUID, target: dt.datetime, piece: dt.timedelta) -> bool:
     """The newest piece before what is covered. False when nothing is left to fill."""
     with transaction.atomic(), connection.cursor() as cursor:
         roll = _claim(cursor, project_id, target)
@@ -233,9 +250,9 @@ def _fill_piece(project_id: UUID, target: dt.datetime) -> bool:
         end = found.latest()
         if end <= target:
             return False
-        start = max(end - PIECE, target)
+        start = max(floor_minute(end - piece), target)
         everything, users, tags = found.behind(start)
-        _replace(cursor, project_id, start, end, everything=everything, users=users, tags=tags)
+        rows.replace(cursor, project_id, start, end, everything=everything, users=users, tags=tags)
         found.reach(start)
         _keep(roll, found, roll.rolled_to)
         return found.latest() > target
@@ -269,108 +286,6 @@ def _keep(roll: MinuteRoll, found: _Coverage, end: dt.datetime) -> None:
         raise _ChangedError
 
 
-_COLUMNS = """project_id, dimension, minute, value, provider, model, environment, agent, calls, errors, unpriced_calls,
-  input_tokens, output_tokens, cost_usd, latency_counts, lag_seconds"""
-# The bucket of costs.histogram.bucket_of.
-_EDGES = f"ARRAY[{', '.join(map(repr, EDGES))}]::float8[]"
-_BUCKET = f"""CASE WHEN c.latency_ms > 0 THEN width_bucket(c.latency_ms, {_EDGES})
-  WHEN c.latency_ms IS NOT NULL THEN 0 END"""
-_INSERT = f"""
-INSERT INTO costs_minutesum ({_COLUMNS})
-SELECT %s, '{{dimension}}', minute, value, provider, model, environment, agent, sum(calls), sum(errors), sum(unpriced),
-  sum(input_tokens), sum(output_tokens), coalesce(sum(cost_usd), 0),
-  ('{{{{' || string_agg((bucket + 1) || ':' || calls, ',') FILTER (WHERE bucket IS NOT NULL)
-    || '}}}}/{BUCKETS}')::sparsevec({BUCKETS})::vector({BUCKETS}),
-  coalesce(sum(lag), 0)
-FROM (
-  SELECT date_trunc('minute', c.{{moment}}, 'UTC') AS minute, {{value}} AS value, c.provider, c.model, c.environment,
-    c.agent, {{bucket}} AS bucket, count(*) AS calls, count(*) FILTER (WHERE c.is_error) AS errors,
-    count(*) - count(c.cost_usd) AS unpriced, coalesce(sum(c.input_tokens), 0) AS input_tokens,
-    coalesce(sum(c.output_tokens), 0) AS output_tokens, sum(c.cost_usd) AS cost_usd, {{lag}} AS lag
-  FROM costs_costrecord c{{join}}
-  WHERE c.project_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s{{where}}
-  GROUP BY 1, 2, 3, 4, 5, 6, 7
-) one GROUP BY minute, value, provider, model, environment, agent
-"""  # noqa: S608
-_PLAIN = {"moment": "occurred_at", "lag": "NULL::float8", "join": "", "where": ""}
-_INSERT_ALL = _INSERT.format(**_PLAIN, dimension="all", value="''", bucket=_BUCKET)
-_NAMED: dict[str, Any] = {**_PLAIN, "bucket": "NULL::int"}
-_INSERT_USERS = _INSERT.format(
-    **{**_NAMED, "dimension": "user", "value": "c.user_id", "where": " AND c.user_id = ANY(%s)"}
-)
-_INSERT_TAGS = _INSERT.format(
-    **{
-        **_NAMED,
-        "dimension": "tag",
-        "value": "t.tag",
-        "join": " CROSS JOIN LATERAL (SELECT DISTINCT tag FROM unnest(c.tags) AS tag) t",
-        "where": " AND t.tag = ANY(%s)",
-    }
-)
-_INSERT_ARRIVED = _INSERT.format(
-    **{
-        **_NAMED,
-        "dimension": "arrived",
-        "value": "''",
-        "moment": "recorded_at",
-        # A clock that runs ahead is no call from the future.
-        "lag": "sum(greatest(extract(epoch FROM c.recorded_at - c.occurred_at), 0))::float8",
-        "where": " AND c.recorded_at >= %s AND c.recorded_at < %s",
-    }
-)
-_DELETE = """
-DELETE FROM costs_minutesum WHERE project_id = %s AND dimension = %s AND minute >= %s AND minute < %s
-  AND (%s OR value = ANY(%s))
-"""
-
-
-def _replace(
-    cursor: Any,
-    project_id: UUID,
-    start: dt.datetime,
-    end: dt.datetime,
-    *,
-    everything: bool,
-    users: Iterable[str],
-    tags: Iterable[str],
-) -> None:
-    """Write the minutes of [start, end) anew from the records: two statements per kind of row."""
-    span = [start, end]
-    if everything:
-        cursor.execute(_DELETE, [project_id, MinuteDimension.ALL, *span, True, []])
-        cursor.execute(_INSERT_ALL, [project_id, project_id, *span])
-    for dimension, insert, given in (
-        (MinuteDimension.USER, _INSERT_USERS, users),
-        (MinuteDimension.TAG, _INSERT_TAGS, tags),
-    ):
-        if values := sorted(given):
-            cursor.execute(_DELETE, [project_id, dimension, *span, False, values])
-            cursor.execute(insert, [project_id, project_id, *span, values])
-
-
-def _delete_values(cursor: Any, project_id: UUID, keys: Iterable[tuple[str, str]]) -> None:
-    for dimension, value in sorted(keys):
-        cursor.execute(
-            "DELETE FROM costs_minutesum WHERE project_id = %s AND dimension = %s AND value = %s",
-            [project_id, dimension, value],
-        )
-
-
-def _delete_dimension(cursor: Any, project_id: UUID, dimension: str) -> None:
-    cursor.execute(
-        "DELETE FROM costs_minutesum WHERE project_id = %s AND dimension = %s",
-        [project_id, dimension],
-    )
-
-
-def _delete_old(cursor: Any, project_id: UUID, before: dt.datetime) -> None:
-    # By the dimensions' names: the key leads with them.
-    cursor.execute(
-        "DELETE FROM costs_minutesum WHERE project_id = %s AND dimension = ANY(%s) AND minute < %s",
-        [project_id, list(MinuteDimension.values), before],
-    )
-
-
 def _drop_unneeded(needs: Mapping[UUID, Need]) -> None:
     for project_id in MinuteRoll.objects.exclude(pk__in=list(needs)).values_list("pk", flat=True):
         while delete_batch(project_id, 10_000):
@@ -388,7 +303,7 @@ def note_changed(*, project_id: UUID, until: dt.datetime) -> None:
 def forget_user(cursor: Any, *, project_id: UUID, user_id: str) -> None:
     """Inside the transaction that took a person out of the records: nothing is kept by their id."""
     _rolls(project_id).update(generation=F("generation") + 1)
-    _delete_values(cursor, project_id, [(MinuteDimension.USER, user_id)])
+    rows.delete_values(cursor, project_id, [(MinuteDimension.USER, user_id)])
 
 
 def _rolls(project_id: UUID) -> "QuerySet[MinuteRoll]":

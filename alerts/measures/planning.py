@@ -11,7 +11,16 @@ from uuid import UUID
 
 from alerts.models import Alert, CompareWith
 from costs.minutes import LATE, floor_minute
-from costs.selectors.minutes import Covered, Scope, Segment, Window, coverage, segments, summed
+from costs.selectors.minutes import (
+    Covered,
+    Scope,
+    Segment,
+    Window,
+    arrivals,
+    coverage,
+    segments,
+    summed,
+)
 from projects.models import Project
 
 MINUTE = dt.timedelta(minutes=1)
@@ -125,7 +134,7 @@ def _stretches(ask: Ask, scope: Scope, known: Covered) -> tuple[list[Segment], d
     if since is None or since >= end:
         return None
     start = max(start, since)
-    return [Segment(scope, "arrived", start, end, "minute")], start
+    return arrivals(scope, start, end), start
 
 
 def last_minute(now: dt.datetime) -> dt.datetime:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,8 +137,7 @@ def rolled(project: Project, *, now: dt.datetime, need: Need = NEED, times: int 
     return MinuteRoll.objects.get(project_id=project.pk)
 
 
-def test_long_windows_take_days_and_hours_between_their_minutes(monkeypatch: Any) -> None:
-    monkeypatch.setattr(minutes, "PIECE", 24 * HOUR)
+def test_long_windows_take_days_and_hours_between_their_minutes() -> None:
     project = ProjectFactory()
     start = NOON - 4 * 24 * HOUR + 17 * MINUTE
     end = NOON + 23 * MINUTE
@@ -191,18 +190,36 @@ def test_a_step_that_met_a_change_of_records_counts_for_nothing(monkeypatch: Any
     project = ProjectFactory()
     send(project, [call(1, NOON)], NOON)
     before = rolled(project, now=NOON + MINUTE)
-    replace = minutes._replace
+    replace = minutes.rows.replace
 
     def meanwhile(*args: Any, **options: Any) -> None:
         replace(*args, **options)
         minutes.note_changed(project_id=project.pk, until=NOON)
 
-    monkeypatch.setattr(minutes, "_replace", meanwhile)
+    monkeypatch.setattr(minutes.rows, "replace", meanwhile)
     send(project, [call(2, NOON + MINUTE)], NOON + MINUTE)
     after = rolled(project, now=NOON + 2 * MINUTE)
     assert after.rolled_to == before.rolled_to
     # The step that was undone had changed it itself, so the change is gone with it, too.
     assert after.generation == before.generation
+
+
+def test_a_project_whose_sums_fail_does_not_hold_up_the_others(monkeypatch: Any) -> None:
+    bad, good = sorted((ProjectFactory(), ProjectFactory()), key=lambda one: one.pk)
+    for project in (bad, good):
+        send(project, [call(1, NOON)], NOON)
+    replace = minutes.rows.replace
+
+    def timing_out(cursor: Any, project_id: Any, *args: Any, **options: Any) -> None:
+        if project_id == bad.pk:
+            raise OperationalError("canceling statement due to statement timeout")
+        replace(cursor, project_id, *args, **options)
+
+    monkeypatch.setattr(minutes.rows, "replace", timing_out)
+    needs = {bad.pk: NEED, good.pk: NEED}
+    assert minutes.roll_all(needs, now=NOON + MINUTE, seconds=60) == 1
+    assert read(Scope(bad.pk), NOON, NOON + MINUTE) is None
+    assert_same(Scope(good.pk), NOON, NOON + MINUTE)
 
 
 def test_idle_projects_are_not_read() -> None:
