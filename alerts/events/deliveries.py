@@ -34,6 +34,4 @@ def _chosen(event: AlertEvent, ids: Sequence[str], states: Sequence[str]) -> lis
     )
     if ids:
         rows = rows.filter(pk__in=[int(one) for one in ids])
-    # Folded into one message with others: that one is sent, not this.
-    rows = rows.exclude(payload__extra__has_key="group")
     return list(rows.order_by("pk"))
