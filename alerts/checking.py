@@ -19,7 +19,7 @@ from django.db.models import Sum
 from kombu.exceptions import OperationalError
 
 from alerts.deciding import decide
-from alerts.measures.base import Measure, Reading
+from alerts.measures.base import Reading
 from alerts.measures.needs import roll_minutes
 from alerts.measures.registry import measures
 from alerts.models import Alert, AlertEvent, AlertKind, BudgetWatch
@@ -172,14 +172,9 @@ def _judge(alerts: Iterable[Alert], now: dt.datetime) -> list[AlertEvent]:
         if not mine:
             continue
         try:
-            readings += _read(measure, mine, now)
+            readings += measure.read(mine, now)
             # A windowed rule without a reading is one whose minutes are not summed up yet: it stays as it is.
             watched += [] if measure.is_windowed else mine
         except Exception:  # the edge of one measure: the others are judged all the same
             logger.exception("alerts.measure.failed", extra={"kind": measure.kind})
     return decide(readings, now=now, watched=watched) if readings or watched else []
-
-
-def _read(measure: Measure, alerts: Sequence[Alert], now: dt.datetime) -> list[Reading]:
-    with transaction.atomic():
-        return measure.read(alerts, now)

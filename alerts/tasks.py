@@ -1,14 +1,20 @@
 """Celery shells of alerts. Rules are judged in the queue `analysis`: its threads never wait for a receiver, as those of
 `notify` do."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from celery import shared_task
+from django.db import connection
 from django.utils import timezone
 
 from alerts import acting, checking, delivering
 from alerts.inbox import digests
 from alerts.platform import watching
+
+# Celery closes the connections of its own threads after each task. This thread begins with the first bell, so after
+# any fork, and looks one at a time.
+_lasting = ThreadPoolExecutor(1, thread_name_prefix="budget-look")
 
 
 @shared_task(name="alerts.tasks.deliver", queue="notify", time_limit=300, soft_time_limit=270)
@@ -28,7 +34,18 @@ def sweep_deliveries(**_: Any) -> int:
 @shared_task(name="alerts.tasks.check_budgets", queue="analysis", time_limit=60, soft_time_limit=50)
 def check_budgets(**_: Any) -> int:
     """Budgets of organisations whose ledger moved: rung after commits."""
-    return len(checking.check_budgets(timezone.now()))
+    return _lasting.submit(_look).result(timeout=50)
+
+
+def _look() -> int:
+    """On the thread that keeps its connection: opening one each second costs more than the look itself."""
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()
+    try:
+        return len(checking.check_budgets(timezone.now()))
+    except BaseException:
+        connection.close()
+        raise
 
 
 @shared_task(name="alerts.tasks.evaluate", queue="analysis", time_limit=120, soft_time_limit=100)

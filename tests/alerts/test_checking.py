@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
-from alerts import checking
+from alerts import checking, tasks
 from alerts.evaluate import replayed, terms_of
 from alerts.measures.registry import measure_for
 from alerts.models import Alert, AlertEvent, AlertState, BudgetWatch, Delivery
@@ -259,16 +259,15 @@ def test_ingestion_pays_no_query(rule: Alert, project: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_bell_is_rung_once_for_many_commits(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bell_is_rung_once_for_many_commits_and_answered_also_after_a_lost_connection(
+    rule: Alert, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checking, "RING_EVERY_S", 0.2)
     monkeypatch.setattr(checking, "_bell", checking.Doorbell())
     broker = Redis.from_url(settings.REDIS_URL)
     broker.delete("analysis")
     for number in range(20):
-        call = ChargeableCall(
-            record_id=f"r{number}", occurred_at=dt.datetime.now(dt.UTC), client_cost_usd=Decimal(1)
-        )
-        record_costs(project_id=project.pk, calls=[call], now=dt.datetime.now(dt.UTC))
+        commit(project, f"r{number}", 1)
     end = time.monotonic() + 5
     while not broker.llen("analysis") and time.monotonic() < end:
         time.sleep(0.02)
@@ -277,6 +276,21 @@ def test_bell_is_rung_once_for_many_commits(project: Any, monkeypatch: pytest.Mo
     assert message is not None
     assert b"alerts.tasks.check_budgets" in message
     broker.delete("analysis")
+    assert tasks.check_budgets() == 0
+    commit(project, "over", 40)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert tasks.check_budgets() == 1
+    assert AlertEvent.objects.get().value == 60
+
+
+def commit(project: Any, record_id: str, usd: int) -> None:
+    now = dt.datetime.now(dt.UTC)
+    call = ChargeableCall(record_id=record_id, occurred_at=now, client_cost_usd=Decimal(usd))
+    record_costs(project_id=project.pk, calls=[call], now=now)
 
 
 def test_forecast_over_the_budget_is_told_with_both_sums(project: Any) -> None:
