@@ -180,7 +180,9 @@ def _raised(rule: Terms, state: State, level: int, now: dt.datetime, made: list[
     if now - began < rule.pending:
         return replace(state, pending_since=began, clear_since=None)
     is_old = state.told_at is None or now - state.told_at >= AGAIN_AFTER
-    is_quiet = level <= state.top and not is_old
+    # It came back quietly, and the window in which it may is over.
+    is_late = state.is_quiet and not _is_soon(rule, state, now)
+    is_quiet = level <= state.top and not is_old and not is_late
     made.append(_decision(rule, RAISE, level, state, now, quiet=is_quiet))
     return replace(
         state,

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from alerts.evaluate import AGAIN_AFTER, Decision, Level, Observation, State, Terms, closed, step
 
@@ -31,10 +31,10 @@ class RuleMachine(RuleBasedStateMachine):
         self.state, self.now, self.basis = State(), START, 100
         self.period = "first" if periodic else ""
         self.is_open = self.is_free = False
-        self.incidents = 0
+        self.incidents, self.was_quiet = 0, False
         # When people last heard of the incident, and its highest level they heard of.
         self.heard_at: dt.datetime | None = None
-        self.heard_level = -2
+        self.heard_level, self.heard_blind = -2, False
 
     def take(self, decisions: list[Decision]) -> None:
         for one in decisions:
@@ -53,18 +53,20 @@ class RuleMachine(RuleBasedStateMachine):
             elif one.move == "raise":
                 assert self.is_open
                 if not one.is_quiet:
-                    assert (
-                        one.level > self.heard_level
-                        or one.at - (self.heard_at or one.at) >= AGAIN_AFTER
-                    )
+                    waited = one.at - (self.heard_at or one.at)
+                    is_back = self.was_quiet and waited >= self.terms.window
+                    assert one.level > self.heard_level or is_back or waited >= AGAIN_AFTER
                     self.hear(one, is_new=False)
             else:
                 assert self.is_open
                 assert one.is_quiet
 
     def hear(self, one: Decision, *, is_new: bool) -> None:
-        """Nobody hears of the same height twice in a window, unless something ended it in between."""
-        if self.heard_at is not None and not self.is_free and one.level <= self.heard_level:
+        """Nobody hears of the same height twice in a window, unless something ended it in between. That there is
+        nothing to judge is other news."""
+        is_same = (one.move == "no_data") is self.heard_blind
+        self.heard_blind = one.move == "no_data"
+        if self.heard_at and is_same and not self.is_free and one.level <= self.heard_level:
             assert one.at - self.heard_at >= self.terms.window
         self.heard_at, self.is_free = one.at, False
         self.heard_level = one.level if is_new else max(one.level, self.heard_level)
@@ -74,16 +76,31 @@ class RuleMachine(RuleBasedStateMachine):
         seen = Observation(
             None if value is None else Decimal(value), 1, self.period, {"basis": str(self.basis), **facts}
         )  # fmt: skip
-        before = self.state
+        before, self.was_quiet = self.state, self.state.is_quiet
         self.state, decisions = step(self.terms, before, seen, self.now)
-        assert len([one for one in decisions if one.move != "resolve"]) <= 1
+        assert len([one for one in decisions if one.move != "resolve" and not one.is_quiet]) <= 1
         self.take(decisions)
         again, more = step(self.terms, self.state, seen, self.now)
         assert (again, more) == (self.state, [])
 
-    @rule(value=VALUES, minutes=st.sampled_from([1, 1, 1, 5, 16, 60 * 25]))
-    def value(self, value: int, minutes: int) -> None:
+    @rule(values=st.lists(VALUES, min_size=3, max_size=12), minutes=st.sampled_from([1, 2, 6]))
+    def values(self, values: list[int], minutes: int) -> None:
+        for value in values:
+            self.see(value, minutes=minutes)
+
+    @rule(value=VALUES, minutes=st.sampled_from([16, 60 * 25]))
+    def later(self, value: int, minutes: int) -> None:
         self.see(value, minutes=minutes)
+
+    @rule(
+        low=st.sampled_from([0, 47, 60]),
+        high=st.sampled_from([50, 85, 120]),
+        count=st.integers(2, 9),
+    )
+    def swings(self, low: int, high: int, count: int) -> None:
+        for _ in range(count):
+            self.see(high)
+            self.see(low)
 
     @rule()
     def nothing(self) -> None:
@@ -101,12 +118,14 @@ class RuleMachine(RuleBasedStateMachine):
         self.basis += 1
         self.see(value)
 
+    @precondition(lambda self: self.incidents > 1)
     @rule()
     def gone(self) -> None:
         self.see(50, gone="It was paused.")
         assert not self.is_open
         self.is_free = True
 
+    @precondition(lambda self: self.incidents > 2)
     @rule()
     def switched_off(self) -> None:
         self.state, decisions = closed(self.terms, self.state, self.now, "Off.")
@@ -139,7 +158,7 @@ class RuleMachine(RuleBasedStateMachine):
 
 RuleMachine.TestCase.settings = settings(
     max_examples=40,
-    stateful_step_count=25,
+    stateful_step_count=15,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
 )
