@@ -63,6 +63,16 @@ def test_what_nobody_has_taken_comes_first_then_the_worst(acme, viewer) -> None:
     assert "No open incident matches" in text_of(viewer.get(url("firing", "acme", q="zzz")))
 
 
+def test_what_fires_is_paged_and_a_page_that_asks_again_stays_where_it_is(acme, viewer) -> None:
+    for number in range(51):
+        incident(acme, title=f"I{number:02}")
+    after = viewer.get(url("firing", "acme", sort="title")).context["after"]
+    second = viewer.get(url("firing", "acme", sort="title", after=after))
+    assert titles(second) == ["I50"]
+    assert f'id="firing-after" name="after" value="{after}"' in text_of(second)
+    assert viewer.get(url("firing", "acme", sort="fired", after=after)).status_code == 400
+
+
 def test_when_all_is_well_the_page_says_since_when_and_who_watches(acme, viewer) -> None:
     assert "Nobody watches yet" in text_of(viewer.get(url("firing", "acme")))
     AlertFactory.create(organization=acme.organization)
