@@ -18,12 +18,11 @@ from accounts.selectors import page_membership, person
 from alerts.channel_pages import selectors, services
 from alerts.channel_pages.forms import ChannelForm
 from alerts.channels.registry import plugin_for, plugins
-from alerts.models import Channel, DeliveryState
+from alerts.models import Channel
 from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
 
-OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
 ICONS = {
     "email": "mail",
     "slack": "hash",
@@ -216,8 +215,6 @@ def _state(request: HttpRequest, membership: Membership, channel: Channel) -> di
         "older": older,
         "state": state,
         "delivery_states": selectors.DELIVERY_STATES.items(),
-        # What waits for a later try is looked at less often than what is on its way.
         "is_open": row.waiting > 0 and before is None,
-        "open_states": OPEN_STATES,
         "now": timezone.now(),
     }
