@@ -53,6 +53,10 @@ def main() -> int:
         supervisor.say(
             f"LLMLab is ready at {url} after {time.monotonic() - started:.1f} s. Ctrl-C stops everything."
         )
+        if not {"LLMLAB_EMAIL_BACKEND", "LLMLAB_EMAIL_HOST"} & set(os.environ):
+            supervisor.say(
+                f"E-mails are written to {directory / 'mails'} until LLMLAB_EMAIL_HOST names a server."
+            )
 
     code = supervisor.run(on_ready, wait_for=3)
     lock.close()

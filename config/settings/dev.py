@@ -1,5 +1,7 @@
 """`make run` on one machine: plain HTTP, keys kept under the data directory."""
 
+import os
+
 from config.embedded import local_secrets
 from config.env import env_secret
 
@@ -12,6 +14,10 @@ LLMLAB_ENCRYPTION_KEYS = LLMLAB_ENCRYPTION_KEYS or [_encryption_key]
 # Straight from the source directories, nothing to collect.
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
+# Without a mail server, mails are files beside the data: `make run` prints where.
+if not {"LLMLAB_EMAIL_BACKEND", "LLMLAB_EMAIL_HOST"} & set(os.environ):
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = LLMLAB_DATA_DIR / "mails"
 # The demo's calls go on, and so does its bill.
 CELERY_BEAT_SCHEDULE = {
     **CELERY_BEAT_SCHEDULE,
