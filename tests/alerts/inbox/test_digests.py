@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import Membership, User
 from alerts.channels.base import Message
 from alerts.channels.mails import mail_of
+from alerts.delivering import deliver_due
 from alerts.inbox import digests
 from alerts.inbox.digest_facts import facts_of
 from alerts.inbox.preferences import PreferenceDraft, save_preference
@@ -21,6 +23,7 @@ from costs.usage import ChargeableCall
 from tests.factories.alerts import AlertEventFactory, ChannelFactory
 from tests.factories.budgets import BudgetFactory
 from tests.factories.projects import ProjectFactory
+from tests.fakes.smtp import smtp_server
 
 pytestmark = pytest.mark.django_db
 HOUR = dt.timedelta(hours=1)
@@ -103,6 +106,22 @@ def test_tells_what_happened_with_links_html_text_and_a_way_out(member, fire):
         assert words in str(mail.body)
         assert words in html
     assert f"/organizations/{member.organization.slug}/alerts/events/" in str(mail.body)
+
+
+def test_arrives_by_mail_with_a_link_that_stops_it(member, fire):
+    now = due(member)
+    fire(ago=(timezone.now() - now).total_seconds() / 60 + 5, title="Errors at 7.5 %")
+    digests.run_due(now=now)
+    with smtp_server() as server, override_settings(**server.settings()):
+        assert deliver_due(now=timezone.now) == 1
+    (address, mail), *more = server.taken
+    assert (address, more) == (member.user.email, [])
+    assert mail["Subject"] == "Daily digest: 1 alert fired, 1 open"
+    kinds = [part.get_content_type() for part in mail.walk()]  # type: ignore[attr-defined]
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+    path = mail["List-Unsubscribe"].strip("<>").split("/", 3)[3]
+    Client().post(f"/{path}", {"List-Unsubscribe": "One-Click"})
+    assert NotificationPreference.objects.get().digest == "none"
 
 
 def test_nothing_at_all_is_a_short_all_quiet(member):
