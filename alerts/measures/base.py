@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
-from alerts.models import Alert
+from alerts.models import Alert, Direction
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class Evidence:
     causes: Sequence[Cause] = ()
     url: str = ""
     url_label: str = ""
+
+
+def usual_direction(measure: "Measure") -> str:
+    """Which way is bad: up, but for measures that say otherwise by an attribute `direction` (scores)."""
+    return str(getattr(measure, "direction", Direction.ABOVE))
 
 
 class Measure(Protocol):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from alerts.measures.base import Measure
+from alerts.measures.base import Measure, usual_direction
 from alerts.measures.registry import measure_for, measures
 from alerts.models import Alert, CompareWith, Direction, NoData
 from alerts.models.rules import MAX_WINDOW_MINUTES
@@ -116,7 +116,8 @@ def read_draft(
     if not name:
         raise invalid("name", "", "what people call this rule")
     places = read_places(organization_id, data, allowed, project=project)
-    direction = _optional(data, allowed, "direction", Direction.values, Direction.ABOVE)
+    usual = usual_direction(measure)
+    direction = _optional(data, allowed, "direction", Direction.values, usual)
     compare = _optional(data, allowed, "compare_with", CompareWith.values, CompareWith.VALUE)
     return RuleDraft(
         organization_id=organization_id,

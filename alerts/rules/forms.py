@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django import forms
 
-from alerts.measures.base import Measure
+from alerts.measures.base import Measure, usual_direction
 from alerts.models import (
     Alert,
     AlertChannel,
@@ -253,7 +253,7 @@ def initial_of_new(measure: Measure, values: Mapping[str, Any] | None = None) ->
     found: dict[str, Any] = {
         "window_minutes": 15,
         "recover_margin": "5",
-        "direction": Direction.ABOVE,
+        "direction": usual_direction(measure),
         "compare_with": CompareWith.VALUE,
         "on_no_data": NoData.KEEP,
     }

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from alerts.measures import quality
+from alerts.measures.base import usual_direction
 from alerts.measures.registry import measure_for
+from alerts.rules.forms import initial_of_new
 from projects.models import Project
 from tests.alerts.measures.traffic import HOUR, MINUTE, NOON, NOW, rule
 from tests.factories.feedback import ScoreFactory
@@ -41,7 +43,9 @@ def test_the_mean_of_a_window_by_name_and_environment() -> None:
     few = rule(project, "quality", score_name="helpful", minimum_sample=4)
     found = quality.QUALITY.read([every, staging, few], NOW)
     assert [(one.value, one.sample) for one in found] == [(Decimal("0.5"), 3), (0, 1), (None, 3)]
-    assert quality.QUALITY.direction == "below"
+    assert usual_direction(quality.QUALITY) == "below"
+    assert usual_direction(measure_for("spend")) == "above"
+    assert initial_of_new(quality.QUALITY)["direction"] == "below"
 
 
 def test_the_change_of_a_mean_and_its_past() -> None:
