@@ -41,6 +41,7 @@ class Load:
     def run(self, seconds: float, spending: list[tuple[str, str]]) -> list[float]:
         """Seconds each upload took."""
         took, left = [], list(spending)
+        self.uploader.connect()
         started = time.monotonic()
         spend_every = seconds * 0.8 / max(1, len(left))
         while (passed := time.monotonic() - started) < seconds:
@@ -136,6 +137,7 @@ def measure(
     compress(database, max(0.0, 3600 - away))
     waiting = is_open(database)
     delay, arrived = recover(database, receivers, wanted)
+    print(f"{arrived} of {wanted} messages within {delay:.1f} s", flush=True)
     after = load.run(seconds / 2, [])
     got = [one for receiver in receivers for one in receiver.got]
     order = out_of_order(got)

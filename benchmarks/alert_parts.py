@@ -113,9 +113,13 @@ class Uploader:
     """One client on one connection; `spend` is one committed batch."""
 
     def __init__(self, stack: Stack) -> None:
-        address = urlsplit(stack.url)
-        assert address.hostname
         self.stack = stack
+        self.connect()
+
+    def connect(self) -> None:
+        """A fresh connection: the server closes one that has been idle."""
+        address = urlsplit(self.stack.url)
+        assert address.hostname
         self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
 
     def spend(self, user: str, usd: str) -> float:
