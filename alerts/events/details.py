@@ -118,11 +118,12 @@ def figures_of(event: AlertEvent) -> Figures:
 
 
 def cause_url(url: str, cause: Cause) -> str:
-    """The filtered page of the incident, narrowed to one cause; empty where it cannot be."""
-    name = _FILTERS.get(cause.dimension)
-    if not url or not name or not cause.value:
+    """The filtered page of the incident, narrowed to one cause; empty where it cannot be: only the trace list and the
+    explorer can, and what calls do not name (`no user`) is no value to look for."""
+    name, parts = _FILTERS.get(cause.dimension), urlsplit(url)
+    is_nobody = not cause.value or cause.value in (f"no {cause.dimension}", "an unknown model")
+    if not name or is_nobody or not parts.path.endswith(("/traces/", "/costs/")):
         return ""
-    parts = urlsplit(url)
     pairs = [one for one in parse_qsl(parts.query, keep_blank_values=True) if one[0] != name]
     return parts._replace(query=urlencode([*pairs, (name, cause.value)])).geturl()
 

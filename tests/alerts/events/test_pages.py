@@ -9,6 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts.events.details import cause_url
+from alerts.measures.base import Cause
 from alerts.models import AlertEvent, EventEntry
 from tests.factories.alerts import AlertEventFactory, AlertFactory, ChannelFactory, DeliveryFactory
 from tests.factories.projects import ProjectFactory
@@ -187,6 +189,19 @@ def test_one_incident_says_everything(acme, viewer) -> None:
         assert said in text, said
     assert "Acknowledge</button>" not in text  # a viewer only looks
     assert "<html" not in text_of(viewer.get(url("event_detail", "acme", event.pk), headers=HTMX))
+
+
+def test_a_cause_leads_only_where_its_calls_can_be_shown() -> None:
+    traces = "/projects/checkout/traces/?range=24h&user=ada"
+    for url_, dimension, value, found in (
+        (traces, "model", "a/b&c", "/projects/checkout/traces/?range=24h&user=ada&model=a%2Fb%26c"),
+        (traces, "user", "bob", "/projects/checkout/traces/?range=24h&user=bob"),
+        (traces, "user", "no user", ""),
+        (traces, "cause", "Tiers", ""),
+        ("/organizations/acme/budgets/1/", "model", "gpt-5", ""),
+        ("", "model", "gpt-5", ""),
+    ):
+        assert cause_url(url_, Cause(dimension, value, "")) == found
 
 
 @pytest.mark.parametrize(
