@@ -56,7 +56,7 @@ _STARTERS = (
         {"kind": "anomaly", "levels": _levels(("10", "warning"))},
     ),
     Starter(
-        "errors", "Error rate", "One call in twenty fails, for ten minutes.",
+        "errors", "Error rate", "One call in twenty fails, for five minutes.",
         {"kind": "error_rate", "levels": _levels(("5", "warning"), ("20", "critical")), "window_minutes": 15,
          "minimum_sample": 20, "pending_minutes": 5},
     ),
