@@ -11,7 +11,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 ROOT = Path(settings.BASE_DIR)
-CODE = ("accounts", "config", "core", "costs", "examples", "projects", "traces")
+CODE = ("accounts", "alerts", "config", "core", "costs", "examples", "projects", "traces")
 READERS = {"env_str", "env_int", "env_bool", "env_list", "env_secret", "getenv", "_read"}
 # Not for people to set: make's own, the test run's, the shell's.
 NOT_SETTINGS = {"MAKELEVEL", "PATH", "LC_ALL", "PYTEST_XDIST_WORKER"}
