@@ -65,6 +65,11 @@ class Check:
         return int(settings.LLMLAB_WATCH_LEAST_REQUESTS) if self.is_sampled else 0
 
     def figure(self, value: Decimal | None) -> str:
+        """In words; of the one check without a limit to set: whether it answers."""
+        if value is not None and not self.setting:
+            return "answers" if value else "no answer"
+        if self.unit == "seconds" and not value and value is not None:
+            return "0 s"
         return phrases.figure(value, self.unit)
 
     def thing(self, seen: Seen) -> str:
@@ -86,8 +91,8 @@ def _queues(look: Look) -> list[Seen]:
 def _outbox_age(look: Look) -> list[Seen]:
     oldest, number = look.outbox["oldest"], look.outbox["open"]
     age = Decimal(0) if oldest is None else _seconds((look.now - oldest).total_seconds())
-    return [Seen(age, f"{_count(number, 'piece', 'pieces')} of follow-up work to do; the oldest is"
-                      f" due for {phrases.figure(age, 'seconds')}.")]  # fmt: skip
+    due = f"; the oldest is due for {phrases.figure(age, 'seconds')}" if age else ""
+    return [Seen(age, f"{_count(number, 'piece', 'pieces')} of follow-up work to do{due}.")]
 
 
 def _outbox_dead(look: Look) -> list[Seen]:
@@ -103,10 +108,10 @@ def _deliveries_waiting(look: Look) -> list[Seen]:
 
 def _deliveries_age(look: Look) -> list[Seen]:
     age = _seconds(look.deliveries.oldest_s)
-    words = (
-        f"The oldest message that could be sent has waited for {phrases.figure(age, 'seconds')}."
-    )
-    return [Seen(age, words)]  # fmt: skip
+    if not age:
+        return [Seen(age, "No message waits for being sent.")]
+    waited = phrases.figure(age, "seconds")
+    return [Seen(age, f"The oldest message that could be sent has waited for {waited}.")]
 
 
 def _deliveries_dead(look: Look) -> list[Seen]:

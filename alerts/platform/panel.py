@@ -41,9 +41,11 @@ def _row(check: Check, seen: Seen, state: WatchState | None, now: dt.datetime) -
 
 
 def limit_words(check: Check) -> str:
-    """`1,000 or more`, `10% or less`, `not watched`."""
+    """`1,000 or more`, `10% or less`, `no answer`, `not watched`."""
     if check.limit is None:
         return "not watched"
+    if not check.setting:
+        return check.figure(check.limit)
     return f"{check.figure(check.limit)} or {'more' if check.is_above else 'less'}"
 
 

@@ -19,7 +19,7 @@ from alerts.models import (
     OperatorChannel,
     WatchState,
 )
-from core import heartbeats, system
+from core import formats, heartbeats, system
 from core.doctor.processes import QUEUES
 from core.models import OutboxItem
 from tests.factories.accounts import UserFactory
@@ -180,6 +180,10 @@ def test_the_system_page_has_every_check_with_its_limit(operator: Client, settin
         "1", "1 or more", "Firing since 9 min ago", "1 piece of follow-up work given up after three tries.",
     )  # fmt: skip
     assert rows["Slow answers"][1] == "not watched"
+    assert rows["Redis"][:2] == ("answers", "no answer")
+    assert rows["Alert messages late"] == (
+        "0 s", "5m 0s or more", formats.DASH, "No message waits for being sent.",
+    )  # fmt: skip
     assert rows["Day partitions ahead"][:2] == ("3", "1 or less")
     assert rows["Queue too long: notify"][:2] == ("0", "1,000 or more")
     assert section.warning.startswith("Follow-up work given up: Admin, Outbox items")
