@@ -108,7 +108,6 @@ def queue_test(
         channel_name=channel.name,
         organization=organization.name if organization else "",
         actor=actor.name or actor.email,
-        url="/",
         alert=alert,
         words=words,
         now=now,

@@ -293,8 +293,7 @@ def group_notice(
 
 
 def trial_notice(
-    *, channel_name: str, organization: str, actor: str, url: str, alert: Alert | None, now: dt.datetime,
-    words: str = "",
+    *, channel_name: str, organization: str, actor: str, alert: Alert | None, now: dt.datetime, words: str = "",
 ) -> Notice:  # fmt: skip
     """What `Send test` sends, about a rule (`words`: what it says and sees now) or about nothing."""
     about = f" of the rule {phrases.short(alert.name)}" if alert else ""
@@ -312,8 +311,15 @@ def trial_notice(
         rule_id=str(alert.pk) if alert else "",
         rule_name=alert.name if alert else "",
         note=alert.note if alert else "",
-        links=(("Open LLMLab", absolute(url)),),
+        links=(_start_of(alert),),
     )  # fmt: skip
+
+
+def _start_of(alert: Alert | None) -> tuple[str, str]:
+    if alert is None:
+        return "Open LLMLab", absolute("/")
+    page = _page("alerts:rule_detail", alert.organization.slug, alert.pk)
+    return "Open the rule", absolute(page)
 
 
 def channel_notice(*, channel: Channel, title: str, words: str, now: dt.datetime) -> Notice:

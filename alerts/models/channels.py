@@ -132,6 +132,7 @@ class Delivery(models.Model):
     tries = models.JSONField(default=list)
 
     class Meta:
+        verbose_name_plural = "deliveries"
         indexes = [
             models.Index(
                 fields=["next_attempt_at"],

@@ -108,6 +108,7 @@ class EventEntry(models.Model):
     words = models.TextField(blank=True)
 
     class Meta:
+        verbose_name_plural = "event entries"
         indexes = [models.Index(fields=["event", "at", "id"], name="alerts_entry_time")]
 
     def __str__(self) -> str:

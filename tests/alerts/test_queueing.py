@@ -186,6 +186,15 @@ def test_a_channel_is_tested_even_when_disabled() -> None:
     assert "Ann" in Notice.from_json(made.payload).words
 
 
+def test_a_test_of_a_rule_leads_to_the_rule() -> None:
+    alert = AlertFactory()
+    channel = ChannelFactory(organization=alert.organization)
+    made = queueing.queue_test(channel=channel, actor=UserFactory(), now=NOW, alert=alert)
+    [(label, url)] = Notice.from_json(made.payload).links
+    assert label == "Open the rule"
+    assert url.endswith(f"/organizations/{alert.organization.slug}/alerts/rules/{alert.pk}/")
+
+
 def test_a_mail_is_written_once() -> None:
     organization = OrganizationFactory()
     for _ in range(2):
