@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import Error, transaction
 
 from accounts.models import User
-from alerts.evaluate import Decision, State, closed, step, terms_of
+from alerts.evaluate import Decision, State, Terms, closed, step, terms_of
 from alerts.incidents import Round
 from alerts.measures.base import Reading
 from alerts.models import Alert, AlertEvent, AlertState
@@ -25,8 +25,10 @@ logger = logging.getLogger(__name__)
 
 _NAMES = tuple(one.name for one in fields(State))
 _KEPT = (*_NAMES, "subject", "event")
-# A state in which nothing moved is written this often, so that a page can say when it was looked at.
-_SEEN_EVERY = dt.timedelta(seconds=50)
+# A state in which nothing moved is written this often, so that a page can say when it was looked at; one whose figure
+# alone moved (with every batch, while calls come) this often.
+_SEEN_EVERY, _FIGURE_EVERY = dt.timedelta(seconds=50), dt.timedelta(seconds=8)
+ZERO = Decimal(0)
 _PLACES, _WIDE = Decimal("1e-12"), Context(prec=40, rounding=ROUND_HALF_EVEN)
 GONE = "What it watched is not there any more."
 
@@ -106,6 +108,7 @@ def _decide_one(
     )
     alerts = {one.pk: one for one in held if one.is_enabled}
     rows = {(row.alert_id, row.key): row for row in AlertState.objects.filter(alert_id__in=alerts)}
+    terms = {pk: terms_of(one) for pk, one in alerts.items()}
     judged, seen = [], set()
     for reading in readings:
         alert = alerts.get(reading.alert.pk)
@@ -113,24 +116,24 @@ def _decide_one(
             continue
         seen.add((alert.pk, reading.key))
         row = rows.get((alert.pk, reading.key)) or AlertState(alert=alert, key=reading.key)
-        judged.append(_judge(row, alert, replace(reading, alert=alert), now))
+        judged.append(_judge(row, terms[alert.pk], replace(reading, alert=alert), now))
     for place, row in rows.items():
         if row.alert_id in complete and place not in seen:
-            judged.append(_judge_gone(row, alerts[row.alert_id], now))
+            judged.append(_judge_gone(row, alerts[row.alert_id], terms[row.alert_id], now))
     return _carry_out(organization_id, judged, now, None)
 
 
-def _judge(row: AlertState, alert: Alert, reading: Reading, now: dt.datetime) -> _Judged:
+def _judge(row: AlertState, terms: Terms, reading: Reading, now: dt.datetime) -> _Judged:
     before = _state_of(row)
-    after, decisions = step(terms_of(alert), before, reading, now)
-    return _Judged(row, alert, reading, before, after, decisions)
+    after, decisions = step(terms, before, reading, now)
+    return _Judged(row, reading.alert, reading, before, after, decisions)
 
 
-def _judge_gone(row: AlertState, alert: Alert, now: dt.datetime) -> _Judged:
+def _judge_gone(row: AlertState, alert: Alert, terms: Terms, now: dt.datetime) -> _Judged:
     before = _state_of(row)
     if before.evaluated_at is not None and now < before.evaluated_at:
         return _Judged(row, alert, None, before, before, [])
-    after, decisions = closed(terms_of(alert), before, now, GONE)
+    after, decisions = closed(terms, before, now, GONE)
     return _Judged(row, alert, None, before, after, decisions)
 
 
@@ -155,11 +158,16 @@ def _is_news(one: _Judged) -> bool:
     before, after = one.before, one.after
     if one.decisions or before.evaluated_at is None or after.evaluated_at is None:
         return True
-    if after.evaluated_at - before.evaluated_at >= _SEEN_EVERY:
+    age = after.evaluated_at - before.evaluated_at
+    if age >= _SEEN_EVERY or _but_figure(after) != _but_figure(before):
         return True
-    return replace(after, evaluated_at=None, value=_stored(after.value)) != replace(
-        before, evaluated_at=None, value=_stored(before.value)
-    )
+    was, now = (before.sample, _stored(before.value)), (after.sample, _stored(after.value))
+    return age >= _FIGURE_EVERY and was != now
+
+
+def _but_figure(state: State) -> State:
+    """What is written at once when it changes. Nothing to judge is not a figure."""
+    return replace(state, evaluated_at=None, sample=0, value=None if state.value is None else ZERO)
 
 
 def _save_states(judged: Sequence[_Judged]) -> None:

@@ -214,6 +214,19 @@ def test_quiet_minute_writes_no_state_again(rule: Alert) -> None:
     assert not [one for one in captured.captured_queries if "INSERT" in one["sql"]]
 
 
+def test_figure_that_moves_with_every_batch_is_written_every_few_seconds(rule: Alert) -> None:
+    second = dt.timedelta(seconds=1)
+    decide([seen(rule, 10)], now=NOW)
+    decide([seen(rule, 11)], now=NOW + 7 * second)
+    assert AlertState.objects.get().value == 10
+    decide([seen(rule, 12)], now=NOW + 8 * second)
+    assert AlertState.objects.get().value == 12
+    decide([seen(rule, None)], now=NOW + 9 * second)
+    assert AlertState.objects.get().value is None
+    decide([seen(rule, 85)], now=NOW + 10 * second)
+    assert (AlertState.objects.get().value, AlertState.objects.get().status) == (85, "firing")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_that_see_the_same_crossing_make_one_incident(
     rule: Alert, caplog: pytest.LogCaptureFixture
