@@ -1,5 +1,6 @@
 // <live-part data-every="30" hx-get hx-trigger="refresh" …>: asks again every so many seconds and at once when the page
-// hears of news ("bell:count" on the document). Not while somebody chooses rows, writes, or reads an open detail.
+// hears of news ("bell:count" on the document). Not while somebody chooses rows, writes, or reads an open detail; an
+// answer that comes after somebody began is dropped, too: it would take away what was typed meanwhile.
 const BUSY = 'input[type="checkbox"]:checked, details[open], dialog[open], [data-chart]:focus';
 const TYPED = "textarea, input[type=text], input:not([type])";
 
@@ -7,6 +8,7 @@ class LivePart extends HTMLElement {
   connectedCallback() {
     this.stop = new AbortController();
     document.addEventListener("bell:count", () => this.refresh(), { signal: this.stop.signal });
+    this.addEventListener("htmx:beforeSwap", (event) => this.keepWork(event), { signal: this.stop.signal });
     this.timer = setInterval(() => this.refresh(), Number(this.dataset.every || 30) * 1000);
   }
 
@@ -18,6 +20,10 @@ class LivePart extends HTMLElement {
   get isBusy() {
     if (this.querySelector(BUSY)) return true;
     return [...this.querySelectorAll(TYPED)].some((field) => field.value || field === document.activeElement);
+  }
+
+  keepWork(event) {
+    if (event.detail.requestConfig.elt === this && this.isBusy) event.detail.shouldSwap = false;
   }
 
   refresh() {

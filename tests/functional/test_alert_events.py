@@ -12,6 +12,31 @@ from tests.world import make_world
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+def test_a_late_answer_takes_nothing_away_that_somebody_writes(
+    transactional_db: None, page_for: PageFor
+) -> None:
+    """The page asks again by itself; what comes back after somebody began to write is dropped."""
+    world = make_world()
+    event = AlertEventFactory.create(organization=world.organization, title="Errors at 7.5%")
+    page = page_for(world.people["member"])
+    page.goto(f"/organizations/{world.organization.slug}/alerts/events/{event.pk}/")
+    with page.expect_response(f"**/events/{event.pk}/"):
+        page.evaluate(
+            """() => {
+              document.dispatchEvent(new Event("bell:count"));
+              document.querySelector("#comment-words").value = "They know.";
+              document.querySelector("#incident").dataset.before = "1";
+            }"""
+        )
+    page.evaluate("new Promise((later) => setTimeout(later, 300))")
+    expect(page.get_by_label("Comment")).to_have_value("They know.")
+    expect(page.locator("#incident")).to_have_attribute("data-before", "1")
+    page.get_by_label("Comment").fill("")
+    page.get_by_role("button", name="1 day").focus()
+    page.evaluate("document.dispatchEvent(new Event('bell:count'))")
+    expect(page.locator("#incident:not([data-before])")).to_be_visible()
+
+
 def test_an_incident_is_opened_taken_snoozed_and_talked_about(
     transactional_db: None, page_for: PageFor
 ) -> None:
