@@ -70,6 +70,18 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
+def _why_not(host: str, error: Exception) -> str:
+    """Why there is no answer: TLS tells what a person can mend, of everything else the kind is enough."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"The certificate of {host} is not accepted: {cause.verify_message.rstrip('.')}."
+    if isinstance(cause, ssl.SSLError):
+        return f"No TLS connection to {host} ({(cause.reason or 'SSL').replace('_', ' ').lower()})."
+    return f"The connection to {host} failed ({type(error).__name__})."
+
+
 @cache
 def _certificates() -> ssl.SSLContext:
     """Whom TLS trusts. Reading it takes longer than most requests, so it is read once per process."""
@@ -261,9 +273,7 @@ class OutboundClient:
         except httpx2.TimeoutException:
             raise OutboundTimeoutError(f"{host} did not answer in time.") from None
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            raise UnreachableError(
-                f"The connection to {host} failed ({type(error).__name__})."
-            ) from None
+            raise UnreachableError(_why_not(host, error)) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, headers, body, str(request.url))
 

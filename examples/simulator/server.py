@@ -1,12 +1,13 @@
 """A small HTTP/1.1 server for one ASGI app: asyncio and h11, about 20 MB of memory.
 
-Enough for the simulator: no TLS, no websockets, keep-alive, streaming, and a connection that
+Enough for the simulator: no websockets, keep-alive, streaming, and a connection that
 breaks when the app raises in the middle of an answer.
 """
 
 import asyncio
 import contextlib
 import logging
+import ssl
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -93,7 +94,9 @@ class _Connection:
         await self.writer.drain()
 
 
-async def serve(app: Any, host: str, port: int) -> asyncio.Server:
+async def serve(
+    app: Any, host: str, port: int, *, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
     """Starts serving; port 0 takes a free one."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,4 +113,4 @@ async def serve(app: Any, host: str, port: int) -> asyncio.Server:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    return await asyncio.start_server(connected, host, port)
+    return await asyncio.start_server(connected, host, port, ssl=tls)

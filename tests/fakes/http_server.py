@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,9 @@ class FakeServer:
 
 
 @contextmanager
-def running_server(answer: Callable[[Received, int], Answer]) -> Iterator[FakeServer]:
+def running_server(
+    answer: Callable[[Received, int], Answer], *, tls: ssl.SSLContext | None = None
+) -> Iterator[FakeServer]:
     """A server on a free loopback port that lives as long as the block."""
     fake = FakeServer(answer)
     loop = asyncio.new_event_loop()
@@ -56,7 +59,7 @@ def running_server(answer: Callable[[Received, int], Answer]) -> Iterator[FakeSe
     thread.start()
 
     async def start() -> Any:
-        return await serve(fake.app, "127.0.0.1", 0)
+        return await serve(fake.app, "127.0.0.1", 0, tls=tls)
 
     async def stop(server: Any) -> None:
         server.close()
@@ -66,7 +69,8 @@ def running_server(answer: Callable[[Received, int], Answer]) -> Iterator[FakeSe
             await asyncio.wait(tasks, timeout=5)
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    scheme = "https" if tls else "http"
+    fake.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield fake
     finally:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,19 @@ from django.test import override_settings
 from standardwebhooks.webhooks import Webhook
 
 from alerts.channels.base import Message, Permanent, Retryable
+from alerts.channels.door import Door
 from alerts.channels.registry import plugin_for
-from alerts.channels.webhook import body_of, new_signing_secret, rotated, signed_headers
+from alerts.channels.webhook import (
+    WebhookPlugin,
+    body_of,
+    new_signing_secret,
+    rotated,
+    signed_headers,
+)
 from core.errors import DomainError
 from tests.alerts.channels.notices import AT, ID, message
 from tests.alerts.channels.test_slack import Script
+from tests.fakes.certificates import Authority
 from tests.fakes.http_server import FakeServer, running_server
 
 OLD = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -171,3 +180,21 @@ def test_what_is_typed_is_checked(secret: dict[str, str], field: str) -> None:
     with pytest.raises(DomainError) as told:
         plugin_for("webhook").clean({}, secret)
     assert told.value.fields == (field,)
+
+
+def test_a_receiver_whose_certificate_is_its_own_is_tried_again_and_told_nothing(
+    tmp_path: Path,
+) -> None:
+    """A connection that fails is tried again (reference §2), also when TLS failed: certificates are mended."""
+    with running_server(
+        Script(), tls=Authority(tmp_path).server("hooks.example", is_own=True)
+    ) as fake:
+        port = fake.url.rpartition(":")[2]
+        plugin = WebhookPlugin(Door(resolve=lambda _host, _port: ["127.0.0.1"]))
+        with (
+            override_settings(LLMLAB_OUTBOUND_ALLOW=[f"hooks.example:{port}"]),
+            pytest.raises(Retryable) as told,
+        ):
+            plugin.send(message(), {}, {"url": f"https://hooks.example:{port}/", "signing": OLD})
+    assert told.value.words == "The certificate of hooks.example is not accepted: self-signed certificate."  # fmt: skip
+    assert (told.value.status, fake.received) == (None, [])
