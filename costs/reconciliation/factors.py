@@ -80,17 +80,18 @@ def _held_by_most(votes: Iterable[Vote]) -> tuple[Span, Fraction]:
     for vote in votes:
         ends[vote.span.low][0] += vote.usd
         ends[vote.span.high][1] += vote.usd
-    values = sorted(ends)
-    held, most, best = Fraction(0), Fraction(0), Span(ONE, ONE)
-    for place, value in enumerate(values):
-        begins, stops = ends[value]
+    places = sorted(ends.items())
+    held, most, first = Fraction(0), Fraction(0), 0
+    for place, (_, (begins, stops)) in enumerate(places):
         held += begins
         if held > most:
-            # Up to where the first of them stops: a value at which one does.
-            after = next(one for one in values[place:] if ends[one][1])
-            most, best = held, Span(value, after)
+            most, first = held, place
         held -= stops
-    return best, most
+    if not most:
+        return Span(ONE, ONE), most
+    # Up to where the first of them stops: a value at which one does.
+    after = next(value for value, (_, stops) in places[first:] if stops)
+    return Span(places[first][0], after), most
 
 
 def plain_factor(span: Span) -> Fraction:

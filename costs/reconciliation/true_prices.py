@@ -123,6 +123,8 @@ def _rounding_of(groups: Sequence[Group]) -> int:
         for atom in group.atoms.values()
         if atom.has_charge and atom.billed and atom.our_price
     ]
+    if len(charged) < FEWEST:
+        return 0
     whole = sum((abs(atom.usd) for atom in charged), ZERO)
 
     def fitting(rounds: int) -> Fraction:
@@ -133,9 +135,10 @@ def _rounding_of(groups: Sequence[Group]) -> int:
         )
         return sum(fit, ZERO)
 
-    best = max((1, -1), key=fitting)
-    is_so = fitting(best) >= whole * NEARLY_ALL and fitting(best) > fitting(0)
-    return best if is_so and len(charged) >= FEWEST else 0
+    up, down, nearest = fitting(1), fitting(-1), fitting(0)
+    best = max(up, down)
+    is_so = best >= whole * NEARLY_ALL and best > nearest
+    return (1 if up >= down else -1) if is_so else 0
 
 
 def _runs(ordered: list[int], spans: dict[int, Span]) -> list[tuple[list[int], Span]]:
