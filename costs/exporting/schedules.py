@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -232,11 +233,10 @@ def run_due(*, now: dt.datetime) -> int:
             run_schedule(schedule=schedule, now=now)
         except DomainError as error:
             logger.warning("costs.exporting.schedule_not_started: %s %s", schedule.pk, error.code)
-            is_full = error.code == engine.TOO_MANY
-            ExportSchedule.objects.filter(pk=schedule.pk).update(
-                last_message=error.detail,
-                next_run_at=schedule.next_run_at if is_full else next_run(schedule, now),
-            )
+            changed: dict[str, Any] = {"last_message": error.detail}
+            if error.code != engine.TOO_MANY:
+                changed["next_run_at"] = next_run(schedule, now)
+            ExportSchedule.objects.filter(pk=schedule.pk).update(**changed)
     return count
 
 

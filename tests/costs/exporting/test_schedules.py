@@ -170,6 +170,22 @@ def test_schedules_of_the_same_hour_all_run_though_not_at_once(
     assert not waiting.all().exists()
 
 
+def test_a_schedule_that_waits_keeps_the_time_somebody_gives_it_meanwhile(
+    nightly: ExportSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = NOW + dt.timedelta(days=3)
+
+    def full(**_: Any) -> None:
+        ExportSchedule.objects.filter(pk=nightly.pk).update(next_run_at=later)
+        engine.check_open(engine.MAX_OPEN, "this organisation")
+
+    monkeypatch.setattr(schedules, "run_schedule", full)
+    schedules.run_due(now=NOW)
+    nightly.refresh_from_db()
+    assert "are under way" in nightly.last_message
+    assert nightly.next_run_at == later
+
+
 def test_a_cancelled_run_leaves_nothing_and_counts_nothing_as_sent(
     nightly: ExportSchedule, monkeypatch: pytest.MonkeyPatch, acme: SimpleNamespace
 ) -> None:
