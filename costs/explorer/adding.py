@@ -183,7 +183,7 @@ class Block:
         self.token_class = token_class
         self.summing = Summing(rows, adder.verdicts)
         self.lists = rows.facts.tag_lists() if "tag" in adder.by else None
-        # By dimension: codes by row, and how many there are.
+        # By dimension: codes by call of the block, and the texts behind them.
         self.values = [self._values(name) for name in adder.by]
         self.bins, self.numbers = adder.bins_of(rows)
 
@@ -194,19 +194,19 @@ class Block:
         return [name for name in self.adder.sums if not (by_line and is_count(name))]
 
     def _values(self, name: str) -> tuple[Any, Sequence[str]]:
-        """Codes by row and the texts behind them; of tags whole lists, unless one place of them is asked for."""
+        """Codes by call and the texts behind them; of tags whole lists, unless one place of them is asked for."""
         facts = self.rows.facts
         if name == "token_class":
             return None, [self.token_class]
         if name == "tag":
             lists = facts.tag_lists()
             if self.at is None:
-                return self.rows.take(lists.codes), range(len(lists.sizes))  # type: ignore[return-value]
+                return lists.codes, range(len(lists.sizes))  # type: ignore[return-value]
             # Lists that have no tag there are not among these rows.
             tags = lists.items[np.minimum(lists.starts + self.at, len(lists.items) - 1)]
-            return self.rows.take(tags[lists.codes]), lists.texts
+            return tags[lists.codes], lists.texts
         codes, texts = facts.values(name, lambda: dimensions.values_of(facts, name, self.rule))
-        return self.rows.take(codes), texts
+        return codes, texts
 
     def has_few_lists(self) -> bool:
         """Whether grouping by whole lists of tags first leaves far fewer groups than there are rows."""
@@ -230,7 +230,8 @@ class Block:
         keys, span = self.bins, len(self.numbers)
         for codes, texts in self.values:
             if len(texts) > 1:
-                keys = codes if keys is None else keys * np.int64(len(texts)) + codes
+                own = rows.take(codes)
+                keys = own if keys is None else keys * np.int64(len(texts)) + own
                 span *= len(texts)
         if keys is None:
             keys = np.zeros(len(rows), dtype=np.int64)
