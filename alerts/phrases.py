@@ -73,7 +73,7 @@ def figure(value: Decimal | None, unit: str, counted: str = "") -> str:
         case "ms":
             return formats.duration(value)
         case "seconds":
-            return formats.duration(value * 1000)
+            return formats.duration(value * 1000) if value else "0 s"
         case "minutes":
             return span(value)
         case "per_minute":

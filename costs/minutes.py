@@ -130,6 +130,10 @@ def roll_all(needs: Mapping[UUID, Need], *, now: dt.datetime, seconds: float = 3
             continue
         left = max(0.0, until - monotonic()) / 2
         try:
+            if (
+                roll is None
+            ):  # kept also when the first reading fails, so that its wait is seen (waiting_calls)
+                _new_roll(project_id, floor_minute(now))
             roll_project(project_id=project_id, need=need, now=now, seconds=left)
         except (
             DatabaseError
@@ -267,6 +271,11 @@ def _claim(cursor: Any, project_id: UUID, end: dt.datetime) -> MinuteRoll | None
     )
     if not cursor.fetchone()[0]:
         return None
+    return _new_roll(project_id, end)
+
+
+def _new_roll(project_id: UUID, end: dt.datetime) -> MinuteRoll:
+    """The project's roll; one that is not there yet begins at `end`."""
     roll, _ = MinuteRoll.objects.get_or_create(
         project_id=project_id, defaults={"since": end, "rolled_to": end}
     )

@@ -68,8 +68,6 @@ class Check:
         """In words; of the one check without a limit to set: whether it answers."""
         if value is not None and not self.setting:
             return "answers" if value else "no answer"
-        if self.unit == "seconds" and not value and value is not None:
-            return "0 s"
         return phrases.figure(value, self.unit)
 
     def thing(self, seen: Seen) -> str:
@@ -126,6 +124,16 @@ def _syncs(look: Look) -> list[Seen]:
         f"The bills of {_count(number, 'provider account', 'provider accounts')} could not be read."
     )
     return [Seen(Decimal(number), words)]  # fmt: skip
+
+
+def _minutes(look: Look) -> list[Seen]:
+    """What rules about windows are judged by (costs.minutes)."""
+    projects, waited = look.minutes
+    age = _seconds(waited)
+    if not projects:
+        return [Seen(age, "Every call counts in the sums per minute.")]
+    words = f"Rules about windows do not see the last calls of {_count(projects, 'project', 'projects')}"
+    return [Seen(age, f"{words}; the oldest has waited for {phrases.figure(age, 'seconds')}.")]
 
 
 def _partitions(look: Look) -> list[Seen]:
@@ -297,6 +305,10 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "deliveries_dead", "Alert messages given up", "", _WARNING, "LLMLAB_WATCH_DELIVERIES_DEAD",
         "The channels' pages say why; when many organisations are hit, check this server's way out.", _deliveries_dead,
+    ),
+    Check(
+        "minutes_age", "Sums per minute late", "seconds", _ERROR, "LLMLAB_WATCH_MINUTES_SECONDS",
+        "See that a worker serves the queue analysis, and look for costs.minutes.failed in its output.", _minutes,
     ),
     Check(
         "syncs_failed", "Bills not read", "", _WARNING, "LLMLAB_WATCH_SYNCS_FAILED",

@@ -12,7 +12,7 @@ from core.metrics import gauge
 
 
 def figures() -> Iterator[Metric]:
-    """Four queries."""
+    """Five queries."""
     now = timezone.now()
     look = Look(now)
     found = look.deliveries
@@ -26,6 +26,8 @@ def figures() -> Iterator[Metric]:
     yield gauge(
         "llmlab_syncs_failed", "Provider accounts whose last reading failed", look.syncs_failed
     )
+    words = "How long the oldest call waits to be summed up for rules about windows"
+    yield gauge("llmlab_minutes_oldest_seconds", words, look.minutes[1])
     seen = WatchState.objects.aggregate(at=Max("evaluated_at"))["at"]
     if seen:
         age = max(0.0, (now - seen).total_seconds())

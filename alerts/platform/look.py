@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from alerts.models import WatchSample
 from core import outbox, partitions, request_figures, vitals
 from core.request_figures import Totals
+from costs.selectors.minutes import waiting_calls
 
 WINDOW = dt.timedelta(minutes=5)
 # Given-up messages count for a day: nobody has to tidy them away for the incident to end.
@@ -75,6 +76,15 @@ class Look:
     def syncs_failed(self) -> int:
         """Provider accounts whose last finished reading failed. One query."""
         return int(_row(_SYNCS, {})[0])
+
+    @cached_property
+    def minutes(self) -> tuple[int, float]:
+        """How many projects have calls that no rule about a window sees yet, and how long the oldest waits. One
+        query."""
+        with transaction.atomic():
+            projects, since = waiting_calls(self.now)
+        waited = 0.0 if since is None else (self.now - since).total_seconds()
+        return projects, max(0.0, waited)
 
     @cached_property
     def days_ahead(self) -> Mapping[str, int]:

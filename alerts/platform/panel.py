@@ -12,7 +12,7 @@ HEADS = ("Check", "Now", "Told from", "Stands", "In words")
 
 
 def watch_section(now: dt.datetime) -> system.Section:
-    """Eight queries for the figures and one for where they stand."""
+    """Nine queries for the figures and one for where they stand."""
     rows: list[tuple[str, ...]] = []
     firing: list[str] = []
     states = {(one.kind, one.key): one for one in WatchState.objects.all()}

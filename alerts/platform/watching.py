@@ -52,7 +52,7 @@ def terms_of(check: Check) -> Terms:
 
 
 def take_all(look: Look) -> list[Taken]:
-    """Every check; one that cannot look says so and leaves the others standing. Eight queries at most."""
+    """Every check; one that cannot look says so and leaves the others standing. Nine queries at most."""
     return [_take(check, look) for check in CHECKS]
 
 
@@ -67,7 +67,7 @@ def _take(check: Check, look: Look) -> Taken:
 def watch(*, now: dt.datetime) -> list[AlertEvent]:
     """Look, judge, tell; returns the incidents that changed. Of two at once the second does nothing.
 
-    Eight queries to look, five around the judgement, two for the counters' sample, and those of what happened.
+    Nine queries to look, five around the judgement, two for the counters' sample, and those of what happened.
     """
     look = Look(now)
     taken = take_all(look)

@@ -111,6 +111,28 @@ def coverage(project_ids: Iterable[UUID], *, end: dt.datetime) -> dict[UUID, Cov
     return found
 
 
+# Up to two minutes behind is what a roll each minute is.
+_ON_TIME = dt.timedelta(minutes=2)
+# The first call after the minutes there are, by when it was stored: a project that was quiet is not behind because it
+# is called again, nor for calls of long ago that come today.
+_WAITING = """
+SELECT count(*), min(first.recorded_at) FROM costs_minuteroll r
+JOIN costs_projectusage u ON u.project_id = r.project_id AND u.last_activity_at >= r.rolled_to
+CROSS JOIN LATERAL (
+  SELECT c.recorded_at FROM costs_costrecord c
+  WHERE c.project_id = r.project_id AND c.occurred_at >= r.rolled_to AND c.occurred_at >= %s
+  ORDER BY c.occurred_at LIMIT 1) first
+WHERE r.rolled_to < %s
+"""
+
+
+def waiting_calls(now: dt.datetime) -> tuple[int, dt.datetime | None]:
+    """For operators: how many projects have calls of the last day that are not in their minutes, which are two minutes
+    behind, and since when the oldest of these is stored. One query."""
+    [row] = fetch(_WAITING, [now - DAY, now - _ON_TIME])
+    return int(row[0]), row[1]
+
+
 def segments(
     scope: Scope, start: dt.datetime, end: dt.datetime, since: dt.datetime | None
 ) -> tuple[list[Segment], dt.datetime] | None:

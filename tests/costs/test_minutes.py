@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,15 @@ from costs import minutes
 from costs.histogram import histogram_of
 from costs.minutes import HOUR, MINUTE, Need
 from costs.models import CostRecord, MinuteRoll, MinuteSum
-from costs.selectors.minutes import Scope, Window, arrivals, coverage, segments, summed
+from costs.selectors.minutes import (
+    Scope,
+    Window,
+    arrivals,
+    coverage,
+    segments,
+    summed,
+    waiting_calls,
+)
 from costs.services.record_costs import record_costs
 from costs.usage import ChargeableCall, Usage
 from projects.models import Project
@@ -220,6 +229,26 @@ def test_a_project_whose_sums_fail_does_not_hold_up_the_others(monkeypatch: Any)
     assert minutes.roll_all(needs, now=NOON + MINUTE, seconds=60) == 1
     assert read(Scope(bad.pk), NOON, NOON + MINUTE) is None
     assert_same(Scope(good.pk), NOON, NOON + MINUTE)
+    # Its first reading already: what comes from now on is seen to wait.
+    later = NOON + 2 * MINUTE
+    send(bad, [call(2, later)], later)
+    minutes.roll_all(needs, now=NOON + 3 * MINUTE, seconds=60)
+    assert waiting_calls(NOON + 9 * MINUTE) == (1, later)
+
+
+def test_calls_wait_from_when_they_are_stored_until_they_are_summed_up() -> None:
+    project = ProjectFactory()
+    send(project, [call(1, NOON)], NOON)
+    rolled(project, now=NOON + 20 * MINUTE, times=2)
+    again = NOON + 3 * HOUR
+    assert waiting_calls(again) == (0, None)  # quiet is not behind
+    send(project, [call(2, again - HOUR), call(3, again)], again)
+    assert waiting_calls(again + 7 * MINUTE) == (1, again)
+    rolled(project, now=again + 7 * MINUTE)
+    assert waiting_calls(again + 8 * MINUTE) == (0, None)
+    with CaptureQueriesContext(connection) as captured:
+        waiting_calls(again + 12 * MINUTE)
+    assert len(captured) == 1
 
 
 def test_idle_projects_are_not_read() -> None:

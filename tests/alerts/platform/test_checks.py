@@ -17,9 +17,12 @@ from core import heartbeats, partitions, request_figures, vitals
 from core.doctor.processes import QUEUES
 from core.models import OutboxItem
 from core.request_figures import Totals
-from costs.models import ProviderSync
+from costs.models import MinuteRoll, ProviderSync
+from costs.services.record_costs import record_costs
+from costs.usage import ChargeableCall
 from tests.factories.alerts import ChannelFactory
 from tests.factories.billing import BillingAccountFactory
+from tests.factories.projects import ProjectFactory
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -105,6 +108,19 @@ def test_accounts_whose_last_finished_reading_failed() -> None:
     run(BillingAccountFactory.create(), "done", "failed", "cancelled")
     run(BillingAccountFactory.create(), "queued")
     assert value("syncs_failed") == 2
+
+
+def test_calls_that_rules_about_windows_do_not_see() -> None:
+    assert read("minutes_age") == [Seen(Decimal(0), "Every call counts in the sums per minute.")]
+    project = ProjectFactory.create()
+    MinuteRoll.objects.create(project=project, since=ago(hours=1), rolled_to=ago(minutes=9))
+    one = ChargeableCall(record_id="a", occurred_at=ago(minutes=8), provider="p", model="m")
+    record_costs(project_id=project.pk, calls=[one], now=ago(minutes=7))
+    [seen] = read("minutes_age")
+    assert seen.value == 420
+    assert seen.words == (
+        "Rules about windows do not see the last calls of 1 project; the oldest has waited for 7m 0s."
+    )
 
 
 def test_partitions_say_the_table_that_lacks_most() -> None:
