@@ -92,7 +92,7 @@ def event_comment(request: HttpRequest, slug: str, event_id: uuid.UUID) -> HttpR
     words = request.POST.get("words", "")
     return _do(
         request, membership, event, "Comment added.",
-        lambda **who: acting.comment(event=event, words=words, **who),
+        lambda **who: acting.comment(event=event, words=words, **who), is_said=True,
     )  # fmt: skip
 
 
@@ -185,13 +185,16 @@ def _do(
     event: AlertEvent,
     done: str,
     act: Callable[..., Any],
+    *,
+    is_said: bool = False,
 ) -> HttpResponse:
-    """Act and answer; what somebody else did meanwhile is said, and what is now is shown."""
+    """Act and answer; what somebody else did meanwhile is said, and what is now is shown. `is_said`: a comment is no
+    longer being written."""
     try:
         act(actor=person(request), now=timezone.now())
     except ConflictError as error:
         return _answer(request, membership, event, error.detail, level="info")
-    return _answer(request, membership, event, done)
+    return _answer(request, membership, event, done, is_said=is_said)
 
 
 def _answer(
@@ -200,12 +203,15 @@ def _answer(
     event: AlertEvent,
     words: str,
     level: str = "success",
+    *,
+    is_said: bool = False,
 ) -> HttpResponse:
     slug = membership.organization.slug
     if not wants_part(request):
         messages.add_message(request, messages.INFO if level == "info" else messages.SUCCESS, words)
         return redirect("alerts:event_detail", slug=slug, event_id=event.pk)
     fresh = event_of(membership.organization_id, event.pk)
-    response = render(request, "alerts/events/_incident.html", incident_context(membership, fresh))
+    context = incident_context(membership, fresh) | {"is_said": is_said}
+    response = render(request, "alerts/events/_incident.html", context)
     response["HX-Trigger"] = json.dumps({"toast": {"text": words, "level": level}})
     return response
