@@ -141,6 +141,36 @@ def test_flush_in_a_signal_handler_never_deadlocks(door: Door) -> None:
     assert (code, out, err) == (0, "True True\n", "")
 
 
+def test_a_signal_while_the_threads_are_started_does_not_hold_flush_up(door: Door) -> None:
+    """Before and after the start of each thread: what the handler waits for is not below it on the stack."""
+    code, out, err = run(
+        """
+        import threading
+        from llmlab import LLMLab, span
+        llm = LLMLab(flush_interval=60)
+        start, moments, answers = threading.Thread.start, [], []
+        def handler(moment):
+            if moment in moments: return
+            moments.append(moment)
+            with span("in handler"): pass
+            answers.append(llm.flush(10))
+        def interrupted(thread):
+            handler(f"before {thread.name}")
+            start(thread)
+            handler(f"after {thread.name}")
+        threading.Thread.start = interrupted
+        with span("a"): pass
+        print(sorted(moments), all(answers))
+        """,
+        door.url,
+    )
+    moments = [
+        f"{when} llmlab-{name}" for when in ("after", "before") for name in ("encoder", "sender")
+    ]
+    assert (code, out, err) == (0, f"{moments} True\n", "")
+    assert len(door.steps) == 5
+
+
 def test_a_dead_server_holds_the_exit_up_for_seconds_at_most(door: Door) -> None:
     begin = time.monotonic()
     code, _, err = run(

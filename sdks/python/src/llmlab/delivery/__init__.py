@@ -59,7 +59,7 @@ class Delivery:
         self.is_on = (self.is_configured or exporter is not None) and not self.is_stopped
         self._threads: list[threading.Thread] = []
         self._starts = itertools.count()
-        self._is_started = False
+        self._is_starting = self._is_started = False
         # Shortcuts: every call passes here.
         self._waiting = self.collector.waiting
         self._open = self.collector.open
@@ -135,28 +135,32 @@ class Delivery:
     # -- threads -----------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if next(self._starts):  # atomic: one caller alone gets the 0
-            return
-        self._is_started = True
+        """Start the threads. A signal handler may come in at any point of it and wait for what they
+        do: it calls this itself, and of two threads for one worker the second ends at once."""
+        self._is_starting = True
         try:
-            if self.spool is not None and self.spool.adopt():
-                self.sender.commands.put(None)
             self._run("llmlab-encoder", self.collector)
             if self.is_configured:
                 self._run("llmlab-sender", self.sender)
-            _at_process_end(self)
+            if not next(self._starts):  # atomic: one caller alone gets the 0
+                _at_process_end(self)
         except RuntimeError:
             logger.debug("LLMLab: no thread can be started any more: the program is ending")
+        self._is_started = True
 
     def _run(self, name: str, worker: Collector | Sender) -> None:
-        thread = threading.Thread(target=worker.run, name=name, daemon=True)
+        if worker.is_taken:
+            return
+        thread = threading.Thread(target=_work, args=(worker,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def flush(self, timeout: float, *, stays_here: bool = False) -> bool:
         """Send what waits; true when all of it was acknowledged in time. Safe in a signal handler."""
         if not self._is_started:
-            return not self._waiting
+            if not (self._is_starting or self._waiting):
+                return True
+            self._start()
         if threading.current_thread() in self._threads:
             return False  # a mask or a log handler of the program called from our own thread
         flush = Flush(timeout, stays_here=stays_here)
@@ -227,6 +231,13 @@ class Delivery:
         if budget is not None:
             budget.give_up()  # the parent is told what those calls cost, we never are
         self._build(self.collector.exporter)
+
+
+def _work(worker: Collector | Sender) -> None:
+    """The body of a worker's thread, of the first one started for it."""
+    if not next(worker.starts):  # atomic: one thread alone gets the 0
+        worker.is_taken = True
+        worker.run()
 
 
 def _after_fork() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from queue import Empty, SimpleQueue
@@ -50,6 +51,7 @@ class Collector:
         self.waiting_bytes = 0
         self.open: dict[str, Step] = {}
         self.wake: SimpleQueue[Flush | Stop | Exporter | None] = SimpleQueue()
+        self.starts, self.is_taken = itertools.count(), False  # one thread runs this
         self.is_asleep = False
         self.exporter: Exporter | None = None
         self.sender: Sender | None = None
@@ -58,6 +60,8 @@ class Collector:
 
     def run(self) -> None:
         """Until told to stop. A fault of ours costs a step at most, never the thread."""
+        if self.spool is not None and self.spool.adopt() and self.sender is not None:
+            self.sender.commands.put(None)  # what an earlier process left
         while True:
             try:
                 command = self._wait()

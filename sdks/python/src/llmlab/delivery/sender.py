@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from queue import Empty, SimpleQueue
@@ -59,6 +60,7 @@ class Sender:
         self.teller = teller
         self.spool = spool
         self.commands: SimpleQueue[Flush | Stop | None] = SimpleQueue()
+        self.starts, self.is_taken = itertools.count(), False  # one thread runs this
         # Running steps are shown live: what waits is sent now, full batch or not.
         self.is_urgent = False
         self.failures = 0
