@@ -12,5 +12,6 @@ urlpatterns = [
     path("v1/", include("projects.api_urls")),
     path("v1/", include("costs.api_urls")),
     path("v1/", include("traces.api_urls")),
+    path("v1/", include("gateway.api_urls")),
     path("v1/", include("alerts.api_urls")),
 ]

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("projects.urls")),
     path("", include("costs.urls")),
     path("", include("traces.urls")),
+    path("", include("gateway.urls")),
     path("", include("alerts.urls")),
     path("admin/", admin.site.urls),
 ]

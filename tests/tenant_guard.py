@@ -46,6 +46,10 @@ TABLES = (
     "costs_reconciledfacts",
     "costs_dayfacts",
     "costs_projectusage",
+    "gateway_llmrequest",
+    "gateway_asyncjob",
+    "gateway_cachedresponse",
+    "gateway_shadowcheck",
     "projects_apikey",
 )
 # Whose code a frame is: nothing below these is the application's.

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "projects",
     "costs",
     "traces",
+    "gateway",
     "alerts",
 ]
 

@@ -1,0 +1,15 @@
+"""Registers what the gateway keeps, and what it does when others act."""
+
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    name = "gateway"
+
+    def ready(self) -> None:
+        from core import partitions
+        from gateway import purge as rows
+        from projects import purge
+
+        partitions.register("gateway_llmrequest", "accepted_at")
+        purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)

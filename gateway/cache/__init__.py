@@ -1,0 +1,1 @@
+"""Answers kept: exact and by meaning; replay, invalidation, shadow checks; their pages."""

@@ -1,0 +1,1 @@
+"""Prompts made shorter without changing what they say. Pure."""

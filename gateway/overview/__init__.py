@@ -1,0 +1,1 @@
+"""The gateway's first page: traffic, queue, cache, providers' health, limits."""

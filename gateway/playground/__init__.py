@@ -1,0 +1,1 @@
+"""Any model by hand: streaming, tools, up to four side by side."""

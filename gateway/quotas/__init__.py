@@ -1,0 +1,1 @@
+"""Limits and budgets: reserve before, settle after, release on failure or crash; their pages."""

@@ -1,0 +1,1 @@
+"""The list of requests, jobs that answer later, and their webhooks."""

@@ -1,0 +1,211 @@
+"""What a process knows of a project's gateway: connections, routes, limits and rules, read whole and kept a second.
+
+Every change bumps the organisation's version (`touch`); a process that has a snapshot asks for the version at most
+once a second and reads again only when it grew. While PostgreSQL is away the last known one holds.
+"""
+
+import datetime as dt
+import logging
+import threading
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import DatabaseError, connection
+from django.db.models import Q
+
+from gateway.models import (
+    ConfigVersion,
+    Connection,
+    ConnectionKey,
+    GatewaySettings,
+    KeyState,
+    Limit,
+    Route,
+)
+from gateway.structs import ProjectRules, RouteRules
+
+logger = logging.getLogger(__name__)
+
+FRESH_S = 1.0
+# How long the last known snapshot holds when PostgreSQL does not answer.
+STALE_S = 900.0
+MAX_KEPT = 2_000
+
+_TOUCH = """
+INSERT INTO gateway_configversion (organization_id, version) VALUES (%s, 1)
+ON CONFLICT (organization_id) DO UPDATE SET version = gateway_configversion.version + 1
+"""
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    id: str
+    sealed: bytes
+    hint: str
+    weight: int
+    retires_at: dt.datetime | None
+
+
+class ConnectionView(msgspec.Struct, frozen=True):
+    """An enabled connection this project may call."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    settings: dict[str, Any]
+    model_names: tuple[str, ...]
+    keys: tuple[KeyView, ...]
+
+
+class RouteView(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    rules: RouteRules
+    version: int
+
+
+class LimitView(msgspec.Struct, frozen=True):
+    """A running limit that may count this project's calls."""
+
+    id: str
+    name: str
+    project_id: str  # empty: all of the organisation
+    scope: str
+    value: str
+    metric: str
+    window: str
+    amount: Decimal
+    is_hard: bool
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    organization_id: str
+    project_id: str
+    version: int
+    rules: ProjectRules
+    connections: dict[str, ConnectionView]
+    routes: dict[str, RouteView]  # by name in lower case
+    limits: tuple[LimitView, ...]
+
+
+class _Kept(msgspec.Struct):
+    snapshot: Snapshot
+    seen_at: float
+
+
+_kept: dict[str, _Kept] = {}
+_lock = threading.Lock()
+
+
+def touch(organization_id: UUID) -> None:
+    """Say that something of the organisation's gateway changed; call it in the transaction that changes it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCH, [organization_id])
+
+
+def snapshot_of(organization_id: UUID, project_id: UUID, *, now: float) -> Snapshot:
+    """The project's snapshot, at most `FRESH_S` old (`now`: a monotonic clock). One query, or none.
+
+    Raises DatabaseError when PostgreSQL is away and nothing is known that is younger than `STALE_S`.
+    """
+    kept = _kept.get(project_id.hex)
+    if kept is not None and now - kept.seen_at < FRESH_S:
+        return kept.snapshot
+    try:
+        version = _version(organization_id)
+        if kept is None or kept.snapshot.version != version:
+            kept = _Kept(load(organization_id, project_id, version), now)
+    except DatabaseError:
+        if kept is None or now - kept.seen_at > STALE_S:
+            raise
+        logger.warning("gateway.snapshot.stale")
+        return kept.snapshot
+    kept.seen_at = now
+    with _lock:
+        if len(_kept) >= MAX_KEPT and project_id.hex not in _kept:
+            _kept.pop(next(iter(_kept)))
+        _kept[project_id.hex] = kept
+    return kept.snapshot
+
+
+def forget() -> None:
+    """Know nothing (tests)."""
+    _kept.clear()
+
+
+def _version(organization_id: UUID) -> int:
+    found = ConfigVersion.objects.filter(pk=organization_id).values_list("version", flat=True)
+    return found.first() or 0
+
+
+def load(organization_id: UUID, project_id: UUID, version: int) -> Snapshot:
+    """Read everything. Five queries. `version` must have been read before: a change meanwhile is then read again."""
+    settings = GatewaySettings.objects.filter(project_id=project_id).values_list("rules", flat=True)
+    routes = Route.objects.filter(project_id=project_id, is_enabled=True)
+    return Snapshot(
+        organization_id=organization_id.hex,
+        project_id=project_id.hex,
+        version=version,
+        rules=msgspec.convert(settings.first() or {}, ProjectRules),
+        connections=_connections(organization_id, project_id),
+        routes={
+            row.name.lower(): RouteView(
+                id=row.pk.hex,
+                name=row.name,
+                rules=msgspec.convert(row.rules, RouteRules),
+                version=row.version,
+            )
+            for row in routes
+        },
+        limits=_limits(organization_id, project_id),
+    )
+
+
+def _for(project_id: UUID) -> Q:
+    return Q(project=None) | Q(project_id=project_id)
+
+
+def _connections(organization_id: UUID, project_id: UUID) -> dict[str, ConnectionView]:
+    rows = Connection.objects.filter(
+        _for(project_id), organization_id=organization_id, is_enabled=True
+    )
+    keys: dict[UUID, list[KeyView]] = {}
+    usable = ConnectionKey.objects.filter(
+        connection__organization_id=organization_id,
+        state__in=[KeyState.ACTIVE, KeyState.RETIRING],
+    )
+    for key in usable.order_by("created_at"):
+        view = KeyView(key.pk.hex, bytes(key.sealed), key.hint, key.weight, key.retires_at)
+        keys.setdefault(key.connection_id, []).append(view)
+    return {
+        row.pk.hex: ConnectionView(
+            id=row.pk.hex,
+            name=row.name,
+            kind=row.kind,
+            base_url=row.base_url,
+            settings=row.settings,
+            model_names=tuple(row.model_names),
+            keys=tuple(keys.get(row.pk, ())),
+        )
+        for row in rows.order_by("created_at")
+    }
+
+
+def _limits(organization_id: UUID, project_id: UUID) -> tuple[LimitView, ...]:
+    rows = Limit.objects.filter(_for(project_id), organization_id=organization_id, is_paused=False)
+    return tuple(
+        LimitView(
+            id=row.pk.hex,
+            name=row.name,
+            project_id=row.project_id.hex if row.project_id else "",
+            scope=row.scope,
+            value=row.value,
+            metric=row.metric,
+            window=row.window,
+            amount=row.amount,
+            is_hard=row.is_hard,
+        )
+        for row in rows.order_by("created_at")
+    )

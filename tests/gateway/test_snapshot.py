@@ -1,0 +1,54 @@
+"""A process sees changes within a second, keeps what it read, and never another tenant's."""
+
+import time
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from gateway import snapshot
+from gateway.models import Connection, GatewaySettings
+from tests.factories.gateway import ConnectionFactory, LimitFactory, RouteFactory
+from tests.factories.projects import ProjectFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    snapshot.forget()
+
+
+def test_only_what_the_project_may_use() -> None:
+    project = ProjectFactory.create()
+    other = ProjectFactory.create(organization=project.organization)
+    mine = ConnectionFactory.create(organization=project.organization)
+    ConnectionFactory.create(organization=project.organization, project=other)
+    ConnectionFactory.create(organization=project.organization, is_enabled=False)
+    ConnectionFactory.create()
+    RouteFactory.create(project=project, name="Smart", rules={"timeout_s": 9})
+    RouteFactory.create(project=other)
+    RouteFactory.create(project=project, is_enabled=False)
+    limit = LimitFactory.create(organization=project.organization)
+    LimitFactory.create(organization=project.organization, project=other)
+    GatewaySettings.objects.create(project=project, rules={"deadline_s": 30})
+    found = snapshot.snapshot_of(project.organization_id, project.pk, now=1.0)
+    assert list(found.connections) == [mine.pk.hex]
+    assert {name: one.rules.timeout_s for name, one in found.routes.items()} == {"smart": 9.0}
+    assert [one.id for one in found.limits] == [limit.pk.hex]
+    assert found.rules.deadline_s == 30
+
+
+def test_a_change_is_seen_after_a_second(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    project, now = ProjectFactory.create(), time.monotonic()
+    first = snapshot.snapshot_of(project.organization_id, project.pk, now=now)
+    ConnectionFactory.create(organization=project.organization)
+    snapshot.touch(project.organization_id)
+    with django_assert_num_queries(0):
+        assert snapshot.snapshot_of(project.organization_id, project.pk, now=now + 0.9) is first
+    second = snapshot.snapshot_of(project.organization_id, project.pk, now=now + 1.1)
+    assert (len(first.connections), len(second.connections)) == (0, 1)
+    with django_assert_num_queries(1):
+        assert snapshot.snapshot_of(project.organization_id, project.pk, now=now + 2.2) is second
+    Connection.objects.all().delete()
+    snapshot.touch(project.organization_id)
+    assert not snapshot.snapshot_of(project.organization_id, project.pk, now=now + 3.3).connections
