@@ -83,3 +83,7 @@ def hook_id(delivery: Delivery) -> str:
 
 
 __all__ = ["START", "Clock", "Receiver", "hook", "hook_id", "ids", "waiting"]
+
+
+def fresh(delivery: Delivery) -> Delivery:
+    return Delivery.objects.get(pk=delivery.pk)
