@@ -17,8 +17,10 @@ from uuid import UUID
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
+from alerts import glancing
 from alerts.deciding import decide
 from alerts.measures.base import Reading
+from alerts.measures.budgets import budgets_by_rule, readings_of
 from alerts.measures.needs import roll_minutes
 from alerts.measures.registry import measures
 from alerts.models import Alert, AlertEvent, AlertKind
@@ -103,16 +105,6 @@ def handle_anomaly(*, payload: dict[str, Any], now: dt.datetime) -> None:
     _judge(list(alerts), now)
 
 
-# As plain SQL: this is asked every second while calls come, and building the query cost more than answering it.
-_MOVED = """
-SELECT o.organization_id, o.versions FROM (
-  SELECT a.organization_id, (
-    SELECT coalesce(sum(u.version), 0)::bigint FROM costs_projectusage u
-    WHERE u.project_id IN (SELECT p.id FROM projects_project p WHERE p.organization_id = a.organization_id)) AS versions
-  FROM (SELECT DISTINCT organization_id FROM alerts_alert WHERE is_enabled AND kind = 'budget') a) o
-LEFT JOIN alerts_budgetwatch w ON w.organization_id = o.organization_id
-WHERE w.versions IS DISTINCT FROM o.versions ORDER BY o.organization_id
-"""
 _SEEN = """
 INSERT INTO alerts_budgetwatch (organization_id, versions, checked_at)
 SELECT one.id, one.versions, %s FROM unnest(%s::uuid[], %s::bigint[]) AS one(id, versions)
@@ -122,16 +114,21 @@ ON CONFLICT (organization_id) DO UPDATE SET versions = excluded.versions, checke
 
 def check_budgets(now: dt.datetime) -> list[AlertEvent]:
     """Judge the budget rules of organisations whose ledger moved since they were last judged; returns the incidents
-    that changed. One query when nothing moved; else four more for any number of budgets and those of alerts.deciding
-    for each organisation that moved."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVED)
-        moved: dict[UUID, int] = dict(cursor.fetchall())
-    if not moved:
+    that changed. One query when nothing moved, those of budgets' sums where what moved is no news (alerts.glancing);
+    else four more for any number of budgets and those of alerts.deciding for each organisation."""
+    found = glancing.worth_judging(glancing.moved(), now)
+    if not found:
         return []
-    changed = _judge(list(_enabled([AlertKind.BUDGET]).filter(organization_id__in=moved)), now)
+    rows = Alert.objects.filter(
+        is_enabled=True, kind=AlertKind.BUDGET, organization_id__in=list(found)
+    )
+    alerts = list(rows.order_by("pk"))
+    pairs = list(budgets_by_rule(alerts))
+    changed = decide(readings_of(pairs, now), now=now, watched=alerts)
+    versions = [one.versions for one in found.values()]
     with connection.cursor() as cursor:
-        cursor.execute(_SEEN, [now, list(moved), list(moved.values())])
+        cursor.execute(_SEEN, [now, list(found), versions])
+    glancing.remember(found, pairs)
     return changed
 
 

@@ -79,7 +79,7 @@ def close_rule(
         terms = terms_of(held)
         judged = []
         for row in AlertState.objects.filter(alert=held).order_by("key"):
-            before = _state_of(row)
+            before = state_of(row)
             after, decisions = closed(terms, before, now, reason)
             judged.append(_Judged(row, held, None, before, after, decisions))
         return _carry_out(alert.organization_id, judged, now, actor)
@@ -124,13 +124,13 @@ def _decide_one(
 
 
 def _judge(row: AlertState, terms: Terms, reading: Reading, now: dt.datetime) -> _Judged:
-    before = _state_of(row)
+    before = state_of(row)
     after, decisions = step(terms, before, reading, now)
     return _Judged(row, reading.alert, reading, before, after, decisions)
 
 
 def _judge_gone(row: AlertState, alert: Alert, terms: Terms, now: dt.datetime) -> _Judged:
-    before = _state_of(row)
+    before = state_of(row)
     if before.evaluated_at is not None and now < before.evaluated_at:
         return _Judged(row, alert, None, before, before, [])
     after, decisions = closed(terms, before, now, GONE)
@@ -149,14 +149,13 @@ def _carry_out(
                 one.alert, one.after, decision, one.reading, one.row.event_id
             )
     events = turn.save()
-    _save_states([one for one in judged if _is_news(one)])
+    _save_states([one for one in judged if one.decisions or is_news(one.before, one.after)])
     return events
 
 
-def _is_news(one: _Judged) -> bool:
+def is_news(before: State, after: State) -> bool:
     """Whether the row must be written: something moved, or it was not written for long."""
-    before, after = one.before, one.after
-    if one.decisions or before.evaluated_at is None or after.evaluated_at is None:
+    if before.evaluated_at is None or after.evaluated_at is None:
         return True
     age = after.evaluated_at - before.evaluated_at
     if age >= _SEEN_EVERY or _but_figure(after) != _but_figure(before):
@@ -193,6 +192,7 @@ def _stored(value: Decimal | None) -> Decimal | None:
     return None if value is None else value.quantize(_PLACES, context=_WIDE)
 
 
-def _state_of(row: AlertState) -> State:
+def state_of(row: AlertState) -> State:
+    """The state a row keeps."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _NAMES}
     return State(**values)

@@ -44,11 +44,7 @@ class BudgetMeasure:
 
     def read(self, alerts: Sequence[Alert], now: dt.datetime) -> list[Reading]:
         """A reading for each budget of each rule. Two queries (teams by rules as costs.budgets.selectors.amounts)."""
-        return [
-            reading_of(alert, found)
-            for alert, found in standings_of(alerts, now)
-            if not is_planned(found)
-        ]
+        return readings_of(list(budgets_by_rule(alerts)), now)
 
     def history(self, alert: Alert, start: dt.datetime, end: dt.datetime) -> History:
         """Hour by hour, of the rule's budget or the one that is nearest its limit. At most three queries."""
@@ -80,10 +76,22 @@ class BudgetMeasure:
 
 def standings_of(alerts: Sequence[Alert], now: dt.datetime) -> list[tuple[Alert, Standing]]:
     """Each rule with each of its budgets as it stands. Two queries."""
-    wanted = list(budgets_by_rule(alerts))
-    budgets = {one.pk: one for _, one in wanted}
+    return _standing(list(budgets_by_rule(alerts)), now)
+
+
+def readings_of(pairs: Sequence[tuple[Alert, Budget]], now: dt.datetime) -> list[Reading]:
+    """A reading for each rule with a budget. One query, none without."""
+    return [
+        reading_of(alert, found) for alert, found in _standing(pairs, now) if not is_planned(found)
+    ]
+
+
+def _standing(
+    pairs: Sequence[tuple[Alert, Budget]], now: dt.datetime
+) -> list[tuple[Alert, Standing]]:
+    budgets = {one.pk: one for _, one in pairs}
     found = {one.budget.pk: one for one in standings(list(budgets.values()), now)}
-    return [(alert, found[budget.pk]) for alert, budget in wanted]
+    return [(alert, found[budget.pk]) for alert, budget in pairs]
 
 
 def budgets_by_rule(alerts: Sequence[Alert]) -> Iterable[tuple[Alert, Budget]]:
