@@ -2,6 +2,7 @@
 `notify` do."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 from typing import Any
 
 from celery import shared_task
@@ -15,6 +16,8 @@ from alerts.platform import watching
 # Celery closes the connections of its own threads after each task. This thread begins with the first bell, so after
 # any fork, and looks one at a time.
 _lasting = ThreadPoolExecutor(1, thread_name_prefix="budget-look")
+# One look may wait for the one under way: it sees what all bells until it begins were rung for.
+_next = Semaphore()
 
 
 @shared_task(name="alerts.tasks.deliver", queue="notify", time_limit=300, soft_time_limit=270)
@@ -33,12 +36,14 @@ def sweep_deliveries(**_: Any) -> int:
 
 @shared_task(name="alerts.tasks.check_budgets", queue="analysis", time_limit=60, soft_time_limit=50)
 def check_budgets(**_: Any) -> int:
-    """Budgets of organisations whose ledger moved: rung after commits."""
-    return _lasting.submit(_look).result(timeout=50)
+    """Budgets of organisations whose ledger moved: rung after commits. A slow look holds two threads, however often
+    it is rung for."""
+    return _lasting.submit(_look).result(timeout=50) if _next.acquire(blocking=False) else 0
 
 
 def _look() -> int:
     """On the thread that keeps its connection: opening one each second costs more than the look itself."""
+    _next.release()
     if connection.connection is not None and not connection.is_usable():
         connection.close()
     try:

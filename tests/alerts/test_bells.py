@@ -1,0 +1,36 @@
+"""Bells that are rung while a look at budgets takes its time."""
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+
+from alerts import checking, tasks
+
+
+@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")
+def test_a_slow_look_holds_two_threads_however_often_it_is_rung_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looking, done = threading.Semaphore(0), threading.Semaphore(0)
+    looks = []
+
+    def slow(now: dt.datetime) -> list[object]:
+        looks.append(now)
+        looking.release()
+        assert done.acquire(timeout=10)
+        return [now]
+
+    monkeypatch.setattr(checking, "check_budgets", slow)
+    bell = tasks.check_budgets.run
+    with ThreadPoolExecutor(8) as worker:
+        rung = [worker.submit(bell)]
+        assert looking.acquire(timeout=10)
+        rung += [worker.submit(bell) for _ in range(7)]
+        answered, held = wait(rung, timeout=1)
+        done.release(2)
+    assert (len(answered), len(held)) == (6, 2)
+    # The second began after the last bell.
+    assert len(looks) == 2
+    assert sorted(one.result() for one in rung) == [0] * 6 + [1] * 2
