@@ -1,1 +1,1 @@
-"""The ASGI application behind `/v1/…`: key, parsing, guards, cache, limits, route, queue; then the answer as it is made."""
+"""The ASGI application behind `/v1/…`: key, guards, cache, limits, route, queue; then the answer as it is made."""
