@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from core.ranges import DAY, floor
+from core.ranges import DAY, Bin, floor
 from costs.budgets.scopes import Slot
 from costs.selectors.source import fetch
 from costs.selectors.sums import ZERO
@@ -125,7 +125,8 @@ def _rows(place: int, part: Part) -> Iterable[tuple[Any, ...]]:
     return [(*what, *span) for span in spans if span[0] < span[1]]
 
 
-def bins(part: Part, size: str) -> list[tuple[dt.datetime, Amount]]:
+def bins(part: Part, size: Bin) -> list[tuple[dt.datetime, Amount]]:
+    """A part per UTC hour or day, oldest first; those without calls are absent. One query."""
     slot = part.slot
     params = [
         part.organization_id,

@@ -150,7 +150,7 @@ def _csv(request: HttpRequest, slug: str, spec: Spec) -> StreamingHttpResponse:
     state = lists.parse_state(spec, request.GET, now=now)
     stamp = now.strftime("%Y%m%d-%H%M%S")
     name = f"{spec.name}-{project.slug}-{stamp}.csv"
-    return csv_download(f"{name}", _csv_lines(project, state))
+    return csv_download(name, _csv_lines(project, state))
 
 
 def _csv_lines(project: Project, state: State) -> Iterator[str]:
