@@ -11,6 +11,8 @@ from core.ranges import ceil_hour, floor
 from costs.histogram import BUCKETS
 from costs.models import Dimension, MinuteDimension
 from costs.selectors.minutes import (
+    ASKED_STRETCHES,
+    SAME_FIELDS,
     SUMMED,
     Scope,
     Segment,
@@ -139,26 +141,20 @@ class Part:
     window: Window
 
 
-_ROWS = """
-  SELECT a.{column} AS part, {names} FROM {table} a
-  WHERE q.size = '{size}' AND a.project_id = q.project_id AND a.dimension = q.dimension
-    AND a.{moment} >= q.start AND a.{moment} < q.finish AND (q.value = '' OR a.value = q.value)
-    AND (q.provider = '' OR a.provider = q.provider) AND (q.model = '' OR a.model = q.model)
-    AND (q.environment = '' OR a.environment = q.environment) AND (q.agent = '' OR a.agent = q.agent)
-"""
+_ROWS = f"""
+  SELECT a.{{column}} AS part, {{names}} FROM {{table}} a
+  WHERE q.size = '{{size}}' AND a.project_id = q.project_id AND a.dimension = q.dimension
+    AND a.{{moment}} >= q.start AND a.{{moment}} < q.finish AND (q.value = '' OR a.value = q.value) AND {SAME_FIELDS}
+"""  # noqa: S608
 _SIZES = (
     ("minute", "minute", "costs_minutesum"),
     ("hour", "hour", "costs_costaggregate"),
     ("day", "hour", "costs_costdailyaggregate"),
 )
-_PARTS = """
-SELECT a.part, {sums}, 0{counts}
-FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::timestamptz[], %s::timestamptz[], %s::text[])
-  AS q(place, project_id, dimension, value, provider, model, environment, agent, start, finish, size)
-CROSS JOIN LATERAL ({rows}) a
-GROUP BY 1 HAVING sum(a.calls) > 0 ORDER BY sum(a.{order}) DESC, 1 LIMIT %s
-"""
+_PARTS = f"""
+SELECT a.part, {_SUMS}{{counts}} FROM {ASKED_STRETCHES} CROSS JOIN LATERAL ({{rows}}) a
+GROUP BY 1 HAVING sum(a.calls) > 0 ORDER BY sum(a.{{order}}) DESC, 1 LIMIT %s
+"""  # noqa: S608
 PART_COLUMNS = ("model", "agent", "value")
 
 
@@ -184,13 +180,13 @@ def parts_of(
         for size, moment, table in _SIZES
     )
     counts = _COUNTS if with_latency else ""
-    sql = _PARTS.format(sums=_SUMS, counts=counts, rows=rows, order=order)
+    sql = _PARTS.format(counts=counts, rows=rows, order=order)
     params = [list(one) for one in zip(*(row_of(0, one) for one in stretches), strict=True)]
     start, end = min(one.start for one in stretches), max(one.end for one in stretches)
     width = len(SUMMED)
     found = []
     for value, *values in fetch(sql, [*params, limit]):
-        latency = counts_from(*values[width + 1 :]) if with_latency else []
+        latency = counts_from(*values[width:]) if with_latency else []
         found.append(Part(value, Window(start, end, sums_of(values[:width], SUMMED), latency)))
     return found
 

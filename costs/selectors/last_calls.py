@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.ranges import floor
-from costs.selectors.minutes import Scope
+from costs.selectors.minutes import ASKED, SAME_FIELDS, Scope, scope_row
 from costs.selectors.source import fetch
 
 LOOK_BACK = dt.timedelta(days=30)
-_ASKED = """unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]{more})
-  AS q(place, project_id, dimension, value, provider, model, environment, agent{names})"""
-_SAME = """a.project_id = q.project_id AND a.dimension = q.dimension AND a.value = q.value
-  AND (q.provider = '' OR a.provider = q.provider) AND (q.model = '' OR a.model = q.model)
-  AND (q.environment = '' OR a.environment = q.environment) AND (q.agent = '' OR a.agent = q.agent) AND a.calls > 0"""
+_SAME = f"""a.project_id = q.project_id AND a.dimension = q.dimension AND a.value = q.value AND {SAME_FIELDS}
+  AND a.calls > 0"""
 # Hour by hour backwards through the primary key, until one has a call.
 _HOURS = f"""
 SELECT q.place, (SELECT g FROM generate_series(%s::timestamptz, %s::timestamptz, interval '-1 hour') AS g
   WHERE EXISTS (SELECT 1 FROM costs_costaggregate a WHERE {_SAME} AND a.hour = g) LIMIT 1)
-FROM {_ASKED.format(more="", names="")}
+FROM {ASKED.format(types="", names="")}
 """  # noqa: S608
 _MINUTES = f"""
-SELECT q.place, max(a.minute) FROM {_ASKED.format(more=", %s::timestamptz[]", names=", hour")}
+SELECT q.place, max(a.minute) FROM {ASKED.format(types=", %s::timestamptz[]", names=", hour")}
 JOIN costs_minutesum a ON {_SAME} AND a.minute >= q.hour AND a.minute < q.hour + interval '1 hour'
 GROUP BY q.place
 """  # noqa: S608
@@ -40,7 +37,7 @@ def last_calls(scopes: Sequence[Scope], *, now: dt.datetime) -> list[LastCall | 
     """Of each scope, in their order; None: none in LOOK_BACK. Two queries."""
     if not scopes:
         return []
-    rows = [_row(place, scope) for place, scope in enumerate(scopes)]
+    rows = [scope_row(place, scope, scope.dimension) for place, scope in enumerate(scopes)]
     hour = floor(now, "hour")
     hours = dict(fetch(_HOURS, [hour, hour - LOOK_BACK, *_columns(rows)]))
     asked = [(*row, hours[row[0]]) for row in rows if hours[row[0]] is not None]
@@ -54,19 +51,6 @@ def last_calls(scopes: Sequence[Scope], *, now: dt.datetime) -> list[LastCall | 
         else:
             found.append(None)
     return found
-
-
-def _row(place: int, scope: Scope) -> tuple[Any, ...]:
-    return (
-        place,
-        scope.project_id,
-        scope.dimension,
-        scope.value,
-        scope.provider,
-        scope.model,
-        scope.environment,
-        scope.agent,
-    )
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

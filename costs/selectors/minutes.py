@@ -2,7 +2,9 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 from typing import Any
 from uuid import UUID
 
@@ -84,7 +86,7 @@ class Window:
             max(self.start, other.start),
             min(self.end, other.end),
             self.sums + other.sums,
-            merge(self.latency, other.latency),
+            merge(self.latency, other.latency) if self.latency or other.latency else (),
             self.lag_seconds + other.lag_seconds,
         )
 
@@ -178,8 +180,15 @@ def whole_hours(
 
 
 SUMMED = ("calls", "errors", "unpriced_calls", "input_tokens", "output_tokens", "cost_usd")
-_FIELDS = """a.value = q.value AND (q.provider = '' OR a.provider = q.provider) AND (q.model = '' OR a.model = q.model)
-      AND (q.environment = '' OR a.environment = q.environment) AND (q.agent = '' OR a.agent = q.agent)"""
+# The scopes that a query asks about (rows of `scope_row`), with what else it wants to know of each.
+ASKED = """unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]{types})
+  AS q(place, project_id, dimension, value, provider, model, environment, agent{names})"""
+SAME_FIELDS = """(q.provider = '' OR a.provider = q.provider) AND (q.model = '' OR a.model = q.model)
+    AND (q.environment = '' OR a.environment = q.environment) AND (q.agent = '' OR a.agent = q.agent)"""
+ASKED_STRETCHES = ASKED.format(
+    types=", %s::timestamptz[], %s::timestamptz[], %s::text[]", names=", start, finish, size"
+)
+_SAME = f"a.project_id = q.project_id AND a.dimension = q.dimension AND a.value = q.value AND {SAME_FIELDS}"
 _SUMS = ", ".join(f"sum(a.{name}) AS {name}" for name in SUMMED)
 _COUNTS = "(avg(a.latency_counts))::real[] AS average, count(a.latency_counts) AS histograms"
 # Bin by bin through the primary keys, as costs.budgets.sums does.
@@ -187,19 +196,16 @@ _BINS = f"""
   SELECT one.* FROM generate_series(q.start, q.finish - interval '1 {{size}}', interval '1 {{size}}') AS at
   CROSS JOIN LATERAL (
     SELECT {_SUMS}, 0::float8 AS lag_seconds{{counts}} FROM {{table}} a
-    WHERE a.project_id = q.project_id AND a.dimension = q.dimension AND a.hour = at AND {_FIELDS}
+    WHERE a.hour = at AND {_SAME}
   ) one WHERE q.size = '{{size}}' AND one.calls IS NOT NULL
 """  # noqa: S608
 _MINUTES = f"""
   SELECT {_SUMS}, sum(a.lag_seconds) AS lag_seconds{{counts}} FROM costs_minutesum a
-  WHERE q.size = 'minute' AND a.project_id = q.project_id AND a.dimension = q.dimension
-    AND a.minute >= q.start AND a.minute < q.finish AND {_FIELDS}
+  WHERE q.size = 'minute' AND a.minute >= q.start AND a.minute < q.finish AND {_SAME}
 """  # noqa: S608
 _READ = f"""
 SELECT q.place, {", ".join(f"s.{name}" for name in SUMMED)}, s.lag_seconds{{outer}}
-FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::timestamptz[], %s::timestamptz[], %s::text[])
-  AS q(place, project_id, dimension, value, provider, model, environment, agent, start, finish, size)
+FROM {ASKED_STRETCHES}
 CROSS JOIN LATERAL ({_MINUTES} UNION ALL {_BINS.format(size="hour", table="costs_costaggregate", counts="{counts}")}
   UNION ALL {_BINS.format(size="day", table="costs_costdailyaggregate", counts="{counts}")}) s
 WHERE s.calls IS NOT NULL
@@ -224,22 +230,23 @@ def summed(wanted: Sequence[Sequence[Segment]], *, with_latency: bool = False) -
     return [_joined([known[one] for one in segments]) for segments in wanted]
 
 
-def row_of(place: int, one: Segment) -> tuple[Any, ...]:
-    """A stretch as the queries' unnest reads it."""
-    scope = one.scope
+def scope_row(place: int, scope: Scope, dimension: str) -> tuple[Any, ...]:
+    """A scope as ASKED reads it."""
     return (
         place,
         scope.project_id,
-        one.dimension,
+        dimension,
         scope.value,
         scope.provider,
         scope.model,
         scope.environment,
         scope.agent,
-        one.start,
-        one.end,
-        one.size,
     )
+
+
+def row_of(place: int, one: Segment) -> tuple[Any, ...]:
+    """A stretch as ASKED_STRETCHES reads it."""
+    return (*scope_row(place, one.scope, one.dimension), one.start, one.end, one.size)
 
 
 def _window(one: Segment, rows: Sequence[Sequence[Any]]) -> Window:
@@ -254,11 +261,7 @@ def _window(one: Segment, rows: Sequence[Sequence[Any]]) -> Window:
 
 def _joined(parts: Sequence[Window]) -> Window:
     start, end = min(one.start for one in parts), max(one.end for one in parts)
-    sums = Sums()
-    for one in parts:
-        sums += one.sums
-    latency = merge(*(one.latency for one in parts)) if any(one.latency for one in parts) else []
-    return Window(start, end, sums, latency, sum(one.lag_seconds for one in parts))
+    return replace(reduce(add, parts), start=start, end=end)
 
 
 def arrivals(scope: Scope, start: dt.datetime, end: dt.datetime) -> list[Segment]:
