@@ -65,8 +65,6 @@ def create_channel(
     name = clean_name(name, limit=80)
     settings, secret = read_values(plugin, values)
     mine = Channel.objects.filter(organization=organization)
-    if mine.filter(name__iexact=name).exists():
-        raise _name_taken(name)
     if mine.count() >= MAX_CHANNELS:
         raise ConflictError(f"There are at most {MAX_CHANNELS} channels; delete one first.")
     identity = uuid7()
@@ -107,9 +105,6 @@ def change_channel(
     row = _locked(channel)
     changed: dict[str, Any] = {}
     if name is not None and (name := clean_name(name, limit=80)) != row.name:
-        twins = Channel.objects.filter(organization=row.organization, name__iexact=name)
-        if twins.exclude(pk=row.pk).exists():
-            raise _name_taken(name)
         changed["name"], row.name = [row.name, name], name
     if minimum_severity is not None and clean_severity(minimum_severity) != row.minimum_severity:
         changed["minimum_severity"] = [row.minimum_severity, minimum_severity]
@@ -118,7 +113,11 @@ def change_channel(
     if values is not None:
         shown = _change_access(row, values, changed)
     if changed:
-        row.save()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:
+            raise _name_taken(row.name) from None
         _audit(row, actor, "changed", **changed)
     return Saved(row, shown)
 

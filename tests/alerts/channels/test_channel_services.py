@@ -155,6 +155,11 @@ def test_names_are_unique_whatever_their_case(acme: SimpleNamespace) -> None:
             organization=acme.organization, kind="webhook", name="MY WEBHOOK", values={"url": URL},
             actor=acme.admin.user, now=NOW,
         )  # fmt: skip
+    other = make(acme, "email", to="a@example.com").channel
+    with pytest.raises(ConflictError, match="choose another name"):
+        change(acme, other, name="MY WEBHOOK", minimum_severity="critical")
+    assert (fresh(other).name, fresh(other).minimum_severity) == ("My email", "info")
+    assert change(acme, other, name="MY EMAIL").channel.name == "MY EMAIL"
 
 
 @pytest.mark.parametrize(
