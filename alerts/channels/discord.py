@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from alerts.channels import markdown, words
 from alerts.channels.apprise_door import answered, asset, plugin_module, posting, type_of
-from alerts.channels.base import Field, Message, Permanent, Retryable, Secret, Sent, Settings
+from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import MAX_RETRY_AFTER_S, Door, failed
 from alerts.channels.redaction import answer_of, tail
 from alerts.models import DeliveryAction
@@ -102,9 +102,7 @@ class DiscordPlugin:
             )  # fmt: skip
         error = failed("Discord", reply, message.at, said)
         if reply.status == 429 and error.retry_after_s is None:
-            raise Retryable(
-                error.words, retry_after_s=_asked(reply), status=reply.status, answer=said
-            )
+            error.retry_after_s = _asked(reply)
         raise error
 
 

@@ -21,6 +21,8 @@ OTHER = "other"
 PATH = "/v2/enqueue"
 EVENTS = {DeliveryAction.ACKNOWLEDGE: "acknowledge", DeliveryAction.RESOLVE: "resolve"}
 SEVERITIES = frozenset({"critical", "error", "warning", "info"})
+# It says no time when it throttles, and wants some minutes of rest.
+THROTTLED_S = 120.0
 SUMMARY, DEDUP, MOST_LINKS, MOST_BYTES = 1_024, 255, 10, 400_000
 
 
@@ -172,7 +174,10 @@ class PagerDutyPlugin:
             raise Permanent(
                 f"{words_} ({reply.status}).", disables=is_key, status=reply.status, answer=said
             )
-        raise failed("PagerDuty", reply, message.at, said)
+        error = failed("PagerDuty", reply, message.at, said)
+        if reply.status == 429 and error.retry_after_s is None:
+            error.retry_after_s = THROTTLED_S
+        raise error
 
 
 def _is_bad_key(reply: Reply) -> bool:

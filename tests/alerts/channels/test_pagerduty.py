@@ -103,6 +103,16 @@ def test_throttles_and_failures_are_tried_again(
     assert told.value.retry_after_s == 120
 
 
+def test_a_throttle_without_a_time_is_given_some_minutes(
+    server: FakeServer, script: Script
+) -> None:
+    for status, pause in ((429, 120), (503, None)):
+        script.answers = [(status, {}, b"{}")]
+        with pytest.raises(Retryable) as told:
+            send(server)
+        assert told.value.retry_after_s == pause
+
+
 def test_the_largest_notice_stays_below_the_limits(server: FakeServer) -> None:
     long = "😀" * 100_000
     many = {"rows": ((long, long),) * 50, "causes": ((long, long, long),) * 30}
