@@ -21,21 +21,23 @@ MOST_REPLAYS = 500
 @login_required
 @require_POST
 def dead_replay(request: HttpRequest, slug: str, channel_id: uuid.UUID) -> HttpResponse:
-    """Send again all that was given up, oldest first."""
+    """Send again what was given up, oldest first: so many at once as one request can lock."""
     membership = page_membership(request, slug, Role.ADMIN)
     channel = selectors.channel_of(membership.organization_id, channel_id)
     dead = Delivery.objects.filter(
         channel=channel, organization=membership.organization, state=DeliveryState.DEAD
     )
     try:
-        replay(
-            deliveries=list(dead.order_by("pk")[:MOST_REPLAYS]),
+        count = replay(
+            deliveries=list(dead.order_by("pk").only("pk")[:MOST_REPLAYS]),
             actor=person(request),
             now=timezone.now(),
         )
     except DomainError as error:
         return refused(request, slug, channel_id, error)
-    return back(request, slug, channel_id, "They are sent again, oldest first.")
+    more = " Some are left: choose it once more for them." if dead.exists() else ""
+    words = f"{count} message{'s are' if count != 1 else ' is'} sent again, oldest first.{more}"
+    return back(request, slug, channel_id, words)
 
 
 @login_required

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from alerts.channel_pages import replays
 from alerts.channels.secrets import open_secret
 from alerts.delivering import deliver_due
 from alerts.models import AlertChannel, Channel, Delivery
@@ -174,7 +175,7 @@ def test_a_channel_is_changed_switched_rotated_and_deleted(
 
 
 def test_given_up_messages_are_sent_again_and_waiting_ones_cancelled(
-    admin: Client, acme: SimpleNamespace
+    admin: Client, acme: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = ChannelFactory(organization=acme.organization)
     dead = [delivery(channel, number, state="dead", error="no_service") for number in range(3)]
@@ -189,7 +190,13 @@ def test_given_up_messages_are_sent_again_and_waiting_ones_cancelled(
     admin.post(f"{root}{dead[0].pk}/replay/")
     dead[0].refresh_from_db()
     assert dead[0].state == "waiting"
-    admin.post(f"{page}replays/")
+    monkeypatch.setattr(replays, "MOST_REPLAYS", 1)
+    told = admin.post(f"{page}replays/", follow=True).content.decode()
+    assert "1 message is sent again, oldest first. Some are left" in told
+    assert list(Delivery.objects.filter(state="dead")) == [dead[2]]
+    told = admin.post(f"{page}replays/", follow=True).content.decode()
+    assert "1 message is sent again, oldest first." in told
+    assert "Some are left" not in told
     assert not Delivery.objects.filter(state="dead").exists()
     admin.post(f"{root}{waiting.pk}/cancellation/")
     waiting.refresh_from_db()
