@@ -15,7 +15,7 @@ from anymail.exceptions import (
     AnymailRecipientsRefused,
 )
 from django.core.exceptions import ValidationError
-from django.core.mail import get_connection
+from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 
 from alerts.channels.base import Field, Message, Permanent, Retryable, Secret, Sent, Settings
@@ -75,12 +75,13 @@ def send_to(addresses: Sequence[str], message: Message) -> Sent:
 
     Taken by some and refused for good by the others counts as sent, and the answer names them.
     """
+    mail = mail_of(message)
     todo = [one for one in addresses if one not in message.taken]
     taken: list[str] = [one for one in addresses if one in message.taken]
     refused: dict[str, _Refused] = {}
     end = monotonic() + TOTAL_S
     try:
-        connection = get_connection()
+        connection = mail.get_connection()
         connection.open()
         try:
             for one in todo:
@@ -88,7 +89,7 @@ def send_to(addresses: Sequence[str], message: Message) -> Sent:
                     refused[one] = _Refused("no time left", is_final=False)
                     continue
                 try:
-                    _send_one(connection, message, one)
+                    _send_one(mail, one)
                     taken.append(one)
                 except _Refused as error:
                     refused[one] = error
@@ -99,9 +100,8 @@ def send_to(addresses: Sequence[str], message: Message) -> Sent:
     return _outcome(addresses, taken, refused)
 
 
-def _send_one(connection: Any, message: Message, address: str) -> None:
-    mail = mail_of(message, address)
-    mail.connection = connection
+def _send_one(mail: EmailMultiAlternatives, address: str) -> None:
+    mail.to = [address]
     try:
         if not mail.send():
             raise _Refused("not sent", is_final=False)

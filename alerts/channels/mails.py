@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 
 from alerts.channels import words
 from alerts.channels.base import Message
+from alerts.models import Severity
 from alerts.notices import Notice
 
 SUBJECT = 78
@@ -25,7 +26,7 @@ COLOURS = {
     "info": "#4457d4",
     "resolved": "#0a7a4b",
 }
-_WORDS = {"critical": "Critical", "error": "Error", "warning": "Warning", "info": "Info"}
+_WORDS = dict(Severity.choices)
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ class Bar:
     is_known: bool
 
 
-def bars_of(notice: Notice) -> list[Bar]:
-    """The course as bars from zero up, the last of it; empty when there is nothing to see."""
-    points = [(at, _number(value)) for at, value in notice.points[-MOST_BARS:]]
+def bars_of(notice: Notice) -> tuple[list[Bar], int]:
+    """The course as bars from zero up, the last of it, and where among them the limit lies, in pixels from below (0:
+    nowhere); no bars when there is nothing to see."""
+    points = [(at, words.number(value)) for at, value in notice.points[-MOST_BARS:]]
     known = [value for _, value in points if value is not None]
-    top = max([*known, _number(notice.limit) or Decimal(0)], default=Decimal(0))
+    limit = words.number(notice.limit) or Decimal(0)
+    top = max([*known, limit])
     if len(known) < 2 or top <= 0:
-        return []
-    return [
+        return [], 0
+    bars = [
         Bar(
             0 if value is None else max(1, round(max(value, Decimal(0)) / top * TALL)),
             f"{_at(at)}: {'not known' if value is None else format(value.normalize(), 'f')}",
@@ -52,24 +55,7 @@ def bars_of(notice: Notice) -> list[Bar]:
         )
         for at, value in points
     ]
-
-
-def limit_height(notice: Notice) -> int:
-    """Where among the bars the limit lies, in pixels from below; 0 for none."""
-    limit = _number(notice.limit)
-    values = [_number(value) for _, value in notice.points[-MOST_BARS:]]
-    top = max(
-        [*(one for one in values if one is not None), limit or Decimal(0)], default=Decimal(0)
-    )
-    return round(limit / top * TALL) if limit and limit > 0 and top > 0 else 0
-
-
-def _number(text: str | None) -> Decimal | None:
-    try:
-        value = Decimal(text) if text is not None else None
-    except InvalidOperation:
-        return None
-    return value if value is None or value.is_finite() else None
+    return bars, max(0, round(limit / top * TALL))
 
 
 def _at(text: str) -> str:
@@ -78,7 +64,7 @@ def _at(text: str) -> str:
 
 def subject_of(notice: Notice) -> str:
     """One line of at most 78 characters, whatever names it quotes."""
-    word = {"resolved": "Resolved", "acknowledged": "Acknowledged"}.get(notice.state)
+    word = words.state_word(notice)
     word = word or (_WORDS.get(notice.severity, "") if notice.state else "")
     return words.one_line(f"[{word}] {notice.title}" if word else notice.title, SUBJECT)
 
@@ -104,16 +90,17 @@ def headers_of(message: Message) -> dict[str, str]:
     return headers
 
 
-def mail_of(message: Message, address: str) -> EmailMultiAlternatives:
-    """The copy for one address. No query."""
+def mail_of(message: Message) -> EmailMultiAlternatives:
+    """The mail, to nobody yet: each address gets a copy of the same. No query."""
     notice = words.clipped(message.notice)
+    bars, limit_height = bars_of(notice)
     colour = COLOURS["resolved"] if notice.state == "resolved" else COLOURS.get(notice.severity)
     context = {
         "notice": notice,
         "headline": words.headline(notice),
         "colour": colour or COLOURS["info"],
-        "bars": bars_of(notice),
-        "limit_height": limit_height(notice),
+        "bars": bars,
+        "limit_height": limit_height,
         "first_at": _at(notice.points[-MOST_BARS:][0][0]) if notice.points else "",
         "last_at": _at(notice.points[-1][0]) if notice.points else "",
         "since": _at(notice.began_at),
@@ -124,7 +111,7 @@ def mail_of(message: Message, address: str) -> EmailMultiAlternatives:
     }
     text = render_to_string("alerts/channels/emails/notice.body.txt", context)
     mail = EmailMultiAlternatives(
-        subject_of(notice), text.strip() + "\n", to=[address], headers=headers_of(message)
+        subject_of(notice), text.strip() + "\n", headers=headers_of(message)
     )
     html = render_to_string("alerts/channels/emails/notice.body.html", context)
     mail.attach_alternative(html, "text/html")

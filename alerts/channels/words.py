@@ -9,7 +9,7 @@ from alerts.notices import Notice
 BLOCKS = "▁▂▃▄▅▆▇█"
 GAP = "·"
 MOST_BLOCKS = 40
-STATE_WORDS = {"firing": "Firing", "acknowledged": "Acknowledged", "resolved": "Resolved"}
+STATE_WORDS = {"acknowledged": "Acknowledged", "resolved": "Resolved"}
 
 
 def cut(text: str, limit: int, escape: Callable[[str], str] = str) -> str:
@@ -39,7 +39,7 @@ def one_line(text: str, limit: int) -> str:
 
 def sparkline(points: Sequence[tuple[str, str | None]]) -> str:
     """The last of a course as block letters from zero up; a gap where nothing is known."""
-    values = [_number(value) for _, value in points[-MOST_BLOCKS:]]
+    values = [number(value) for _, value in points[-MOST_BLOCKS:]]
     known = [value for value in values if value is not None]
     top = max(known, default=Decimal(0))
     if len(known) < 2 or top <= 0:
@@ -52,7 +52,8 @@ def sparkline(points: Sequence[tuple[str, str | None]]) -> str:
     )
 
 
-def _number(text: str | None) -> Decimal | None:
+def number(text: str | None) -> Decimal | None:
+    """A figure of a notice; None when it is not there or no number."""
     try:
         value = Decimal(text) if text is not None else None
     except InvalidOperation:
@@ -89,7 +90,12 @@ def footer(notice: Notice) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def state_word(notice: Notice) -> str:
+    """Where the alert stands; empty while it fires, which the message itself says."""
+    return STATE_WORDS.get(notice.state, "")
+
+
 def headline(notice: Notice) -> str:
     """The title with where the alert stands, for receivers that show one line."""
-    word = STATE_WORDS.get(notice.state, "") if notice.state != "firing" else ""
+    word = state_word(notice)
     return f"{word}: {notice.title}" if word else notice.title

@@ -1,9 +1,11 @@
 """E-mail over a real SMTP server: copies, refusals, threads, and names that try to be headers."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.test.signals import template_rendered
 
 from alerts.channels.base import Permanent, Retryable, Sent
 from alerts.channels.email import send_to
@@ -31,6 +33,23 @@ def test_each_address_gets_a_copy_with_text_and_html(smtp: SmtpServer) -> None:
         assert "Ask the support team." in body
         assert "https://llmlab.example/organizations/acme/alerts/1/" in body
     assert len(re.findall(r"<div style=\"height:\d+px", html)) == 2  # a gap where nothing is known
+
+
+def test_copies_are_written_once(smtp: SmtpServer) -> None:
+    drawn: list[Any] = []
+
+    def note(**what: Any) -> None:
+        drawn.append(what["template"].name)
+
+    template_rendered.connect(note)
+    try:
+        send_to([A, B, C], message())
+    finally:
+        template_rendered.disconnect(note)
+    assert sorted(drawn) == [
+        f"alerts/channels/emails/notice.body.{kind}" for kind in ("html", "txt")
+    ]
+    assert [(address, mail["To"]) for address, mail in smtp.taken] == [(A, A), (B, B), (C, C)]
 
 
 def test_mails_of_an_incident_thread_and_tries_repeat_their_id(smtp: SmtpServer) -> None:
