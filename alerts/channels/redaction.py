@@ -1,5 +1,7 @@
 """What a receiver says, fit to be stored and shown: no secret of the channel, no key, at most 1 KB."""
 
+from urllib.parse import urlsplit
+
 from alerts.channels.base import Secret
 from core.http import Reply
 from costs.billing.redaction import clean_words
@@ -15,6 +17,11 @@ def answer_of(reply: Reply, secret: Secret) -> str:
             words |= {f"{name}.{place}": part for place, part in enumerate(value.split("/")[3:])}
             words[f"{name}.query"] = value.partition("?")[2]
     return clean_words(reply.text(MOST * 2).strip(), words)[:MOST]
+
+
+def place(url: str) -> str:
+    """What people recognise an address by: host and end."""
+    return f"{(urlsplit(url).hostname or '')[:40]} {tail(url)}"
 
 
 def tail(secret: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from alerts.channels import words
 from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
-from alerts.channels.redaction import answer_of, tail
+from alerts.channels.redaction import answer_of, place
 from alerts.models import DeliveryAction
 from alerts.notices import Notice
 from core.errors import DomainError
@@ -184,8 +184,7 @@ class SlackPlugin:
         return {"service": service}, {"url": url}
 
     def hint(self, settings: Settings, secret: Secret) -> str:
-        host = urlsplit(secret["url"]).hostname or ""
-        return f"{host[:40]} {tail(secret['url'])}"
+        return place(secret["url"])
 
     def send(self, message: Message, settings: Settings, secret: Secret) -> Sent:
         """Raises Retryable, Permanent."""

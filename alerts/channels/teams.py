@@ -9,7 +9,7 @@ from alerts.channels import markdown, words
 from alerts.channels.apprise_door import answered, asset, plugin_module, posting, type_of
 from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
-from alerts.channels.redaction import answer_of, tail
+from alerts.channels.redaction import answer_of, place
 from alerts.models import DeliveryAction
 from core.errors import DomainError
 from core.http import Reply
@@ -71,7 +71,7 @@ class TeamsPlugin:
         return {}, {"url": url}
 
     def hint(self, settings: Settings, secret: Secret) -> str:
-        return f"{(urlsplit(secret['url']).hostname or '')[:40]} {tail(secret['url'])}"
+        return place(secret["url"])
 
     def send(self, message: Message, settings: Settings, secret: Secret) -> Sent:
         """Raises Retryable, Permanent."""

@@ -10,14 +10,13 @@ import os
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from standardwebhooks.webhooks import Webhook
 
 from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
-from alerts.channels.redaction import tail
+from alerts.channels.redaction import place
 from alerts.models import DeliveryAction
 from alerts.notices import Notice
 from core.errors import DomainError
@@ -115,8 +114,7 @@ class WebhookPlugin:
         return {}, {"url": url, **kept, **({"authorization": given} if given else {})}
 
     def hint(self, settings: Settings, secret: Secret) -> str:
-        parts = urlsplit(secret["url"])
-        return f"{(parts.hostname or '')[:40]} {tail(secret['url'])}"
+        return place(secret["url"])
 
     def send(self, message: Message, settings: Settings, secret: Secret) -> Sent:
         """Raises Retryable, Permanent."""
