@@ -15,7 +15,7 @@ from anymail.exceptions import (
     AnymailRecipientsRefused,
 )
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 
 from alerts.channels.base import Field, Message, Permanent, Retryable, Secret, Sent, Settings
@@ -81,7 +81,7 @@ def send_to(addresses: Sequence[str], message: Message) -> Sent:
     refused: dict[str, _Refused] = {}
     end = monotonic() + TOTAL_S
     try:
-        connection = mail.get_connection()
+        mail.connection = connection = get_connection()
         connection.open()
         try:
             for one in todo:
