@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.selectors import person
 from alerts.channel_pages import services
 from alerts.channel_pages.selectors import state_of
 from alerts.delivering import cancel, replay
@@ -38,13 +38,27 @@ class StandsFilter(admin.SimpleListFilter):
         return queryset
 
 
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
-    return request.user
+class ChannelSwitches:
+    """Two actions of a channel's admin for who has the permission `switch` there; the organisations' audit logs say who
+    did it."""
+
+    @admin.action(description="Switch on", permissions=["switch"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
+        """Send to the selected channels again."""
+        for channel in queryset:
+            services.enable_channel(channel=channel, actor=person(request), now=timezone.now())
+        messages.info(request, "Switched on.")
+
+    @admin.action(description="Switch off", permissions=["switch"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
+        """Send nothing to the selected channels."""
+        for channel in queryset:
+            services.disable_channel(channel=channel, actor=person(request), now=timezone.now())
+        messages.info(request, "Switched off.")
 
 
 @admin.register(Channel)
-class ChannelAdmin(ReadOnlyAdmin):
+class ChannelAdmin(ChannelSwitches, ReadOnlyAdmin):
     """Read only, but for switching a channel on or off when it harms the installation."""
 
     list_display = ["name", "organization", "kind", "hint", "stands", "failing_since", "last_sent_at"]  # fmt: skip
@@ -69,20 +83,6 @@ class ChannelAdmin(ReadOnlyAdmin):
     def has_switch_permission(self, request: HttpRequest) -> bool:
         """Operators who may change channels, though only through these actions."""
         return request.user.has_perm("alerts.change_channel")
-
-    @admin.action(description="Switch on", permissions=["switch"])
-    def switch_on(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        """Send to the selected channels again; the organisations' audit logs say who did it."""
-        for channel in queryset:
-            services.enable_channel(channel=channel, actor=_person(request), now=timezone.now())
-        self.message_user(request, "Switched on.")
-
-    @admin.action(description="Switch off", permissions=["switch"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        """Send nothing to the selected channels."""
-        for channel in queryset:
-            services.disable_channel(channel=channel, actor=_person(request), now=timezone.now())
-        self.message_user(request, "Switched off.")
 
 
 @admin.register(Delivery)
@@ -129,7 +129,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def _act(self, request: HttpRequest, queryset: QuerySet[Delivery], act: Any, done: str) -> None:
         try:
             count = act(
-                deliveries=list(queryset.order_by("pk")), actor=_person(request), now=timezone.now()
+                deliveries=list(queryset.order_by("pk")), actor=person(request), now=timezone.now()
             )
         except DomainError as error:
             self.message_user(request, error.detail, messages.WARNING)

@@ -32,13 +32,9 @@ _LISTING = [
 ]
 
 
-def _row(channel: Channel) -> selectors.Row:
-    fresh = (
-        selectors.channel_of(channel.organization_id, channel.pk)
-        if channel.organization_id
-        else channel
-    )
-    return selectors.rows_of([fresh])[0]
+def _row(membership: Membership, channel_id: UUID) -> selectors.Row:
+    """As it is stored now."""
+    return selectors.rows_of([selectors.channel_of(membership.organization_id, channel_id)])[0]
 
 
 class ChannelView(APIView):
@@ -98,7 +94,8 @@ class ChannelListView(ChannelView):
         saved = services.create_channel(
             organization=membership.organization, actor=person(request), now=timezone.now(), **data
         )
-        return Response(shapes.saved_json(_row(saved.channel), saved.shown), status=201)
+        row = _row(membership, saved.channel.pk)
+        return Response(shapes.saved_json(row, saved.shown), status=201)
 
 
 class OneChannelView(ChannelView):
@@ -117,14 +114,14 @@ class OneChannelView(ChannelView):
     )
     def patch(self, request: Request, organization: str, channel: UUID) -> Response:
         """Change, switch on or off (admins). With another address the secrets have to be given again."""
-        _, found = self.channel(request, organization, channel, Role.ADMIN)
+        membership, found = self.channel(request, organization, channel, Role.ADMIN)
         data: dict[str, Any] = valid(shapes.ChannelChangeSerializer(data=request.data))
         is_enabled, actor, now = data.pop("is_enabled", None), person(request), timezone.now()
         saved = services.change_channel(channel=found, actor=actor, now=now, **data)
         if is_enabled is not None:
             switch = services.enable_channel if is_enabled else services.disable_channel
             switch(channel=found, actor=actor, now=now)
-        return Response(shapes.saved_json(_row(saved.channel), saved.shown))
+        return Response(shapes.saved_json(_row(membership, found.pk), saved.shown))
 
     @extend_schema(operation_id="alert_channels_delete", responses={204: None})
     def delete(self, request: Request, organization: str, channel: UUID) -> Response:

@@ -25,6 +25,25 @@ def _widget(field: Field, *, is_stored: bool) -> forms.Widget:
     )
 
 
+def input_name(name: str) -> str:
+    """A plugin may have a field `name` too."""
+    return f"access_{name}"
+
+
+def values_of(form: forms.BaseForm, plugin: ChannelPlugin) -> dict[str, str]:
+    """What was given, by the plugin's names."""
+    return {
+        field.name: form.cleaned_data.get(input_name(field.name), "") for field in plugin.fields
+    }
+
+
+def refuse(form: forms.BaseForm, error: DomainError) -> None:
+    """Show a refusal at the field it names, else above the form."""
+    named = error.fields[0] if error.fields else ""
+    at = next((one for one in (input_name(named), named) if one in form.fields), None)
+    form.add_error(at, error.detail)
+
+
 class ChannelForm(forms.Form):
     """Name, least severity and what the kind's plugin asks for. The secrets of a `channel` stay where they are."""
 
@@ -37,18 +56,13 @@ class ChannelForm(forms.Form):
         self.plugin, self.channel = plugin, channel
         self.fields["name"].initial = channel.name if channel else plugin.label
         for field in plugin.fields:
-            self.fields[self.input_name(field.name)] = self._field(field)
+            self.fields[input_name(field.name)] = self._field(field)
         self.fields["minimum_severity"] = forms.ChoiceField(
             choices=Severity.choices,
             label="Least severity",
             initial=channel.minimum_severity if channel else Severity.INFO,
             help_text="Incidents below it are not told here, whatever rule they are of.",
         )
-
-    @staticmethod
-    def input_name(name: str) -> str:
-        """A plugin may have a field `name` too."""
-        return f"access_{name}"
 
     def _field(self, field: Field) -> forms.Field:
         is_stored = self.channel is not None and field.is_secret
@@ -66,16 +80,3 @@ class ChannelForm(forms.Form):
         if field.choices:
             return forms.ChoiceField(choices=field.choices, **options)
         return forms.CharField(**options)
-
-    def values(self) -> dict[str, str]:
-        """What was given, by the plugin's names."""
-        return {
-            field.name: self.cleaned_data.get(self.input_name(field.name), "")
-            for field in self.plugin.fields
-        }
-
-    def refuse(self, error: DomainError) -> None:
-        """Show a refusal at the field it names, else above the form."""
-        named = error.fields[0] if error.fields else ""
-        at = next((one for one in (self.input_name(named), named) if one in self.fields), None)
-        self.add_error(at, error.detail)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.models import Membership, Organization, Role
 from accounts.selectors import page_membership, person
 from alerts.channel_pages import selectors, services
-from alerts.channel_pages.forms import ChannelForm
+from alerts.channel_pages.forms import ChannelForm, refuse, values_of
 from alerts.channels.registry import plugin_for, plugins
 from alerts.models import Channel
 from core.csv_cells import csv_lines
@@ -110,13 +110,13 @@ def channel_create(request: HttpRequest, slug: str) -> HttpResponse:
                 organization=membership.organization,
                 kind=kind,
                 name=form.cleaned_data["name"],
-                values=form.values(),
+                values=values_of(form, form.plugin),
                 minimum_severity=form.cleaned_data["minimum_severity"],
                 actor=person(request),
                 now=timezone.now(),
             )
         except DomainError as error:
-            form.refuse(error)
+            refuse(form, error)
         else:
             return after_saving(
                 request, membership.organization, saved, f"{saved.channel.name} is added. Send a test to see it work."
@@ -169,12 +169,12 @@ def channel_edit(request: HttpRequest, slug: str, channel_id: uuid.UUID) -> Http
                 channel=channel,
                 name=form.cleaned_data["name"],
                 minimum_severity=form.cleaned_data["minimum_severity"],
-                values=form.values(),
+                values=values_of(form, form.plugin),
                 actor=person(request),
                 now=timezone.now(),
             )
         except DomainError as error:
-            form.refuse(error)
+            refuse(form, error)
         else:
             return after_saving(request, membership.organization, saved, "Saved.")
     return _form_page(request, membership.organization, form, channel)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from accounts.models import User
+from accounts.selectors import person
 from alerts import acting
 from alerts.models import Delivery, EventEntry, EventState, OperatorIncident
 from alerts.platform.tables import table
@@ -71,7 +71,7 @@ class OperatorIncidentAdmin(ReadOnlyAdmin):
         count = 0
         for event in queryset.order_by("pk"):
             try:
-                act(event=event, actor=_person(request), now=timezone.now())
+                act(event=event, actor=person(request), now=timezone.now())
                 count += 1
             except ConflictError as error:
                 self.message_user(request, f"{event.title}: {error.detail}", messages.WARNING)
@@ -113,8 +113,3 @@ class OperatorIncidentAdmin(ReadOnlyAdmin):
         if not shown:
             return "Nobody was told: name a superuser or an operators' channel."
         return table(("Queued (UTC)", "What", "To", "State", "Tries", "Answer"), shown)
-
-
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
-    return request.user

@@ -5,16 +5,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from accounts.models import User
+from accounts.selectors import person
 from accounts.services import clean_name
 from alerts.channel_pages import services
-from alerts.channel_pages.forms import ChannelForm
+from alerts.channel_pages.admin import ChannelSwitches
+from alerts.channel_pages.forms import ChannelForm, refuse, values_of
 from alerts.channel_pages.values import read_values
 from alerts.channels.base import ChannelPlugin
 from alerts.channels.registry import plugin_for, plugins
@@ -36,13 +36,6 @@ class OperatorChannelForm(forms.ModelForm):
         model = OperatorChannel
         fields = ["name", "minimum_severity"]
 
-    def values(self) -> dict[str, str]:
-        """What was given, by the plugin's names."""
-        return {
-            field.name: self.cleaned_data.get(ChannelForm.input_name(field.name), "")
-            for field in self.plugin.fields
-        }
-
     def clean(self) -> dict[str, Any]:
         """As the services will judge it, so that a refusal stands at its field."""
         data = super().clean() or {}
@@ -54,21 +47,14 @@ class OperatorChannelForm(forms.ModelForm):
             stored = {"settings": before.settings, "secret": open_secret(before)}
         try:
             data["name"] = clean_name(data["name"], limit=80)
-            read_values(self.plugin, self.values(), **stored)
+            read_values(self.plugin, values_of(self, self.plugin), **stored)
         except DomainError as error:
-            self._refuse(error)
+            refuse(self, error)
             return data
         twins = OperatorChannel.objects.filter(name__iexact=data["name"])
         if twins.exclude(pk=self.instance.pk).exists():
             self.add_error("name", f"There is a channel named {data['name']!r} already.")
         return data
-
-    def _refuse(self, error: DomainError) -> None:
-        named = error.fields[0] if error.fields else ""
-        at = next(
-            (one for one in (ChannelForm.input_name(named), named) if one in self.fields), None
-        )
-        self.add_error(at, ValidationError(error.detail))  # fmt: skip
 
 
 def form_of(plugin: ChannelPlugin, channel: Channel | None) -> type[OperatorChannelForm]:
@@ -79,7 +65,7 @@ def form_of(plugin: ChannelPlugin, channel: Channel | None) -> type[OperatorChan
 
 
 @admin.register(OperatorChannel)
-class OperatorChannelAdmin(admin.ModelAdmin):
+class OperatorChannelAdmin(ChannelSwitches, admin.ModelAdmin):
     """Where the operators are told, beside the superusers' e-mail."""
 
     list_display = ("name", *_STANDS, "minimum_severity")
@@ -121,8 +107,8 @@ class OperatorChannelAdmin(admin.ModelAdmin):
         given = {
             "name": form.cleaned_data["name"],
             "minimum_severity": form.cleaned_data["minimum_severity"],
-            "values": form.values(),
-            "actor": _person(request),
+            "values": values_of(form, form.plugin),
+            "actor": person(request),
             "now": timezone.now(),
         }
         if change:
@@ -147,37 +133,27 @@ class OperatorChannelAdmin(admin.ModelAdmin):
         return shown, {self.opts.verbose_name_plural: len(shown)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: OperatorChannel) -> None:
-        services.delete_channel(channel=obj, actor=_person(request))
+        services.delete_channel(channel=obj, actor=person(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for channel in queryset:
-            services.delete_channel(channel=channel, actor=_person(request))
+            services.delete_channel(channel=channel, actor=person(request))
 
     @admin.action(description="Send test", permissions=["change"])
     def send_test(self, request: HttpRequest, queryset: Any) -> None:
         """A message that says it is a test; the answer stands on the channel's page a moment later."""
         for channel in queryset:
             try:
-                services.test_channel(channel=channel, actor=_person(request), now=timezone.now())
+                services.test_channel(channel=channel, actor=person(request), now=timezone.now())
             except DomainError as error:
                 self.message_user(request, f"{channel.name}: {error.detail}", messages.WARNING)
                 continue
             words = f"A test is on its way to {channel.name}; open the channel for its answer."
             self.message_user(request, words)
 
-    @admin.action(description="Switch on", permissions=["change"])
-    def switch_on(self, request: HttpRequest, queryset: Any) -> None:
-        """Send to the selected channels again."""
-        for channel in queryset:
-            services.enable_channel(channel=channel, actor=_person(request), now=timezone.now())
-        self.message_user(request, "Switched on.")
-
-    @admin.action(description="Switch off", permissions=["change"])
-    def switch_off(self, request: HttpRequest, queryset: Any) -> None:
-        """Send nothing to the selected channels."""
-        for channel in queryset:
-            services.disable_channel(channel=channel, actor=_person(request), now=timezone.now())
-        self.message_user(request, "Switched off.")
+    def has_switch_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change them."""
+        return self.has_change_permission(request)
 
     @admin.display(description="last messages")
     def last_messages(self, channel: OperatorChannel) -> SafeString | str:
@@ -193,8 +169,3 @@ class OperatorChannelAdmin(admin.ModelAdmin):
         if not shown:
             return 'None yet: choose "Send test" in the list of channels.'
         return table(("Queued (UTC)", "What", "State", "Tries", "Status", "Answer"), shown)
-
-
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
-    return request.user
