@@ -16,7 +16,7 @@ POLLERS = {
     found[1]: tag
     for tag in TAGS
     if 'hx-swap="outerHTML"' in tag
-    and re.search(r'hx-trigger="[^"]*every', tag)
+    and (tag.startswith("<live-part") or re.search(r'hx-trigger="[^"]*every', tag))
     and (found := re.search(r' id="([\w-]+)"', tag))
 }
 FILTERED = {
