@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from core.drafts import Reader
 from core.errors import DomainError
 from core.formats import plain_decimal
 from costs.price_rules import PRICE_KEYS, can_meet, specificity
@@ -25,6 +26,10 @@ class InvalidRuleError(DomainError):
     """A rule that cannot be; the detail says what to change."""
 
     code = "invalid_price_rule"
+
+
+_reader = Reader(InvalidRuleError)
+_invalid, _text = _reader.invalid, _reader.text
 
 
 class RuleDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,23 +76,6 @@ def read_draft(data: Mapping[str, Any]) -> RuleDraft:
         valid_to=valid_to,
         note=_text(data, "note", MAX_NOTE),
     )
-
-
-def _invalid(field: str, value: object, rule: str) -> InvalidRuleError:
-    shown = str(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    return InvalidRuleError(f"{field} is {shown!r}; it must be {rule}.", fields=[field])
-
-
-def _text(data: Mapping[str, Any], name: str, limit: int) -> str:
-    value = data.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or "\x00" in value or len(value.strip()) > limit:
-        raise _invalid(name, value, f"text of at most {limit} characters without NUL")
-    if any(0xD800 <= ord(char) < 0xE000 for char in value):
-        raise _invalid(name, "…", "text without lone surrogates")
-    return value.strip()
 
 
 def _pattern(data: Mapping[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """Reading one field of a rule from a form or a JSON body: the value, or a refusal that names field, value and rule."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from core.drafts import Reader
 from core.errors import DomainError
 
 
@@ -14,31 +15,8 @@ class InvalidRuleError(DomainError):
     code = "invalid_alert"
 
 
-def invalid(field: str, value: object, rule: str) -> InvalidRuleError:
-    """The refusal of a field's value."""
-    shown = str(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    return InvalidRuleError(f"{field} is {shown!r}; it must be {rule}.", fields=[field])
-
-
-def text(data: Mapping[str, Any], name: str, limit: int) -> str:
-    """Text without what PostgreSQL cannot keep; empty when left out."""
-    value = data.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or "\x00" in value or len(value.strip()) > limit:
-        raise invalid(name, value, f"text of at most {limit} characters without NUL")
-    if any(0xD800 <= ord(char) < 0xE000 for char in value):
-        raise invalid(name, "…", "text without lone surrogates")
-    return value.strip()
-
-
-def choice(data: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
-    """One of some words; must be there."""
-    value = data.get(name)
-    if not isinstance(value, str) or value not in allowed:
-        raise invalid(name, "" if value is None else value, f"one of {', '.join(allowed)}")
-    return value
+_reader = Reader(InvalidRuleError)
+invalid, text, choice = _reader.invalid, _reader.text, _reader.choice
 
 
 def whole(value: object, field: str, low: int, high: int) -> int:

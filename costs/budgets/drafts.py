@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
+from core.drafts import Reader
 from core.errors import DomainError
 from core.person_formats import time_zones
 from costs.budgets.crossings import Terms
@@ -39,6 +40,10 @@ class InvalidBudgetError(DomainError):
     """A budget that cannot be; the detail says what to change."""
 
     code = "invalid_budget"
+
+
+_reader = Reader(InvalidBudgetError)
+_invalid, _text, _choice = _reader.invalid, _reader.text, _reader.choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,30 +161,6 @@ def _key(organization_id: UUID, value: str, ref: str) -> tuple[Project, str]:
     if ref not in ("", key.project.slug, str(key.project_id)):
         raise _invalid("project", ref, f"the key's own project ({key.project.slug}), or empty")
     return key.project, str(key.pk)
-
-
-def _invalid(field: str, value: object, rule: str) -> InvalidBudgetError:
-    shown = str(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    return InvalidBudgetError(f"{field} is {shown!r}; it must be {rule}.", fields=[field])
-
-
-def _text(data: Mapping[str, Any], name: str, limit: int) -> str:
-    value = data.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or "\x00" in value or len(value.strip()) > limit:
-        raise _invalid(name, value, f"text of at most {limit} characters without NUL")
-    if any(0xD800 <= ord(char) < 0xE000 for char in value):
-        raise _invalid(name, "…", "text without lone surrogates")
-    return value.strip()
-
-
-def _choice(data: Mapping[str, Any], name: str, allowed: list[str]) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or value not in allowed:
-        raise _invalid(name, "" if value is None else value, f"one of {', '.join(allowed)}")
-    return value
 
 
 def _flag(data: Mapping[str, Any], name: str) -> bool:
