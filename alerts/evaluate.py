@@ -124,9 +124,10 @@ def _fired(
     began: dt.datetime,
     made: list[Decision],
 ) -> State:
-    """A new incident; so soon after the last recovery, the last one goes on."""
-    is_again = _is_soon(rule, state, now) and state.top >= 0
-    is_quiet = is_again and level <= state.top
+    """A new incident; so soon after the last recovery, the last one goes on if it was about a limit, too."""
+    is_soon = _is_soon(rule, state, now)
+    heard = state.heard(is_blind=False) if is_soon else None
+    is_again, is_quiet = is_soon and state.top >= 0, heard is not None and level <= heard
     made.append(
         _decision(rule, FIRE, level, state, now, began=began, quiet=is_quiet, again=is_again)
     )
@@ -138,7 +139,8 @@ def _fired(
         pending_since=None,
         clear_since=None,
         episode=state.episode if is_again else state.episode + 1,
-        top=max(level, state.top) if is_again else level,
+        top=level if heard is None else max(level, heard),
+        other_top=state.heard(is_blind=True) if is_soon else None,
         told_at=state.told_at if is_quiet else now,
         is_quiet=is_quiet,
     )
@@ -230,8 +232,8 @@ def _ended(rule: Terms, state: State, now: dt.datetime, reason: str, made: list[
     if state.is_open:
         state = _resolved(rule, state, now, reason, made)
     return replace(
-        _rested(state, now), level=-1, top=-1, told_at=None, recovered_at=None, clear_since=None,
-        basis="",
+        _rested(state, now), level=-1, top=-1, other_top=None, told_at=None, recovered_at=None,
+        clear_since=None, basis="",
     )  # fmt: skip
 
 
@@ -250,12 +252,17 @@ def _unseen(rule: Terms, state: State, now: dt.datetime, made: list[Decision]) -
     if now - began < rule.pending:
         since = state.since if state.status == PENDING else now
         return replace(state, status=PENDING, since=since, pending_since=began)
-    is_again = _is_soon(rule, state, now) and state.top < 0
-    made.append(_decision(rule, BLIND, 0, state, now, began=began, quiet=is_again, again=is_again))
+    is_soon = _is_soon(rule, state, now)
+    is_again, is_quiet = (
+        is_soon and state.top < 0,
+        is_soon and state.heard(is_blind=True) is not None,
+    )
+    made.append(_decision(rule, BLIND, 0, state, now, began=began, quiet=is_quiet, again=is_again))
     return replace(
         state, status=NO_DATA, level=-1, since=now, pending_since=None, clear_since=None, top=-1,
+        other_top=state.heard(is_blind=False) if is_soon else None,
         episode=state.episode if is_again else state.episode + 1,
-        told_at=state.told_at if is_again else now, is_quiet=is_again,
+        told_at=state.told_at if is_quiet else now, is_quiet=is_quiet,
     )  # fmt: skip
 
 

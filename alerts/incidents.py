@@ -96,8 +96,12 @@ class Round:
         self._say(event, decision, reading)
         self.fresh.append(event)
         self.known[event.pk] = event
-        self._write(event, EntryKind.FIRED, event.words)
-        self._tell(event, DeliveryAction.TRIGGER)
+        words = event.words
+        if decision.is_quiet:
+            words += " This was told shortly before. Nobody is told unless it stays."
+        self._write(event, EntryKind.FIRED, words)
+        if not decision.is_quiet:
+            self._tell(event, DeliveryAction.TRIGGER)
         return event
 
     def _say(self, event: AlertEvent, decision: Decision, reading: Reading) -> None:

@@ -110,7 +110,8 @@ def terms_of(alert: Rule) -> Terms:
 class State:
     """Where a rule stands about one thing: the fields of alerts.models.AlertState.
 
-    `level` is what holds now, `top` the highest told of in this incident (-1: of missing data) and `told_at` when.
+    `level` is what holds now, `top` the highest told of in this incident (-1: of missing data) and `told_at` when;
+    `other_top` the same of an incident about the other matter (a limit, missing data) shortly before it, None: of none.
     `is_quiet`: it came back so soon after a recovery that nobody was told.
     """
 
@@ -125,10 +126,22 @@ class State:
     episode: int = 0
     evaluated_at: dt.datetime | None = None
     top: int = -1
+    other_top: int | None = None
     told_at: dt.datetime | None = None
     recovered_at: dt.datetime | None = None
     is_quiet: bool = False
     basis: str = ""
+
+    def heard(self, *, is_blind: bool) -> int | None:
+        """The highest level people heard of, or -1 for missing data, in this incident or the one shortly before it."""
+        return next(
+            (
+                one
+                for one in (self.top, self.other_top)
+                if one is not None and (one < 0) is is_blind
+            ),
+            None,
+        )
 
     @property
     def is_open(self) -> bool:

@@ -24,6 +24,7 @@ class WatchState(models.Model):
     pending_since = models.DateTimeField(null=True)
     clear_since = models.DateTimeField(null=True)
     top = models.SmallIntegerField(default=-1)
+    other_top = models.SmallIntegerField(null=True)
     told_at = models.DateTimeField(null=True)
     recovered_at = models.DateTimeField(null=True)
     is_quiet = models.BooleanField(default=False)

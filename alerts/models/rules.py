@@ -193,9 +193,11 @@ class AlertState(models.Model):
     since = models.DateTimeField(null=True)
     pending_since = models.DateTimeField(null=True)
     clear_since = models.DateTimeField(null=True)
-    # The highest level told of in the last incident (-1: of missing data) and when; and when that one was over. A
-    # quick return goes on with it, and `is_quiet` then says that nobody was told.
+    # The highest level told of in the last incident (-1: of missing data) and when, with what the one about the other
+    # matter told shortly before it; and when the last was over. A quick return goes on with it, and `is_quiet` then
+    # says that nobody was told.
     top = models.SmallIntegerField(default=-1)
+    other_top = models.SmallIntegerField(null=True)
     told_at = models.DateTimeField(null=True)
     recovered_at = models.DateTimeField(null=True)
     is_quiet = models.BooleanField(default=False)

@@ -9,6 +9,7 @@ import pytest
 from django.db import close_old_connections, connection
 from django.test.utils import CaptureQueriesContext
 
+from alerts.acting import tell_after_quiet
 from alerts.deciding import close_rule, decide
 from alerts.measures.base import Reading
 from alerts.models import Alert, AlertEvent, AlertState, Delivery, EventEntry
@@ -180,6 +181,21 @@ def test_missing_data_is_an_incident_where_it_was_asked_for() -> None:
     assert (event.limit, event.severity) == (None, "warning")
     decide([seen(alert, "0.1", sample=30)], now=NOW + MINUTE)
     assert AlertEvent.objects.get().resolve_reason == "There is something to judge again."
+
+
+def test_swinging_between_a_limit_and_missing_data_is_told_once_each(rule: Alert) -> None:
+    Alert.objects.update(on_no_data="alert", minimum_sample=20, window_minutes=15)
+    minute = 0
+    for _ in range(3):
+        for value, sample in ((85, 30), (10, 30), (0, 3)):
+            decide([seen(rule, value, sample=sample)], now=NOW + minute * MINUTE)
+            tell_after_quiet(NOW + minute * MINUTE)
+            minute += 1
+    assert told() == ["trigger", "resolve", "trigger", "resolve"]
+    quiet = AlertEvent.objects.filter(told_at=None)
+    assert (quiet.count(), quiet.filter(resolved_at=None).count()) == (4, 1)
+    decide([seen(rule, 0, sample=3)], now=NOW + (minute + 15) * MINUTE)
+    assert told()[4:] == ["trigger"]
 
 
 def test_many_at_once_are_grouped_by_the_queue() -> None:

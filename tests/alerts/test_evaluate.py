@@ -195,6 +195,31 @@ def test_calls_that_come_back_too_dear_end_one_incident_and_begin_another() -> N
     assert moves(made) == [("resolve", -1, False), ("fire", 0, False)]
 
 
+def test_swinging_between_a_limit_and_no_data_is_told_once_each() -> None:
+    terms = replace(ERRORS, on_no_data="alert")
+    state, made = course(terms, 6, 1, None, 6, 1, None, 6, 1, None)
+    loud = [(one.move, one.is_again) for one in made if not one.is_quiet]
+    assert loud == [
+        ("fire", False), ("resolve", False), ("no_data", False), ("resolve", False),
+    ]  # fmt: skip
+    assert (state.status, state.is_quiet) == ("no_data", True)
+    # What stays is told when the window is over.
+    state, made = course(terms, *[None] * 20, state=state)
+    assert moves(made) == [("no_data", -1, False)]
+    assert (made[0].is_again, made[0].at) == (True, START + 18 * MINUTE)
+    # And a higher level than before at once.
+    terms = replace(BUDGET, on_no_data="alert")
+    _, made = course(terms, 55, 1, None, 55, 1, None, 85)
+    assert moves(made)[-1] == ("fire", 1, False)
+
+
+def test_both_are_news_again_once_the_window_is_over() -> None:
+    terms = replace(ERRORS, on_no_data="alert")
+    _, made = course(terms, 6, 1, None, *[1] * 16, 6, 1, None)
+    loud = [one.move for one in made if not one.is_quiet and one.move != "resolve"]
+    assert loud == ["fire", "no_data", "fire", "no_data"]
+
+
 def test_a_gap_in_the_readings_begins_the_counting_anew() -> None:
     terms = replace(ERRORS, pending=2 * MINUTE, recover=2 * MINUTE)
     state, made = course(terms, 6, 6, None, 6, 6)

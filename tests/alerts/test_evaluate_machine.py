@@ -7,7 +7,18 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alerts.evaluate import AGAIN_AFTER, Decision, Level, Observation, State, Terms, closed, step
+from alerts.evaluate import (
+    AGAIN_AFTER,
+    CALLS_CAME,
+    RECOVERED,
+    Decision,
+    Level,
+    Observation,
+    State,
+    Terms,
+    closed,
+    step,
+)
 
 START = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -30,11 +41,13 @@ class RuleMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.state, self.now, self.basis = State(), START, 100
         self.period = "first" if periodic else ""
-        self.is_open = self.is_free = False
+        self.is_open = self.is_free = self.is_blind_free = False
         self.incidents, self.was_quiet = 0, False
         # When people last heard of the incident, and its highest level they heard of.
         self.heard_at: dt.datetime | None = None
-        self.heard_level, self.heard_blind = -2, False
+        self.heard_level = -2
+        # The same of missing data, which is another matter than a limit.
+        self.blind_at: dt.datetime | None = None
 
     def take(self, decisions: list[Decision]) -> None:
         for one in decisions:
@@ -48,8 +61,8 @@ class RuleMachine(RuleBasedStateMachine):
             elif one.move == "resolve":
                 assert self.is_open
                 self.is_open = False
-                if one.reason not in ("Back within the limit.",):
-                    self.is_free = True
+                if one.reason not in (RECOVERED, CALLS_CAME):
+                    self.set_free()
             elif one.move == "raise":
                 assert self.is_open
                 if not one.is_quiet:
@@ -62,14 +75,21 @@ class RuleMachine(RuleBasedStateMachine):
                 assert one.is_quiet
 
     def hear(self, one: Decision, *, is_new: bool) -> None:
-        """Nobody hears of the same height twice in a window, unless something ended it in between. That there is
-        nothing to judge is other news."""
-        is_same = (one.move == "no_data") is self.heard_blind
-        self.heard_blind = one.move == "no_data"
-        if self.heard_at and is_same and not self.is_free and one.level <= self.heard_level:
+        """Nobody hears of the same height, or of missing data, twice in a window, unless something ended it in
+        between. Each is other news than the other."""
+        if one.move == "no_data":
+            if self.blind_at and not self.is_blind_free:
+                assert one.at - self.blind_at >= self.terms.window
+            self.blind_at, self.is_blind_free = one.at, False
+            return
+        if self.heard_at and not self.is_free and one.level <= self.heard_level:
             assert one.at - self.heard_at >= self.terms.window
         self.heard_at, self.is_free = one.at, False
         self.heard_level = one.level if is_new else max(one.level, self.heard_level)
+
+    def set_free(self) -> None:
+        """What comes after is news."""
+        self.is_free = self.is_blind_free = True
 
     def see(self, value: int | None, *, minutes: int = 1, **facts: str) -> None:
         self.now += minutes * MINUTE
@@ -102,6 +122,14 @@ class RuleMachine(RuleBasedStateMachine):
             self.see(high)
             self.see(low)
 
+    @rule(high=st.sampled_from([50, 85]), low=st.sampled_from([0, 60]), count=st.integers(2, 5))
+    def flickers(self, high: int, low: int, count: int) -> None:
+        """Between a limit and nothing to judge, each for as long as it takes to count."""
+        lasting = max(self.terms.pending, self.terms.recover) // MINUTE + 1
+        for value in (high, low, None) * count:
+            for _ in range(lasting):
+                self.see(value)
+
     @rule()
     def nothing(self) -> None:
         self.see(None)
@@ -110,7 +138,7 @@ class RuleMachine(RuleBasedStateMachine):
     def new_period(self, value: int) -> None:
         if self.period:
             self.period += "'"
-            self.is_free = True
+            self.set_free()
             self.see(value)
 
     @rule(value=VALUES)
@@ -123,7 +151,7 @@ class RuleMachine(RuleBasedStateMachine):
     def gone(self) -> None:
         self.see(50, gone="It was paused.")
         assert not self.is_open
-        self.is_free = True
+        self.set_free()
 
     @precondition(lambda self: self.incidents > 2)
     @rule()
@@ -131,7 +159,7 @@ class RuleMachine(RuleBasedStateMachine):
         self.state, decisions = closed(self.terms, self.state, self.now, "Off.")
         self.take(decisions)
         assert not self.is_open
-        self.is_free = True
+        self.set_free()
 
     @rule(value=VALUES)
     def late_reading(self, value: int) -> None:
