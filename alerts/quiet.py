@@ -82,10 +82,15 @@ class Quiet:
         return f"Maintenance: {found.name}." if found else ""
 
 
+def goes_on(now: dt.datetime) -> Q:
+    """Of Maintenance: what is not over."""
+    return Q(ends_at__gt=now) | ~Q(repeats=Repeats.NEVER)
+
+
 def quiet_at(organization_ids: Collection[UUID], now: dt.datetime) -> Quiet:
     """What holds for rules of these organisations. One query."""
     rows = Maintenance.objects.filter(organization_id__in=organization_ids, starts_at__lte=now)
-    rows = rows.filter(Q(ends_at__gt=now) | ~Q(repeats=Repeats.NEVER))
+    rows = rows.filter(goes_on(now))
     return Quiet([one for one in rows.order_by("pk") if occurrence_at(one, now)], now)
 
 

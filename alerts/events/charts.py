@@ -10,8 +10,9 @@ from typing import Any
 from alerts.measures.base import Point
 from alerts.models import SEVERITY_RANK, Severity
 from alerts.phrases import figure
+from alerts.units import drawn
 from core import formats
-from core.charts import UNITS, Series
+from core.charts import Series
 from core.ranges import DAY, TimeRange, bin_label, instant
 
 # More columns than this no phone can show; the farthest value of each column is kept.
@@ -22,15 +23,6 @@ _SLOTS = {
     Severity.WARNING: "c2",
     Severity.INFO: "co",
 }
-# Measures' units: what core.charts calls them, and the factor between the two.
-_DRAWN = {
-    "usd": ("money", Decimal(1)),
-    "percent": ("percent", Decimal("0.01")),
-    "ms": ("duration", Decimal(1)),
-    "seconds": ("duration", Decimal(1000)),
-    "minutes": ("duration", Decimal(60_000)),
-}
-_PLAIN = "number" if "number" in UNITS else "count"
 
 
 @dataclass(frozen=True)
@@ -52,11 +44,10 @@ def course(
     shown = _thinned(points, is_below=is_below)
     if sum(one.value is not None for one in shown) < 2:
         return None
-    name, factor = _DRAWN.get(unit, (_PLAIN, Decimal(1)))
-    values = [None if one.value is None else one.value * factor for one in shown]
+    values = [drawn(one.value, unit)[1] for one in shown]
     series = [Series(label, values, "c1")]
     for slot, (words, limit) in zip(("err", "c2", "c5", "c6"), limits, strict=False):
-        series.append(Series(words, [limit * factor] * len(shown), slot))
+        series.append(Series(words, [drawn(limit, unit)[1]] * len(shown), slot))
     last = next(one for one in reversed(shown) if one.value is not None)
     known = [one.value for one in shown if one.value is not None]
     farthest = min(known) if is_below else max(known)
@@ -71,7 +62,7 @@ def course(
         [_title(one.at) for one in shown],
         series,
         summary,
-        name,
+        drawn(None, unit)[0],
     )
 
 

@@ -58,13 +58,9 @@ def read_asked(
     states: Sequence[str] = tuple(STATES),
     sorts: Sequence[str] = SORTS,
     default_range: str = RANGE,
-    after: str = "after",
 ) -> Asked:
     """The first of `sorts` holds when none is asked for; without `default_range` a list has no range unless one is
     given. Raises DomainError naming the parameter, its value and what is allowed."""
-    q = str(query.get("q", "")).strip()
-    if len(q) > LONGEST_QUERY or "\x00" in q:
-        raise DomainError(f"q has at most {LONGEST_QUERY} characters and no NUL.", fields=["q"])
     span = str(query.get("range", "")) or default_range
     return Asked(
         state=read_choice(query, "state", states),
@@ -76,17 +72,15 @@ def read_asked(
         q=read_text(query, "q"),
         range=parse_range(span, now=now) if span else None,
         sort=read_choice(query, "sort", ("", *sorts)) or sorts[0],
-        after=str(query.get(after, "")),
+        after=str(query.get("after", "")),
     )
 
 
-def read_text(query: Mapping[str, Any], name: str) -> str:
+def read_text(query: Mapping[str, Any], name: str, longest: int = LONGEST_QUERY) -> str:
     """A text to search for. Raises DomainError."""
     text = str(query.get(name, "")).strip()
-    if len(text) > LONGEST_QUERY or "\x00" in text:
-        raise DomainError(
-            f"{name} has at most {LONGEST_QUERY} characters and no NUL.", fields=[name]
-        )
+    if len(text) > longest or "\x00" in text:
+        raise DomainError(f"{name} has at most {longest} characters and no NUL.", fields=[name])
     return text
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from alerts.events.lists import read_choice, read_id, read_text
-from alerts.models import Maintenance, Repeats
-from alerts.quiet import Span, next_occurrence
+from alerts.models import Maintenance
+from alerts.quiet import Span, goes_on, next_occurrence
 from core.cursors import decode_place, encode_place
 from core.errors import NotFoundError
 
@@ -47,24 +47,19 @@ class WindowRow:
         return self.span or (self.window.starts_at, self.window.ends_at)
 
 
-def read_wanted(query: Mapping[str, Any], after: str = "after") -> WantedWindows:
+def read_wanted(query: Mapping[str, Any]) -> WantedWindows:
     """Raises DomainError naming the parameter, its value and what is allowed."""
     return WantedWindows(
         q=read_text(query, "q"),
         state=read_choice(query, "state", tuple(STATES)),
         project_id=read_id(query, "project"),
         sort=read_choice(query, "sort", tuple(SORTS)) or "starts",
-        after=str(query.get(after, "")),
+        after=str(query.get("after", "")),
     )
 
 
 def listed(
-    organization_id: UUID,
-    wanted: WantedWindows,
-    *,
-    now: dt.datetime,
-    limit: int,
-    field: str = "after",
+    organization_id: UUID, wanted: WantedWindows, *, now: dt.datetime, limit: int
 ) -> tuple[list[WindowRow], str]:
     """Rows and the place after them (empty: no more). One query.
 
@@ -82,7 +77,7 @@ def listed(
     )
     if wanted.after:
         kind = str if sort == "name" else dt.datetime
-        mark = decode_place(wanted.after, sort=sort, kind=kind, field=field)
+        mark = decode_place(wanted.after, sort=sort, kind=kind)
         is_down = sort.startswith("-")
         places = [one for one in places if (one[:2] < mark if is_down else one[:2] > mark)]
     rows = [row for *_, row in places[:limit]]
@@ -93,8 +88,7 @@ def _matching(
     organization_id: UUID, wanted: WantedWindows, now: dt.datetime
 ) -> Sequence[Maintenance]:
     rows = Maintenance.objects.filter(organization_id=organization_id)
-    goes_on = Q(ends_at__gt=now) | ~Q(repeats=Repeats.NEVER)
-    rows = rows.exclude(goes_on) if wanted.state == "over" else rows.filter(goes_on)
+    rows = rows.exclude(goes_on(now)) if wanted.state == "over" else rows.filter(goes_on(now))
     if wanted.project_id:
         rows = rows.filter(project_id=wanted.project_id)
     if wanted.q:

@@ -5,13 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from accounts.models import Organization, User
 from accounts.services import record_audit_event
 from alerts.events.maintenance_drafts import MaintenanceDraft
 from alerts.models import Maintenance, Repeats
-from alerts.quiet import next_occurrence, occurrence_at
+from alerts.quiet import goes_on, next_occurrence, occurrence_at
 from core.errors import ConflictError, NotFoundError
 
 # Of those that are not over: each judged rule looks at them.
@@ -25,7 +24,7 @@ def create_maintenance(*, draft: MaintenanceDraft, author: User, now: dt.datetim
     # One writer of an organisation's windows at a time, so that MAX_WINDOWS holds.
     Organization.objects.select_for_update().get(pk=draft.organization_id)
     rows = Maintenance.objects.filter(organization_id=draft.organization_id)
-    if rows.filter(Q(ends_at__gt=now) | ~Q(repeats=Repeats.NEVER)).count() >= MAX_WINDOWS:
+    if rows.filter(goes_on(now)).count() >= MAX_WINDOWS:
         raise ConflictError(
             f"The organisation has {MAX_WINDOWS} windows, the most there can be. Delete ones nobody needs."
         )

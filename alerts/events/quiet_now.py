@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q
-
-from alerts.models import Alert, Maintenance, Repeats
-from alerts.quiet import occurrence_at
+from alerts.models import Alert, Maintenance
+from alerts.quiet import goes_on, occurrence_at
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class QuietNow:
 def quiet_now(organization_id: UUID, now: dt.datetime) -> QuietNow:
     """Two queries."""
     rows = Maintenance.objects.filter(organization_id=organization_id, starts_at__lte=now)
-    rows = rows.filter(Q(ends_at__gt=now) | ~Q(repeats=Repeats.NEVER)).select_related("project")
+    rows = rows.filter(goes_on(now)).select_related("project")
     running = [(one, span[1]) for one in rows if (span := occurrence_at(one, now))]
     muted = Alert.objects.filter(
         organization_id=organization_id, is_enabled=True, muted_until__gt=now

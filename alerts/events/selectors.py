@@ -23,7 +23,8 @@ _PLACES: dict[str, tuple[str, type]] = {
     "urgent": ("urgency", int),
     "title": ("lower_title", str),
 }
-_RANK = Case(
+# How severe, in SQL.
+RANK = Case(
     *(When(severity=name, then=Value(rank)) for name, rank in SEVERITY_RANK.items()),
     default=Value(0),
     output_field=IntegerField(),
@@ -35,7 +36,7 @@ _URGENCY = (
         default=Value(0),
         output_field=IntegerField(),
     )
-    + _RANK
+    + RANK
 )
 MAX_RULES = 200
 
@@ -80,21 +81,19 @@ def narrowed(rows: QuerySet[AlertEvent], asked: Asked) -> QuerySet[AlertEvent]:
     return rows
 
 
-def events_page(
-    rows: QuerySet[AlertEvent], asked: Asked, *, limit: int, field: str = "after"
-) -> Page:
-    """The incidents asked for, in order, by keyset; `field` is what the cursor is called. One query."""
+def events_page(rows: QuerySet[AlertEvent], asked: Asked, *, limit: int) -> Page:
+    """The incidents asked for, in order, by keyset. One query."""
     sign = "-" if asked.sort.startswith("-") else ""
     column, kind = _PLACES[asked.sort.lstrip("-")]
     found = narrowed(rows, asked).defer("evidence")
-    found = found.annotate(rank=_RANK, urgency=_URGENCY, lower_title=Lower("title"))
+    found = found.annotate(rank=RANK, urgency=_URGENCY, lower_title=Lower("title"))
     if asked.after:
-        value, key = decode_place(asked.after, sort=asked.sort, kind=kind, field=field)
+        value, key = decode_place(asked.after, sort=asked.sort, kind=kind)
         mark = parse_uuid(key)
         if mark is None:
             raise InvalidCursorError(
-                f"{field} is not one this server gave out; start from the first page.",
-                fields=[field],
+                "after is not one this server gave out; start from the first page.",
+                fields=["after"],
             )
         beyond = "lt" if sign else "gt"
         found = found.filter(

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, IntegerField, Max, QuerySet, Value, When
+from django.db.models import Count, Max, QuerySet
 
+from alerts.events.selectors import RANK
 from alerts.inbox.selectors import severities_from
-from alerts.models import SEVERITY_RANK, AlertEvent, Delivery, DeliveryState, EventState
+from alerts.models import AlertEvent, Delivery, DeliveryState, EventState
 from core.ranges import ceil_hour
 from costs.budgets.selectors import Standing, amounts, open_budgets, part_of, standings
 from costs.budgets.sums import Amount
@@ -65,13 +66,6 @@ class Facts:
         return [one for one in self.budgets if one.crossed]
 
 
-_RANK = Case(
-    *(When(severity=name, then=Value(rank)) for name, rank in SEVERITY_RANK.items()),
-    default=Value(0),
-    output_field=IntegerField(),
-)
-
-
 def facts_of(
     organization_id: UUID, *, severity: str, start: dt.datetime, end: dt.datetime, now: dt.datetime
 ) -> Facts:
@@ -94,7 +88,7 @@ def facts_of(
 
 
 def _listed(rows: "QuerySet[AlertEvent]") -> Listed:
-    found = rows.annotate(rank=_RANK).order_by("-rank", "-fired_at", "-pk").defer("evidence")
+    found = rows.annotate(rank=RANK).order_by("-rank", "-fired_at", "-pk").defer("evidence")
     shown = list(found.select_related("project")[: MOST_LISTED + 1])
     return Listed(len(shown) if len(shown) <= MOST_LISTED else rows.count(), shown[:MOST_LISTED])
 

@@ -28,10 +28,6 @@ class Place:
     value: str
     level: str
 
-    @property
-    def is_open(self) -> bool:
-        return self.state.status == StateStatus.FIRING
-
 
 @dataclass(frozen=True)
 class Change:

@@ -21,6 +21,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Lower
 
+from alerts.events.lists import read_choice, read_id, read_text
 from alerts.models import (
     Alert,
     AlertChannel,
@@ -39,7 +40,7 @@ from alerts.rules.words import (
     watched_words,
 )
 from core.cursors import decode_place, encode_place
-from core.errors import DomainError, NotFoundError
+from core.errors import NotFoundError
 from projects.access import parse_uuid
 
 # Worst first; what is switched off comes last.
@@ -147,34 +148,18 @@ class Row:
 
 def read_wanted(query: Mapping[str, Any]) -> Wanted:
     """The filters of an address. Raises DomainError naming field, value and rule."""
-    q, project = str(query.get("q", "")).strip(), str(query.get("project", ""))
-    for name, value, longest in (("q", q, 200), ("project", project, 80)):
-        if len(value) > longest or "\x00" in value:
-            raise DomainError(f"{name} has at most {longest} characters and no NUL.", fields=[name])
-    channel = str(query.get("channel", ""))
-    if channel and parse_uuid(channel) is None:
-        raise DomainError(
-            f"channel is {channel[:40]!r}; it must be a channel's id.", fields=["channel"]
-        )
+    channel = read_id(query, "channel")
     return Wanted(
-        q,
-        _choice(query, "kind", ("", *AlertKind.values)),
-        _choice(query, "state", tuple(STATES)),
-        project,
-        _choice(query, "severity", ("", *Severity.values)),
-        channel,
-        _choice(query, "enabled", tuple(ENABLED)),
-        _choice(query, "sort", ("", *SORTS)) or "state",
+        read_text(query, "q"),
+        read_choice(query, "kind", AlertKind.values),
+        read_choice(query, "state", tuple(STATES)),
+        read_text(query, "project", 80),
+        read_choice(query, "severity", Severity.values),
+        str(channel or ""),
+        read_choice(query, "enabled", tuple(ENABLED)),
+        read_choice(query, "sort", tuple(SORTS)) or "state",
         str(query.get("after", "")),
     )
-
-
-def _choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
-    value = str(query.get(name, ""))
-    if value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value
 
 
 def rules_of(organization_id: UUID) -> QuerySet[Alert]:
