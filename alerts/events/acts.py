@@ -26,6 +26,8 @@ from alerts.events.deliveries import cancel_messages, replay_messages
 from alerts.events.selectors import event_of, events_of
 from alerts.events.views import incident_context
 from alerts.models import AlertEvent
+from alerts.rules.services import mute_rule
+from alerts.rules.timing import muted_until
 from core.errors import ConflictError, DomainError
 from core.htmx import wants_part
 from projects.access import parse_uuid
@@ -34,11 +36,6 @@ SNOOZES: dict[str, dt.timedelta | None] = {
     "1h": dt.timedelta(hours=1),
     "1d": dt.timedelta(days=1),
     "resolved": None,
-}
-MUTES = {
-    "1h": dt.timedelta(hours=1),
-    "1d": dt.timedelta(days=1),
-    "7d": dt.timedelta(days=7),
 }
 MAX_AT_ONCE = 200
 
@@ -99,20 +96,16 @@ def event_comment(request: HttpRequest, slug: str, event_id: uuid.UUID) -> HttpR
 @login_required
 @require_POST
 def event_mute(request: HttpRequest, slug: str, event_id: uuid.UUID) -> HttpResponse:
-    """Tell nobody of its rule for a time (`for`: 1h, 1d, 7d), or again (`end`); admins may."""
+    """Tell nobody of its rule for a time (`for`: 1h, 1d, 7d, until with `until`), or again (`none`); admins may."""
     membership, event = _event(request, slug, event_id, Role.ADMIN)
-    wanted = request.POST.get("for", "")
-    if wanted != "end" and wanted not in MUTES:
-        raise DomainError(
-            f"for is {wanted[:40]!r}; it must be one of {', '.join(MUTES)}, end.", fields=["for"]
-        )
-    if event.alert is None:
+    until = muted_until(request.POST, timezone.now())
+    if event.alert_id is None:
         raise ConflictError("The rule is deleted; there is nothing to mute.")
-    alert, until = event.alert, timezone.now() + MUTES[wanted] if wanted != "end" else None
     done = "The rule is muted." if until else "The rule tells again."
+    organization_id, rule_id = membership.organization_id, event.alert_id
     return _do(
         request, membership, event, done,
-        lambda **who: acting.mute(alert=alert, until=until, **who),
+        lambda **who: mute_rule(organization_id=organization_id, rule_id=rule_id, until=until, **who),
     )  # fmt: skip
 
 

@@ -60,6 +60,10 @@ class ShownDelivery:
         return (self.told or self.row).state
 
     @property
+    def attempts(self) -> int:
+        return (self.told or self.row).attempts
+
+    @property
     def may_replay(self) -> bool:
         return self.told is None and self.row.state in REPLAYABLE
 

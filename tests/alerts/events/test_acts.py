@@ -113,7 +113,7 @@ def test_an_admin_mutes_the_rule_and_every_page_says_so(acme, event, client_of, 
     assert event.alert.muted_until > timezone.now() + dt.timedelta(hours=23)
     assert "Its rule is muted" in member.get(url("event_detail", "acme", event.pk)).content.decode()
     assert "1 rule is muted" in member.get(url("firing", "acme")).content.decode()
-    admin.post(address, {"for": "end"})
+    admin.post(address, {"for": "none"})
     event.alert.refresh_from_db()
     assert event.alert.muted_until is None
     assert admin.post(address, {"for": "x"}).status_code == 400
