@@ -55,15 +55,17 @@ class Detail:
 
 
 def detail_of(alert: Alert, now: dt.datetime) -> Detail:
-    """Eight queries and those of its measure's history."""
+    """Nine queries and those of its measure's history."""
     row = rows_of([alert], now=now)[0]
     start = days_before(now, DAYS)
-    events = list(AlertEvent.objects.filter(alert=alert).order_by("-fired_at")[:EVENTS])
+    incidents = AlertEvent.objects.filter(alert=alert)
+    events = list(incidents.order_by("-fired_at").defer("evidence")[:EVENTS])
     history = _history(alert, start, now)
     drawing, has_values = None, False
     if history is not None:
         has_values = any(one.value is not None for one in history.points)
-        fired = [one.fired_at for one in events if one.fired_at >= start]
+        # Not those of the list, which is cut: the chart and its words are about all of them.
+        fired = list(incidents.filter(fired_at__gte=start).values_list("fired_at", flat=True))
         drawing = course(
             alert, history.points, start=start, end=now, summary=_summary(row, len(fired)), fired=fired
         )  # fmt: skip

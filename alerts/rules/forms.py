@@ -170,6 +170,9 @@ class RuleForm(forms.Form):
         data["levels"] = [
             {"limit": row.limit, "severity": row.severity} for row in self.levels if row.limit.strip()
         ]  # fmt: skip
+        if not data["levels"]:
+            self.refuse(DomainError("Type a limit: at least one is needed.", fields=["levels"]))
+            return None
         if (margin := data.pop("recover_margin", None)) is not None:
             data["recover_margin"] = margin / 100
         try:

@@ -157,6 +157,13 @@ def test_a_wrong_form_says_so_at_its_field_and_saves_nothing(acme, admin, values
     assert Alert.objects.count() == 1
 
 
+def test_a_form_without_a_limit_is_told_so_in_a_persons_words(acme, admin) -> None:
+    sent = FORM | {"level_limit": ["", " "], "preview": "1"}
+    text = admin.post(url("rule_create", "acme"), sent, headers=HTMX).content.decode()
+    assert "Type a limit" in text
+    assert "{&quot;limit" not in text
+
+
 def test_levels_are_added_and_removed_without_saving(acme, admin) -> None:
     more = admin.post(url("rule_create", "acme"), FORM | {"name": "", "add_level": "1"})
     assert more.status_code == 200
@@ -257,6 +264,18 @@ def test_one_rule_shows_its_course_incidents_channels_and_changes(
     assert [one.label for one in response.context["detail"].drawing.series] == [
         "Error rate", "Warning 5.0%", "Fired",
     ]  # fmt: skip
+
+
+def test_the_course_counts_every_incident_not_only_the_listed_ones(acme, admin, errors) -> None:
+    errors.past = ["1", "7", "1"]
+    made, now = rule(acme), timezone.now()
+    for hours in range(1, 24):
+        AlertEventFactory.create(
+            organization=acme.organization, alert=made, state="resolved", fired_at=now - dt.timedelta(hours=hours)
+        )  # fmt: skip
+    detail = admin.get(url("rule_detail", "acme", made.pk)).context["detail"]
+    assert "It fired 23 times" in detail.drawing.summary
+    assert len(detail.events) == 20
 
 
 def test_a_rule_about_every_budget_lists_each_of_them(acme, admin) -> None:
