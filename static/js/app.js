@@ -11,6 +11,7 @@ import "./page_retry.js";
 import "./quiet_aborts.js";
 import "./dialogs.js";
 import "./pop_menu.js";
+import "./tab_row.js";
 import "./filter_list.js";
 import "./command_palette.js";
 import "./confirm_typed.js";

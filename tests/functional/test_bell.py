@@ -93,6 +93,9 @@ def test_the_bell_counts_up_live_and_is_read_by_keyboard(
     expect(page.locator("#toasts")).to_contain_text("Saved.")
     expect(page.locator("#main")).to_contain_text("every day at 08:00")
     assert audit(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
 
 
 def _second_page_hears_of_reading(page: Any, page_for: PageFor, person: Any) -> None:
