@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -22,6 +22,7 @@ from alerts.models import Channel
 from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
+from core.streaming import csv_file
 
 ICONS = {
     "email": "mail",
@@ -69,7 +70,7 @@ def channel_list(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 @require_GET
-def channel_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
+def channel_export(request: HttpRequest, slug: str) -> HttpResponse:
     """The channels that the list shows as CSV; there are at most a hundred."""
     membership = page_membership(request, slug)
     asked = selectors.read_asked(request.GET)
@@ -83,9 +84,7 @@ def channel_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
         )
         for one in selectors.rows_of(found)
     ]  # fmt: skip
-    response = StreamingHttpResponse(csv_lines([CSV_HEAD, *lines]), content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{slug}-channels.csv"'
-    return response
+    return csv_file(f"{slug}-channels.csv", csv_lines([CSV_HEAD, *lines]))
 
 
 @login_required
