@@ -19,7 +19,7 @@ from alerts.events import serializers as shapes
 from alerts.events.deliveries import cancel_messages, replay_messages
 from alerts.events.details import deliveries_of, entries_of
 from alerts.models import AlertEvent
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.api.serializers import StrictSerializer
 from core.errors import DomainError, NotFoundError
 from costs.forms import refuse_unknown
@@ -45,15 +45,6 @@ membership_of = people_only(
 )
 
 
-def following(request: Request, after: str) -> str | None:
-    """The address of the next page."""
-    if not after:
-        return None
-    query = request.query_params.copy()
-    query["after"] = after
-    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
-
-
 def refuse_body(request: Request) -> None:
     """For requests that say everything by their address."""
     StrictSerializer(data=request.data or {}).is_valid(raise_exception=True)
@@ -68,7 +59,7 @@ def _page(
     rows = selectors.events_of(organization_id)
     page = selectors.events_page(rows, asked, limit=limit_of(request))
     shown = shapes.AlertEventSerializer(page.rows, many=True).data
-    return Response({"results": shown, "next": following(request, page.after)})
+    return Response({"results": shown, "next": next_url(request, page.after)})
 
 
 def _whole(event: AlertEvent) -> Response:
@@ -228,7 +219,7 @@ class EventDeliveryListView(APIView):
         found = deliveries_of(row, limit + 1, before=_place(request))
         shown = shapes.EventDeliverySerializer(found[:limit], many=True).data
         after = str(found[limit - 1].row.pk) if len(found) > limit else ""
-        return Response({"results": shown, "next": following(request, after)})
+        return Response({"results": shown, "next": next_url(request, after)})
 
 
 def _place(request: Request) -> int | None:

@@ -13,10 +13,10 @@ from accounts.models import Role
 from accounts.selectors import person
 from alerts.events import maintenance_services as services
 from alerts.events import serializers as shapes
-from alerts.events.api import AFTER, LIMIT, following, refuse_body
+from alerts.events.api import AFTER, LIMIT, refuse_body
 from alerts.events.maintenance_drafts import MaintenanceDraft, read_draft
 from alerts.events.maintenance_lists import SORTS, STATES, listed, read_wanted, window_of
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from costs.forms import refuse_unknown
 from projects.access import HasScope, people_only
 
@@ -63,7 +63,7 @@ class MaintenanceListView(APIView):
             limit=limit_of(request),
         )
         shown = shapes.MaintenanceSerializer(rows, many=True).data
-        return Response({"results": shown, "next": following(request, after)})
+        return Response({"results": shown, "next": next_url(request, after)})
 
     @extend_schema(
         operation_id="maintenance_create",

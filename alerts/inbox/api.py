@@ -16,7 +16,7 @@ from alerts.inbox import preferences, selectors, serializers, services
 from alerts.inbox.digest_times import zone_of
 from alerts.inbox.views import SHOWS, read_instant
 from alerts.models import NotificationPreference
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.errors import DomainError
 from costs.forms import refuse_unknown
 from projects.access import HasScope, parse_uuid, people_only
@@ -103,13 +103,8 @@ class InboxView(APIView):
             limit=limit_of(request),
         )
         bell = selectors.bell_of(membership, preference, now)
-        following = None
-        if page.after:
-            query = request.query_params.copy()
-            query["after"] = page.after
-            following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
         shown = {name: getattr(bell, name) for name in ("unread", "firing", "open", "worst")}
-        shown |= {"results": page.rows, "next": following}
+        shown |= {"results": page.rows, "next": next_url(request, page.after)}
         return Response(serializers.InboxSerializer(shown).data)
 
 

@@ -17,6 +17,7 @@ from alerts.rules import services
 from alerts.rules.api_parts import (
     LISTING,
     OF_PROJECT,
+    STATES_PAGE,
     answer,
     changed_draft,
     draft_of,
@@ -95,11 +96,13 @@ class RuleView(APIView):
 
     permission_classes = [HasScope("read")]
 
-    @extend_schema(operation_id="alerts_get", responses=shapes.RuleDetailSerializer)
+    @extend_schema(
+        operation_id="alerts_get", parameters=STATES_PAGE, responses=shapes.RuleDetailSerializer
+    )
     def get(self, request: Request, organization: str, alert: UUID) -> Response:
-        """A rule and where it stands about each thing it watches (the first 200)."""
+        """A rule and where it stands about each thing it watches, what fires first, in pages."""
         membership = _membership(request, organization)
-        return one_of(rule_of(membership.organization_id, alert))
+        return one_of(request, rule_of(membership.organization_id, alert))
 
     @extend_schema(
         operation_id="alerts_replace", request=shapes.RuleDraftSerializer, responses=shapes.RuleSerializer

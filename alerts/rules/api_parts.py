@@ -15,11 +15,11 @@ from alerts.models import Alert, AlertKind, Delivery, Severity
 from alerts.rules import overview
 from alerts.rules import serializers as shapes
 from alerts.rules.details import STATES as SHOWN_STATES
-from alerts.rules.details import states_of
+from alerts.rules.details import states_page
 from alerts.rules.drafts import FIELDS, RuleDraft, read_draft
 from alerts.rules.overview import Wanted, listed, read_wanted, rows_of
 from alerts.rules.serializers import draft_json, rule_json
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.errors import DomainError
 from costs.forms import refuse_unknown
 from projects.models import Project
@@ -34,6 +34,12 @@ LISTING = [
     OpenApiParameter("sort", OpenApiTypes.STR, enum=list(overview.SORTS)),
     OpenApiParameter("after", OpenApiTypes.STR, description="From `next` of the page before."),
     OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200, default 50."),
+]
+STATES_PAGE = [
+    OpenApiParameter(
+        "after", OpenApiTypes.STR, description="From `states_next` of the page before."
+    ),
+    OpenApiParameter("limit", OpenApiTypes.INT, description="States, 1 to 200, default 200."),
 ]
 OF_PROJECT = OpenApiParameter("project", OpenApiTypes.STR, description="Slug or id.")
 _NAMES = {one.name for one in LISTING}
@@ -75,18 +81,16 @@ def page_of(request: Request, organization_id: UUID, **fixed: Any) -> Response:
     refuse_unknown(query, _NAMES | ({"project"} - set(fixed)))
     wanted: Wanted = read_wanted({**query.dict(), **fixed})
     rows, after = listed(organization_id, wanted, now=timezone.now(), limit=limit_of(request))
-    following = None
-    if after:
-        again = query.copy()
-        again["after"] = after
-        following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
-    return Response({"results": [rule_json(row) for row in rows], "next": following})
+    return Response({"results": [rule_json(row) for row in rows], "next": next_url(request, after)})
 
 
-def one_of(alert: Alert) -> Response:
-    """A rule with its states."""
+def one_of(request: Request, alert: Alert) -> Response:
+    """A rule with a page of its states."""
+    refuse_unknown(request.query_params, {one.name for one in STATES_PAGE})
     row = rows_of([alert], now=timezone.now())[0]
-    return Response(shapes.detail_json(row, list(states_of(alert)[:SHOWN_STATES])))
+    after = request.query_params.get("after", "")
+    states, further = states_page(alert, limit=limit_of(request, default=SHOWN_STATES), after=after)
+    return Response(shapes.detail_json(row, states, next_url(request, further)))
 
 
 def answer(alert: Alert, status: int = 200) -> Response:

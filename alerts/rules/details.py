@@ -2,8 +2,9 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
 from accounts.models import AuditEvent
 from alerts.measures.base import History
@@ -13,6 +14,7 @@ from alerts.rules.charts import Drawing, course, days_before
 from alerts.rules.overview import Row, rows_of
 from alerts.rules.preview import DAYS
 from alerts.rules.words import detail_words, value_of
+from core.cursors import decode_place, encode_place
 from core.errors import DomainError
 
 STATES = 200
@@ -94,7 +96,7 @@ def _summary(row: Row, fired: int) -> str:
     return f"{row.alert.name}: {row.condition}. {times} in the last {DAYS} days."
 
 
-def states_of(alert: Alert) -> QuerySet[AlertState]:
+def states_of(alert: Alert) -> "QuerySet[Any]":
     """Where the rule stands about each thing, what fires first. One query."""
     order = [StateStatus.FIRING, StateStatus.PENDING, StateStatus.NO_DATA, StateStatus.OK]
     ranks = [When(status=one, then=Value(place)) for place, one in enumerate(order)]
@@ -103,6 +105,20 @@ def states_of(alert: Alert) -> QuerySet[AlertState]:
         .annotate(rank=Case(*ranks, default=Value(9), output_field=IntegerField()))
         .order_by("rank", "subject", "key")
     )
+
+
+def states_page(alert: Alert, *, limit: int, after: str) -> tuple[list[AlertState], str]:
+    """The same for programs, in pages by keyset, and where the next one begins ("": no more). One query. Raises
+    InvalidCursorError."""
+    rows = states_of(alert).order_by("rank", "key")
+    if after:
+        rank, key = decode_place(after, sort="rank", kind=int)
+        rows = rows.filter(Q(rank__gt=rank) | Q(rank=rank, key__gt=key))
+    found = list(rows[: limit + 1])
+    if len(found) <= limit:
+        return found, ""
+    last = found[limit - 1]
+    return found[:limit], encode_place("rank", last.rank, last.key)
 
 
 def _place(alert: Alert, state: AlertState) -> Place:

@@ -14,7 +14,15 @@ from accounts.models import User
 from alerts.models import Alert
 from alerts.rules import serializers as shapes
 from alerts.rules import services
-from alerts.rules.api_parts import LISTING, answer, changed_draft, draft_of, one_of, page_of
+from alerts.rules.api_parts import (
+    LISTING,
+    STATES_PAGE,
+    answer,
+    changed_draft,
+    draft_of,
+    one_of,
+    page_of,
+)
 from alerts.rules.drafts import RuleDraft
 from alerts.rules.overview import rule_of
 from alerts.rules.services import By
@@ -73,10 +81,14 @@ class ProjectRuleView(APIView):
     def get_permissions(self) -> list[Any]:
         return _permissions(self.request)
 
-    @extend_schema(operation_id="alerts_get_of_project", responses=shapes.RuleDetailSerializer)
+    @extend_schema(
+        operation_id="alerts_get_of_project",
+        parameters=STATES_PAGE,
+        responses=shapes.RuleDetailSerializer,
+    )
     def get(self, request: Request, project: str, alert: UUID) -> Response:
         """A rule and where it stands."""
-        return one_of(_rule(project_from_api(request, project, "read"), alert))
+        return one_of(request, _rule(project_from_api(request, project, "read"), alert))
 
     @extend_schema(
         operation_id="alerts_replace_of_project", request=shapes.RuleDraftSerializer, responses=shapes.RuleSerializer

@@ -182,11 +182,13 @@ class RuleDetailSerializer(RuleSerializer):
     """A rule with where it stands about each thing it watches."""
 
     states = StateSerializer(many=True)
+    states_next = serializers.URLField(allow_null=True, help_text="Address of the next states")
 
 
-def detail_json(row: Row, states: list[AlertState]) -> dict[str, Any]:
-    """The JSON of one rule with its states."""
-    return rule_json(row) | {"states": list(StateSerializer(states, many=True).data)}
+def detail_json(row: Row, states: list[AlertState], states_next: str | None) -> dict[str, Any]:
+    """The JSON of one rule with a page of its states."""
+    shown = list(StateSerializer(states, many=True).data)
+    return rule_json(row) | {"states": shown, "states_next": states_next}
 
 
 class KindSerializer(serializers.Serializer[Any]):

@@ -25,6 +25,15 @@ def limit_of(request: Request, *, default: int = 50, maximum: int = 200) -> int:
     return int(text)
 
 
+def next_url(request: Request, after: str) -> str | None:
+    """The address of the page after this one, from the cursor of a hand-made list; None without one."""
+    if not after:
+        return None
+    query = request.query_params.copy()
+    query["after"] = after
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+
+
 def bad_cursor() -> InvalidCursorError:
     """What to raise for a `cursor` nobody gave out."""
     return InvalidCursorError(

@@ -76,6 +76,8 @@ def test_a_rule_is_made_read_changed_and_deleted(acme, project, admin) -> None:
         ("GET", "?limit=0", None, "limit"),
         ("GET", "?colour=red", None, "colour"),
         ("GET", "?after=x", None, "after"),
+        ("GET", "/{id}?after=x", None, "after"),
+        ("GET", "/{id}?limit=0", None, "limit"),
     ],
 )
 def test_what_is_wrong_is_named(acme, admin, method, path, body, field) -> None:
@@ -84,6 +86,19 @@ def test_what_is_wrong_is_named(acme, admin, method, path, body, field) -> None:
     assert answer.status_code == 400, answer.content
     assert field is None or answer.json()["fields"] == [field]
     assert Alert.objects.get().name == "There"
+
+
+def test_every_state_of_a_rule_can_be_read_what_fires_first(acme, admin) -> None:
+    made = rule(acme)
+    for place in range(7):
+        status = "firing" if place in (2, 5) else "ok"
+        AlertState.objects.create(alert=made, key=str(place), status=status)
+    address, keys = f"{LIST}/{made.pk}?limit=3", []
+    while address:
+        page = send(admin, "GET", address).json()
+        keys += [one["key"] for one in page["states"]]
+        address = page["states_next"]
+    assert keys == ["2", "5", "0", "1", "3", "4", "6"]
 
 
 def test_a_taken_name_is_a_conflict_and_a_thousand_rules_are_enough(
