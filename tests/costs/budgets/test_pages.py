@@ -219,6 +219,14 @@ def test_every_kind_of_budget_has_its_page(acme, project, admin, values) -> None
     assert ("The limit is reached" in response.content.decode()) == made.is_hard
 
 
+def test_the_message_after_saving_says_nothing_of_the_pages_insides(acme, admin) -> None:
+    """The page has a `detail`, and a message may have one: they are not the same."""
+    page = admin.post(url("budget_create", "acme"), FORM, follow=True).content.decode()
+    _, _, message = page.partition('class="toast ')
+    assert "<small>" not in message.partition("data-toast-close")[0]
+    assert message, "no message"
+
+
 def test_pausing_and_deleting_ask_for_the_right_words(acme, admin) -> None:
     made = budget(acme, name="Old")
     assert admin.post(url("budget_pause", "acme", made.pk), {"paused": "maybe"}).status_code == 400
