@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 WORKERS ?= 2
+# Some images forbid Python to keep what it compiled: each program we or the tests start would compile LLMLab anew.
+export PYTHONDONTWRITEBYTECODE :=
 # pytest arguments: make test ARGS="tests/core -k health"
 ARGS ?=
 # make sdk-test SDK="python go"; SDK=--all fails where a language's tools are missing (CI)
