@@ -9,7 +9,9 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from core import partitions
         from gateway import purge as rows
-        from projects import purge
+        from gateway.connections import secrets
+        from projects import purge, resealing
 
         partitions.register("gateway_llmrequest", "accepted_at")
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
+        resealing.register(secrets.seal_again)

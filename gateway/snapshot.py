@@ -15,6 +15,7 @@ import msgspec
 from django.db import DatabaseError, connection
 from django.db.models import Q
 
+from accounts.models import Organization
 from gateway.models import (
     ConfigVersion,
     Connection,
@@ -88,6 +89,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     connections: dict[str, ConnectionView]
     routes: dict[str, RouteView]  # by name in lower case
     limits: tuple[LimitView, ...]
+    # The organisation's wrapped data key: `core.crypto.data_cipher` of it opens the connections' keys.
+    data_key: bytes
 
 
 class _Kept(msgspec.Struct):
@@ -141,7 +144,7 @@ def _version(organization_id: UUID) -> int:
 
 
 def load(organization_id: UUID, project_id: UUID, version: int) -> Snapshot:
-    """Read everything. Five queries. `version` must have been read before: a change meanwhile is then read again."""
+    """Read everything. Six queries. `version` must have been read before: a change meanwhile is then read again."""
     settings = GatewaySettings.objects.filter(project_id=project_id).values_list("rules", flat=True)
     routes = Route.objects.filter(project_id=project_id, is_enabled=True)
     return Snapshot(
@@ -160,6 +163,9 @@ def load(organization_id: UUID, project_id: UUID, version: int) -> Snapshot:
             for row in routes
         },
         limits=_limits(organization_id, project_id),
+        data_key=bytes(
+            Organization.objects.values_list("data_key", flat=True).get(pk=organization_id)
+        ),
     )
 
 
