@@ -149,8 +149,23 @@ def _carry_out(
                 one.alert, one.after, decision, one.reading, one.row.event_id
             )
     events = turn.save()
-    _save_states([one for one in judged if one.decisions or is_news(one.before, one.after)])
+    _save_states(_worth_writing(judged))
     return events
+
+
+def _worth_writing(judged: Sequence[_Judged]) -> list[_Judged]:
+    """What moved; and where a figure has become old, all figures, so that they become old again together."""
+    news = [bool(one.decisions) or is_news(one.before, one.after) for one in judged]
+    is_due = any(found and not one.decisions for one, found in zip(judged, news, strict=True))
+    return [
+        one
+        for one, found in zip(judged, news, strict=True)
+        if found or (is_due and _figure(one.before) != _figure(one.after))
+    ]
+
+
+def _figure(state: State) -> tuple[int, Decimal | None]:
+    return state.sample, _stored(state.value)
 
 
 def is_news(before: State, after: State) -> bool:
@@ -160,8 +175,7 @@ def is_news(before: State, after: State) -> bool:
     age = after.evaluated_at - before.evaluated_at
     if age >= _SEEN_EVERY or _but_figure(after) != _but_figure(before):
         return True
-    was, now = (before.sample, _stored(before.value)), (after.sample, _stored(after.value))
-    return age >= _FIGURE_EVERY and was != now
+    return age >= _FIGURE_EVERY and _figure(before) != _figure(after)
 
 
 def _but_figure(state: State) -> State:

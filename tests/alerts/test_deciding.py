@@ -243,6 +243,18 @@ def test_figure_that_moves_with_every_batch_is_written_every_few_seconds(rule: A
     assert (AlertState.objects.get().value, AlertState.objects.get().status) == (85, "firing")
 
 
+def test_figures_of_an_organisation_become_old_together() -> None:
+    organization = OrganizationFactory.create()
+    rules = AlertFactory.create_batch(2, organization=organization, kind="budget", levels=LEVELS)
+    second = dt.timedelta(seconds=1)
+    decide([seen(rules[0], 10)], now=NOW)
+    decide([seen(rules[1], 11)], now=NOW + 5 * second)
+    decide([seen(one, 11) for one in rules], now=NOW + 7 * second)
+    assert sorted(one.value for one in AlertState.objects.all()) == [10, 11]
+    decide([seen(one, 12) for one in rules], now=NOW + 8 * second)
+    assert sorted(one.value for one in AlertState.objects.all()) == [12, 12]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_that_see_the_same_crossing_make_one_incident(
     rule: Alert, caplog: pytest.LogCaptureFixture
