@@ -7,7 +7,7 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from alerts import checking, demo, signals
+        from alerts import checking, demo, forgetting, signals
         from alerts.channels import secrets
         from alerts.inbox import hints
         from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
@@ -29,4 +29,5 @@ class AlertsConfig(AppConfig):
         ledger.anomaly_found.connect(checking.note_anomaly, dispatch_uid="alerts.anomaly")
         outbox.handler(checking.ANOMALY_TOPIC)(checking.handle_anomaly)
         signals.events_changed.connect(hints.tell_pages, dispatch_uid="alerts.inbox.bell")
+        tracing.user_erased.connect(forgetting.forget_user, dispatch_uid="alerts.forget")
         tracing.demo_seeded.connect(demo.follow, dispatch_uid="alerts.demo")

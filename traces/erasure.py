@@ -21,6 +21,7 @@ from projects.exports.withdrawal import withdraw_exports
 from projects.models import Project
 from traces.models import Score, Trace
 from traces.removal import remove_traces
+from traces.signals import user_erased
 
 KIND = "traces.erase"
 AT_ONCE = 100
@@ -96,6 +97,8 @@ def run_step(job: Job, *, now: dt.datetime) -> jobs.Step:
         left = forget_person(cursor, project_id=job.project_id, column=column, value=value)
     if left:
         return jobs.Step(0, {"part": "ledger"}, "Taking the id out of the ledger")
+    if subject == "user":
+        user_erased.send(sender=Trace, project_id=job.project_id, user_id=value, now=now)
     params: dict[str, Any] = {"subject": subject, "value": ""}
     Job.objects.filter(pk=job.pk).update(params=params)
     # In a step of its own: an export asked for before this one is committed may have read what it deletes.

@@ -8,3 +8,7 @@ spans_recorded = Signal()
 
 # Sent by `manage.py seed_demo` when the demo's history is there, at every start: project (Project), now (datetime).
 demo_seeded = Signal()
+
+# Sent inside the transaction that took the last of a product's user out of a project: project_id (UUID), user_id (str),
+# now (datetime). Receivers forget what they keep under this id.
+user_erased = Signal()
