@@ -26,7 +26,8 @@ KEY = "llmlab:workers"
 EVERY_S = 10.0
 # A worker that has been silent for so long is not alive.
 SILENCE = dt.timedelta(seconds=60)
-KEEP_S = 3600
+# Then it is forgotten: each start of a worker has a name of its own.
+KEEP = dt.timedelta(hours=1)
 TIMEOUT_S = 1.0
 _last = 0.0
 
@@ -62,16 +63,22 @@ def _on_heartbeat(sender: Any = None, **_: Any) -> None:
 
 
 def beat(name: str, queues: list[str], *, now: dt.datetime) -> None:
-    """Say that a worker is alive. Raises RedisError."""
+    """Say that a worker is alive, and forget those that have long been silent. Raises RedisError."""
     said = json.dumps({"at": now.isoformat(), "queues": queues})
     with closing(redis_client()) as client, client.pipeline(transaction=False) as pipe:
         pipe.hset(KEY, name, said)
-        pipe.expire(KEY, KEEP_S)
-        pipe.execute()
+        pipe.expire(KEY, KEEP)
+        pipe.hgetall(KEY)
+        *_, heard = pipe.execute()
+        known = {one.name for one in read(heard, now=now, silence=KEEP)}
+        if gone := [one for one in heard if one.decode(errors="replace") not in known]:
+            client.hdel(KEY, *gone)
 
 
-def read(said: Mapping[bytes, bytes], *, now: dt.datetime) -> list[Heartbeat]:
-    """The workers that are alive, of what Redis holds under KEY."""
+def read(
+    said: Mapping[bytes, bytes], *, now: dt.datetime, silence: dt.timedelta = SILENCE
+) -> list[Heartbeat]:
+    """The workers that are alive, of what Redis holds under KEY: heard less than `silence` ago."""
     found = []
     for name, value in sorted(said.items()):
         try:
@@ -79,6 +86,6 @@ def read(said: Mapping[bytes, bytes], *, now: dt.datetime) -> list[Heartbeat]:
             at, queues = dt.datetime.fromisoformat(data["at"]), tuple(map(str, data["queues"]))
         except (ValueError, KeyError, TypeError):
             continue
-        if now - at < SILENCE:
+        if now - at < silence:
             found.append(Heartbeat(name.decode(errors="replace"), at, queues))
     return found

@@ -32,6 +32,16 @@ def test_queues_nobody_serves_are_named(settings: Any) -> None:
     assert found.unserved == [name for name in QUEUES if name not in ("ingest", "sync")]
 
 
+def test_workers_of_long_ago_are_forgotten(settings: Any) -> None:
+    heartbeats.beat("ended", ["ingest"], now=NOW - dt.timedelta(hours=1))
+    heartbeats.beat("silent", ["ingest"], now=NOW - dt.timedelta(minutes=59))
+    with Redis.from_url(settings.REDIS_URL) as client:
+        client.hset(heartbeats.KEY, "odd", "{")
+        heartbeats.beat("fresh", ["ingest"], now=NOW)
+        assert set(client.hkeys(heartbeats.KEY)) == {b"silent", b"fresh"}
+        assert 3590 < client.ttl(heartbeats.KEY) <= 3600
+
+
 def test_every_priority_of_a_queue_counts(settings: Any) -> None:
     with Redis.from_url(settings.REDIS_URL) as client:
         client.rpush("ingest", "a", "b")
