@@ -33,6 +33,9 @@ class Seen:
     sample: int = 0
 
 
+Read = Callable[[Look], Sequence[Seen]]
+
+
 @dataclass(frozen=True)
 class Check:
     """`kind` names it in incidents and keys; `setting` holds its limit, in units of `factor`. Of checks that fire
@@ -44,7 +47,7 @@ class Check:
     severity: str
     setting: str
     advice: str
-    read: Callable[[Look], Sequence[Seen]]
+    read: Read
     is_above: bool = True
     factor: int = 1
     # Of the last minutes' requests: without any, what fires ends. `is_sampled`: judged from
@@ -78,6 +81,30 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{formats.count(number)} {one if number == 1 else many}"
 
 
+def _counted(number: Callable[[Look], int], thing: str, words: str) -> Read:
+    """Reads a number of things, and says it in words with a place for them."""
+
+    def read(look: Look) -> list[Seen]:
+        found = number(look)
+        return [Seen(Decimal(found), words.format(_count(found, thing, f"{thing}s")))]
+
+    return read
+
+
+_outbox_dead = _counted(
+    lambda look: look.outbox["dead"], "piece", "{} of follow-up work given up after three tries."
+)
+_deliveries_waiting = _counted(
+    lambda look: look.deliveries.waiting, "message", "{} of alerts on the way."
+)
+_deliveries_dead = _counted(
+    lambda look: look.deliveries.dead, "message", "{} of alerts given up in the last 24 hours."
+)
+_syncs = _counted(
+    lambda look: look.syncs_failed, "provider account", "The bills of {} could not be read."
+)
+
+
 def _queues(look: Look) -> list[Seen]:
     """Nothing while Redis does not answer: then nothing is known of any queue."""
     return [
@@ -88,48 +115,23 @@ def _queues(look: Look) -> list[Seen]:
 
 def _outbox_age(look: Look) -> list[Seen]:
     oldest, number = look.outbox["oldest"], look.outbox["open"]
-    age = Decimal(0) if oldest is None else _seconds((look.now - oldest).total_seconds())
+    age = Decimal(0) if oldest is None else _rounded((look.now - oldest).total_seconds())
     due = f"; the oldest is due for {phrases.figure(age, 'seconds')}" if age else ""
     return [Seen(age, f"{_count(number, 'piece', 'pieces')} of follow-up work to do{due}.")]
 
 
-def _outbox_dead(look: Look) -> list[Seen]:
-    number = look.outbox["dead"]
-    words = f"{_count(number, 'piece', 'pieces')} of follow-up work given up after three tries."
-    return [Seen(Decimal(number), words)]
-
-
-def _deliveries_waiting(look: Look) -> list[Seen]:
-    number = look.deliveries.waiting
-    return [Seen(Decimal(number), f"{_count(number, 'message', 'messages')} of alerts on the way.")]
-
-
 def _deliveries_age(look: Look) -> list[Seen]:
-    age = _seconds(look.deliveries.oldest_s)
+    age = _rounded(look.deliveries.oldest_s)
     if not age:
         return [Seen(age, "No message waits for being sent.")]
     waited = phrases.figure(age, "seconds")
     return [Seen(age, f"The oldest message that could be sent has waited for {waited}.")]
 
 
-def _deliveries_dead(look: Look) -> list[Seen]:
-    number = look.deliveries.dead
-    words = f"{_count(number, 'message', 'messages')} of alerts given up in the last 24 hours."
-    return [Seen(Decimal(number), words)]
-
-
-def _syncs(look: Look) -> list[Seen]:
-    number = look.syncs_failed
-    words = (
-        f"The bills of {_count(number, 'provider account', 'provider accounts')} could not be read."
-    )
-    return [Seen(Decimal(number), words)]  # fmt: skip
-
-
 def _minutes(look: Look) -> list[Seen]:
     """What rules about windows are judged by (costs.minutes)."""
     projects, waited = look.minutes
-    age = _seconds(waited)
+    age = _rounded(waited)
     if not projects:
         return [Seen(age, "Every call counts in the sums per minute.")]
     words = f"Rules about windows do not see the last calls of {_count(projects, 'project', 'projects')}"
@@ -150,7 +152,7 @@ def _partitions(look: Look) -> list[Seen]:
 def _disk_words(look: Look) -> list[tuple[str, int, Decimal, str]]:
     return [
         (
-            one.place, one.free, Decimal(str(round(one.percent, 3))),
+            one.place, one.free, _rounded(one.percent),
             f"{formats.byte_size(one.free)} of {formats.byte_size(one.size)}"
             f" ({formats.percent(one.percent / 100)}) are free at {one.path}.",
         )
@@ -205,7 +207,7 @@ def _unknown(look: Look) -> str:
 def _connections(look: Look) -> list[Seen]:
     found = look.connections
     words = f"{formats.count(found.used)} of {formats.count(found.most)} database connections are taken."
-    return [Seen(Decimal(str(round(found.percent, 3))), words)]  # fmt: skip
+    return [Seen(_rounded(found.percent), words)]  # fmt: skip
 
 
 def _redis(look: Look) -> list[Seen]:
@@ -227,12 +229,12 @@ def _workers(look: Look) -> list[Seen]:
 def _beat(look: Look) -> list[Seen]:
     if look.beat_age_s is None:
         return [Seen(None, "The scheduler has never run.")]
-    age = _seconds(look.beat_age_s)
+    age = _rounded(look.beat_age_s)
     words = f"The scheduler last sent something {phrases.figure(age, 'seconds')} ago."
     return [Seen(age, words)]
 
 
-def _seconds(value: float) -> Decimal:
+def _rounded(value: float) -> Decimal:
     return Decimal(str(round(max(0.0, value), 3)))
 
 

@@ -49,6 +49,11 @@ def test_no_kind_lets_a_name_through_as_a_command(kind: str, receivers: Receiver
     one = message(title=nasty, words=nasty, rows=((nasty, nasty),), note=nasty, items=items)
     send(kind, receivers, one)
     (kept,) = receivers.received(kind)
+    assert "bcc" not in kept["headers"]
+    if kind == "pagerduty":
+        assert kept["body"]["payload"]["summary"].count("\n") == 0
+    if kind == "webhook":  # data for a program: as it was written
+        assert kept["body"]["data"]["title"] == nasty
     if kind == "discord":
         assert kept["body"]["allowed_mentions"] == {"parse": []}
         assert "content" not in kept["body"]
