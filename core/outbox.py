@@ -214,9 +214,9 @@ def forget_done(*, now: dt.datetime) -> int:
 
 
 def depth() -> dict[str, Any]:
-    """Open and dead rows and the oldest open one, in one query."""
-    return OutboxItem.objects.aggregate(
-        open=models.Count("id", filter=Q(done_at=None, dead_at=None)),
+    """Open and dead rows and the oldest open one, in one query that leaves out the many that are done."""
+    return OutboxItem.objects.filter(done_at=None).aggregate(
+        open=models.Count("id", filter=Q(dead_at=None)),
         dead=models.Count("id", filter=Q(dead_at__isnull=False)),
-        oldest=models.Min("available_at", filter=Q(done_at=None, dead_at=None)),
+        oldest=models.Min("available_at", filter=Q(dead_at=None)),
     )

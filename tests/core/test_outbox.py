@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core import outbox
 from core.models import OutboxItem
@@ -120,3 +122,14 @@ def test_rows_that_wait_for_others_never_hold_every_thread(worker: Worker) -> No
     finally:
         outbox._SLOW.discard("slow")
         del outbox._HANDLERS["slow"]
+
+
+def test_done_work_is_not_read_to_see_how_much_is_left() -> None:
+    """It is asked each minute and at each scrape, and done work is kept for days."""
+    OutboxItem.objects.create(topic="t", key="done", available_at=NOW, done_at=NOW)
+    OutboxItem.objects.create(topic="t", key="dead", available_at=NOW, dead_at=NOW)
+    OutboxItem.objects.create(topic="t", key="open", available_at=NOW)
+    with CaptureQueriesContext(connection) as captured:
+        assert outbox.depth() == {"open": 1, "dead": 1, "oldest": NOW}
+    (asked,) = captured
+    assert 'WHERE "core_outboxitem"."done_at" IS NULL' in asked["sql"]
