@@ -7,7 +7,7 @@ measure's reading (alerts.measures.base.Reading.facts) with `sample`, `now_value
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from core import formats
@@ -117,11 +117,22 @@ def exact(value: Decimal | None, unit: str, counted: str = "") -> str:
 
 
 def pair(value: Decimal | None, limit: Decimal | None, unit: str, counted: str = "") -> tuple[str, str]:  # fmt: skip
-    """Value and limit in words, exact where rounding would make them look alike."""
+    """Value and limit in words; where rounding would make them look alike, with as many digits as tell them apart."""
     words = figure(value, unit, counted), figure(limit, unit, counted)
     if words[0] == words[1] and value != limit and value is not None and limit is not None:
+        value, limit = _apart(value, limit)
         return _digits(value, unit), _digits(limit, unit)
     return words
+
+
+def _apart(value: Decimal, limit: Decimal) -> tuple[Decimal, Decimal]:
+    """Both with the fewest decimals at which they differ: a share is a quotient and has dozens."""
+    with localcontext(prec=80):
+        for places in range(30):
+            found = round(value, places), round(limit, places)
+            if found[0] != found[1]:
+                return found
+    return value, limit
 
 
 def _digits(value: Decimal, unit: str) -> str:

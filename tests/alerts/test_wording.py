@@ -272,3 +272,18 @@ def test_words_hold_without_the_rule_and_without_an_organisation(event: AlertEve
     notice = wording.notice_of(event, "trigger", NOW)
     assert notice.organization == notice.note == ""
     assert all("://" in url for _, url in notice.links)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "unit", "words"),
+    [
+        ("80.03706107692307692307692308", "80", "percent", ("80.04%", "80%")),
+        ("79.9996", "80", "percent", ("79.9996%", "80%")),
+        ("80.3010000001", "80.301", "usd", ("$80.3010000001", "$80.301")),
+        ("81.5", "80", "percent", ("81.5%", "80.0%")),
+    ],
+)
+def test_a_value_beside_its_limit_has_the_digits_that_tell_them_apart_and_no_more(
+    value, limit, unit, words
+) -> None:
+    assert phrases.pair(Decimal(value), Decimal(limit), unit) == words
