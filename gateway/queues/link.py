@@ -34,6 +34,18 @@ Argument = bytes | str | int | float
 LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
+def pool_of(url: str, name: str) -> Any:
+    """Makes connections without redis-py's own time limits and repeats: each user here has its own."""
+    return ConnectionPool.from_url(
+        url,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_S,
+        socket_keepalive=True,
+        client_name=name,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
 class LinkLostError(RedisConnectionError):
     """The connection ended before the answer came; whether Redis did what was asked is unknown."""
 
@@ -57,15 +69,7 @@ class Link:
     """Connects when first used and again when it was lost. Belongs to the loop it is first used in."""
 
     def __init__(self, url: str, *, name: str = "llmlab-gateway") -> None:
-        # A blocking read of another connection never shares this one, so every answer has a time limit of its own.
-        self._pool: Any = ConnectionPool.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_S,
-            socket_keepalive=True,
-            client_name=name,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._pool: Any = pool_of(url, name)
         self._connection: Any = None
         self._asked: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
         self._open: deque[tuple[asyncio.Future[Any], float]] = deque()
