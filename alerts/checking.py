@@ -119,10 +119,7 @@ def check_budgets(now: dt.datetime) -> list[AlertEvent]:
     found = glancing.worth_judging(glancing.moved(), now)
     if not found:
         return []
-    rows = Alert.objects.filter(
-        is_enabled=True, kind=AlertKind.BUDGET, organization_id__in=list(found)
-    )
-    alerts = list(rows.order_by("pk"))
+    alerts = list(_enabled([AlertKind.BUDGET]).filter(organization_id__in=list(found)))
     pairs = list(budgets_by_rule(alerts))
     changed = decide(readings_of(pairs, now), now=now, watched=alerts)
     versions = [one.versions for one in found.values()]
@@ -154,8 +151,7 @@ def check_all_budgets(now: dt.datetime) -> list[AlertEvent]:
 
 
 def _enabled(kinds: Sequence[str]) -> Any:
-    rows = Alert.objects.filter(is_enabled=True, kind__in=kinds)
-    return rows.select_related("organization", "project", "budget").order_by("pk")
+    return Alert.objects.filter(is_enabled=True, kind__in=kinds).order_by("pk")
 
 
 def _judge(alerts: Iterable[Alert], now: dt.datetime) -> list[AlertEvent]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import Q
 
-from alerts.models import Alert, Maintenance, Repeats
+from alerts.models import Maintenance, Repeats
 
 DAY = dt.timedelta(days=1)
 _EVERY: dict[str, int] = {Repeats.DAILY: 1, Repeats.WEEKLY: 7}
@@ -92,10 +92,3 @@ def quiet_at(organization_ids: Collection[UUID], now: dt.datetime) -> Quiet:
     rows = Maintenance.objects.filter(organization_id__in=organization_ids, starts_at__lte=now)
     rows = rows.filter(goes_on(now))
     return Quiet([one for one in rows.order_by("pk") if occurrence_at(one, now)], now)
-
-
-def is_quiet(alert: Alert, now: dt.datetime) -> bool:
-    """Whether nobody is told of this rule now. One query, none when it is muted."""
-    if alert.muted_until is not None and alert.muted_until > now:
-        return True
-    return bool(quiet_at([alert.organization_id], now).words(alert))

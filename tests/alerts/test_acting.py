@@ -15,7 +15,7 @@ from alerts import acting
 from alerts.deciding import decide
 from alerts.measures.base import Reading
 from alerts.models import Alert, AlertEvent, Delivery, EventEntry, Maintenance
-from alerts.quiet import is_quiet, next_occurrence, occurrence_at
+from alerts.quiet import next_occurrence, occurrence_at, quiet_at
 from core.errors import ConflictError, DomainError
 from tests.factories.accounts import OrganizationFactory, UserFactory
 from tests.factories.alerts import AlertEventFactory, AlertFactory, ChannelFactory
@@ -247,6 +247,10 @@ def test_raise_in_the_quiet_is_told_after_it_once(rule: Alert, person: Any) -> N
 def test_mute_is_checked(rule: Alert, person: Any) -> None:
     with pytest.raises(DomainError, match="next 365 days"):
         acting.mute(alert=rule, until=NOW, actor=person, now=NOW)
+
+
+def is_quiet(alert: Alert, now: dt.datetime) -> bool:
+    return bool(quiet_at([alert.organization_id], now).words(alert))
 
 
 def test_maintenance_is_of_its_organisation_and_project_only(rule: Alert) -> None:
