@@ -14,7 +14,7 @@ from alerts.channel_pages.values import read_values
 from alerts.channels import webhook
 from alerts.channels.registry import plugin_for
 from alerts.channels.secrets import open_secret, seal_secret
-from alerts.models import AlertChannel, Channel, Delivery, DeliveryAction, Severity
+from alerts.models import AlertChannel, Channel, Delivery, DeliveryAction, DeliveryState, Severity
 from core.errors import ConflictError, DomainError
 from core.ids import uuid7
 
@@ -111,7 +111,7 @@ def change_channel(
         row.minimum_severity = minimum_severity
     shown = ""
     if values is not None:
-        shown = _change_access(row, values, changed)
+        shown = _change_access(row, values, changed, now)
     if changed:
         try:
             with transaction.atomic():
@@ -122,8 +122,11 @@ def change_channel(
     return Saved(row, shown)
 
 
-def _change_access(row: Channel, values: Mapping[str, Any], changed: dict[str, Any]) -> str:
-    """Store other settings and secrets; the made secret when it is another one."""
+def _change_access(
+    row: Channel, values: Mapping[str, Any], changed: dict[str, Any], now: dt.datetime
+) -> str:
+    """Store other settings and secrets; the made secret when it is another one. Messages under way are sent again with
+    them, whatever is answered to the access of before (alerts.outcomes)."""
     plugin = plugin_for(row.kind)
     before = open_secret(row)
     settings, secret = read_values(plugin, values, settings=row.settings, secret=before)
@@ -141,6 +144,8 @@ def _change_access(row: Channel, values: Mapping[str, Any], changed: dict[str, A
     if not row.is_enabled and row.disabled_reason:
         _switch_on(row)
         changed["enabled"] = True
+    under_way = Delivery.objects.filter(channel=row, state=DeliveryState.SENDING)
+    under_way.update(state=DeliveryState.WAITING, locked_until=None, next_attempt_at=now)
     made = secret.get(plugin.makes_secret, "")
     return made if made != before.get(plugin.makes_secret, "") else ""
 

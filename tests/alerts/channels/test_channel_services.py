@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from alerts.channel_pages import services
+from alerts.channels.base import Permanent
 from alerts.channels.secrets import open_secret, seal_again
 from alerts.models import Channel, Delivery
+from alerts.outcomes import Try, record
 from core import crypto
 from core.crypto import DecryptionError
 from core.errors import ConflictError, DomainError
@@ -135,6 +137,22 @@ def test_mending_the_access_switches_a_broken_channel_on_again(acme: SimpleNames
     services.disable_channel(channel=channel, actor=acme.admin.user, now=NOW)
     change(acme, channel, values={"url": URL})
     assert not fresh(channel).is_enabled  # a person switched it off
+
+
+def test_an_answer_to_the_access_of_before_does_not_switch_the_mended_channel_off(
+    acme: SimpleNamespace,
+) -> None:
+    channel = make(acme).channel
+    row = Delivery.objects.create(
+        organization=acme.organization, channel=channel, action="trigger", dedup_key="d", unique_key="d", payload={},
+        state="sending", attempts=1, created_at=NOW, next_attempt_at=NOW, locked_until=NOW + dt.timedelta(minutes=1),
+    )  # fmt: skip
+    change(acme, channel, values={"url": "https://8.8.4.4/new/abcd"})
+    gone = Permanent("It is gone for good (410).", disables=True, status=410)
+    assert not record(Try(row, 1, NOW, NOW, failure=gone))
+    assert fresh(channel).is_enabled
+    row.refresh_from_db()
+    assert (row.state, row.locked_until) == ("waiting", None)  # sent again, with the new access
 
 
 def test_rotation_keeps_the_old_secret_for_a_day(acme: SimpleNamespace) -> None:
