@@ -1,5 +1,6 @@
 """The launcher as its own program, on a scratch application: limits, crashes, drain."""
 
+import contextlib
 import json
 import os
 import signal
@@ -83,6 +84,53 @@ def server() -> Iterator[Server]:
     running.stop()
 
 
+class SlowClients:
+    """Two clients that send a byte every half second, to a server with the real limits: 15 s, 20 s for a body."""
+
+    def __init__(self) -> None:
+        self.server = Server(LLMLAB_WEB_PROCESSES="1")
+        self.answers: dict[str, tuple[int, float]] = {}
+        beginnings = {"header": b"GET / HTTP/1.1\r\na: ", "body": head(10_000)}
+        self.threads = [
+            threading.Thread(target=self._trickle, args=each) for each in beginnings.items()
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _trickle(self, name: str, start: bytes) -> None:
+        begun = time.monotonic()
+        # The server is stopped before they are cut off when only other tests of the file run.
+        with (
+            contextlib.suppress(ConnectionError),
+            socket.create_connection(("127.0.0.1", self.server.port), timeout=0.5) as client,
+        ):
+            client.sendall(start)
+            while time.monotonic() - begun < 40:
+                try:
+                    if answer := client.recv(4096):
+                        self.answers[name] = (int(answer.split()[1]), time.monotonic() - begun)
+                    return
+                except TimeoutError:
+                    client.sendall(b"x")
+
+    def end(self) -> None:
+        children = self.server.children()
+        self.server.stop(signal.SIGKILL)
+        for child in children:  # it would give its clients time to finish
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def slow_clients() -> Iterator[SlowClients]:
+    """Asked for by the first test too: their twenty seconds pass while the others run."""
+    running = SlowClients()
+    yield running
+    running.end()
+
+
 def head(size: int | None = None, kind: str = "application/json") -> bytes:
     length = f"Content-Length: {size}" if size is not None else "Transfer-Encoding: chunked"
     return f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode()
@@ -119,7 +167,7 @@ def connect_for_two_seconds(port: int) -> None:
         time.sleep(0.1)
 
 
-def test_body_of_exactly_the_limit_is_taken(server: Server) -> None:
+def test_body_of_exactly_the_limit_is_taken(server: Server, slow_clients: SlowClients) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}/", data=b"x" * LIMIT)
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.read().split()[1] == str(LIMIT).encode()
@@ -268,37 +316,6 @@ def test_killed_child_is_replaced_and_the_other_serves_on(server: Server) -> Non
     assert {child.pid for child in server.children()} > {kept.pid}
 
 
-@pytest.mark.slow
-def test_slow_header_and_slow_body_are_cut_off() -> None:
-    # One process with the real limits: 15 s for headers, 20 s for a body that trickles.
-    running = Server(LLMLAB_WEB_PROCESSES="1")
-    answers: dict[str, tuple[int, float]] = {}
-
-    def trickle(name: str, start: bytes) -> None:
-        begun = time.monotonic()
-        with closing(socket.create_connection(("127.0.0.1", running.port), timeout=0.5)) as client:
-            client.sendall(start)
-            while time.monotonic() - begun < 40:
-                try:
-                    if answer := client.recv(4096):
-                        answers[name] = (int(answer.split()[1]), time.monotonic() - begun)
-                    return
-                except TimeoutError:
-                    client.sendall(b"x")
-
-    threads = [
-        threading.Thread(target=trickle, args=("header", b"GET / HTTP/1.1\r\na: ")),
-        threading.Thread(target=trickle, args=("body", head(10_000))),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    running.stop()
-    assert {name: status for name, (status, _) in answers.items()} == {"header": 408, "body": 408}
-    assert max(seconds for _, seconds in answers.values()) < 30
-
-
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_stop_answers_what_has_begun_and_closes_live_pages(signum: int) -> None:
     running = Server()
@@ -337,3 +354,12 @@ def test_taken_port_is_a_clear_message(server: Server) -> None:
     assert done.stderr.strip() == (
         f"Port {server.port} is taken by another program. Choose another one: PORT={server.port + 1}"
     )
+
+
+@pytest.mark.slow
+def test_slow_header_and_slow_body_are_cut_off(slow_clients: SlowClients) -> None:
+    for thread in slow_clients.threads:
+        thread.join()
+    answers = slow_clients.answers
+    assert {name: status for name, (status, _) in answers.items()} == {"header": 408, "body": 408}
+    assert max(seconds for _, seconds in answers.values()) < 30
