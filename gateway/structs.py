@@ -267,6 +267,8 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     key_hint: str = ""
     request_id: str = ""  # the provider's
     is_hedge: bool = False
+    # What the provider asked to wait before the next try.
+    retry_after_s: float | None = None
 
 
 class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
