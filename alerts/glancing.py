@@ -12,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 from django.db.models.expressions import RawSQL
 
 from alerts.deciding import is_news, state_of
@@ -122,9 +123,9 @@ def remember(found: Mapping[UUID, Ledger], pairs: Iterable[Pair]) -> None:
     states: dict[UUID, dict[tuple[UUID, str], State]] = defaultdict(dict)
     versions: dict[UUID, Decimal] = defaultdict(Decimal)
     version = RawSQL(_VERSION.format("alerts_alertstate"), ())  # noqa: S611 - a constant
-    for row in rows.select_related("alert").annotate(version=version):
-        states[row.alert.organization_id][row.alert_id, row.key] = state_of(row)
-        versions[row.alert.organization_id] += row.version
+    for row in rows.annotate(version=version, owner=F("alert__organization_id")):
+        states[row.owner][row.alert_id, row.key] = state_of(row)
+        versions[row.owner] += row.version
     if sum(len(one.pairs) for one in _known.values()) + len(rules) > MOST:
         _known.clear()
     for organization_id, ledger in found.items():
