@@ -19,10 +19,17 @@ from httpcore2._backends.anyio import AnyIOBackend
 
 from core import http, outbound
 from core.errors import DomainError
-from core.outbound import OutboundError, OutboundTimeoutError, UnreachableError
+from core.outbound import (
+    OutboundError,
+    OutboundTimeoutError,
+    ReplyTooLargeError,
+    UnreachableError,
+)
 
 CONNECT_SECONDS = 5.0
 MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 2_000, 200, 60.0
+# Of one answer: files come through here as well, in parts.
+MAX_BODY = 512 * 1024 * 1024
 # How long a resolver's answer is used for further connections; each of them is judged anew.
 REMEMBER_SECONDS = 5.0
 AsyncResolver = Callable[[str, int], Awaitable[list[str]]]
@@ -120,14 +127,23 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """An answer's body that tells its transport when it is closed."""
+    """An answer's body that tells its transport when it is closed, and ends when it grows past `most`."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, ended: Callable[[], None]) -> None:
-        self._inner, self._ended = inner, ended
+    def __init__(
+        self, inner: httpx2.AsyncByteStream, most: int, host: str, ended: Callable[[], None]
+    ) -> None:
+        self._inner, self._most, self._host, self._ended = inner, most, host, ended
         self._is_open = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         async for part in self._inner:
+            size += len(part)
+            if size > self._most:
+                told = ReplyTooLargeError(
+                    f"The answer of {self._host} is larger than {self._most // 2**20} MiB."
+                )
+                raise httpx2.RemoteProtocolError(told.detail) from told
             yield part
 
     async def aclose(self) -> None:
@@ -143,7 +159,11 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
     """For httpx2.AsyncClient. Raises httpx2.ConnectError with the OutboundError as its cause for what is refused."""
 
     def __init__(
-        self, *, max_connections: int = MAX_CONNECTIONS, resolve: AsyncResolver | None = None
+        self,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        max_body: int = MAX_BODY,
+        resolve: AsyncResolver | None = None,
     ) -> None:
         """`resolve` replaces the system's resolver in tests."""
         super().__init__(
@@ -156,7 +176,7 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
                 keepalive_expiry=IDLE_SECONDS,
             ),
         )
-        self._names = _Names(resolve or resolved)
+        self._names, self._max_body = _Names(resolve or resolved), max_body
         self._pool._network_backend = _Backend(self._names)
         # Requests whose answer is not read to its end yet.
         self.active = 0
@@ -171,7 +191,9 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
             await self._ended()
             raise
         assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101
-        response.stream = _Body(response.stream, self._ended_later)
+        response.stream = _Body(
+            response.stream, self._max_body, request.url.host, self._ended_later
+        )
         return response
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
@@ -214,10 +236,10 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
 
 def guarded_client(
-    *, timeout_s: float, resolve: AsyncResolver | None = None
+    *, timeout_s: float, max_body: int = MAX_BODY, resolve: AsyncResolver | None = None
 ) -> tuple[httpx2.AsyncClient, GuardedTransport]:
     """A client on a transport of its own. It belongs to the event loop that first uses it."""
-    transport = GuardedTransport(resolve=resolve)
+    transport = GuardedTransport(max_body=max_body, resolve=resolve)
     client = httpx2.AsyncClient(
         transport=transport,
         trust_env=False,

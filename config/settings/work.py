@@ -72,6 +72,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "retire-gateway-keys": {
+        "task": "gateway.tasks.retire_keys",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "forget-langfuse-items": {

@@ -16,7 +16,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from core.crypto import Cipher
 from core.errors import DomainError
-from core.http_async import AsyncResolver, GuardedTransport, guarded_client
+from core.http_async import MAX_BODY, AsyncResolver, GuardedTransport, guarded_client
 from core.outbound import target_of
 from gateway.connections.keys import is_keyless
 from gateway.connections.providers import address_of
@@ -49,9 +49,15 @@ class Clients:
     """The clients of one event loop. The least recently used one leaves when there are too many; a client whose
     connection or key changed leaves too. Leaving ones finish what they are at."""
 
-    def __init__(self, *, limit: int = MAX_CLIENTS, resolve: AsyncResolver | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = MAX_CLIENTS,
+        max_body: int = MAX_BODY,
+        resolve: AsyncResolver | None = None,
+    ) -> None:
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-        self._limit, self._resolve = limit, resolve
+        self._limit, self._max_body, self._resolve = limit, max_body, resolve
         self._leaving: set[asyncio.Task[None]] = set()
 
     def get(self, view: ConnectionView, key: KeyView | None, cipher: Cipher) -> Client:
@@ -74,7 +80,9 @@ class Clients:
             raise NoKeyError(f"{view.name} has no key that may be used.")
         target_of(address_of(view))
         secret = open_key(cipher, UUID(hex=key.id), key.sealed) if key else ""
-        http, transport = guarded_client(timeout_s=TIMEOUT_SECONDS, resolve=self._resolve)
+        http, transport = guarded_client(
+            timeout_s=TIMEOUT_SECONDS, max_body=self._max_body, resolve=self._resolve
+        )
         return _Kept(view, key, _client(view, secret, http), transport)
 
     def _dismiss(self, place: tuple[str, str]) -> None:

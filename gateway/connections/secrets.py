@@ -26,7 +26,7 @@ def open_key(cipher: crypto.Cipher, key_id: UUID, sealed: bytes | memoryview) ->
 def seal_again(organization: Organization) -> None:
     """With the organisation's newest data key, before an older one goes (projects.resealing)."""
     cipher = crypto.data_cipher(organization.data_key)
-    rows = ConnectionKey.objects.filter(connection__organization=organization)
+    rows = ConnectionKey.objects.filter(connection__organization=organization).exclude(sealed=b"")
     count = 0
     for one in rows.select_for_update(of=("self",)):
         one.sealed = seal_key(organization, one.pk, open_key(cipher, one.pk, one.sealed))

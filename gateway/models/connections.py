@@ -44,10 +44,16 @@ class Connection(UUIDModel, TimestampedModel):
     # Azure: its deployments.
     model_names = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     is_enabled = models.BooleanField(default=True)
+    # Of a test under way or ended; another test begins another time.
+    check_started_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     check_state = models.CharField(max_length=5, choices=Check.choices, default=Check.NEVER)
     # The provider's words, secrets taken out.
     check_message = models.TextField(blank=True)
+    check_model = models.CharField(max_length=200, blank=True)
+    check_ms = models.PositiveIntegerField(null=True, blank=True)
+    # What the provider listed when it was tested, to choose `model_names` from.
+    offered_models = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -71,14 +77,16 @@ class ConnectionKey(UUIDModel, TimestampedModel):
     """A provider's key, sealed with the organisation's data key; of several active ones each takes its share."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="keys")
-    # core.crypto.seal; the associated data is gateway.connections.secrets.context(key id).
+    # core.crypto.seal; the associated data is gateway.connections.secrets.context(key id). Empty: revoked or retired.
     sealed = models.BinaryField(editable=False)
     # What people recognise it by: the first and last characters.
     hint = models.CharField(max_length=60, editable=False)
     weight = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=8, choices=KeyState.choices, default=KeyState.ACTIVE)
     retires_at = models.DateTimeField(null=True, blank=True)
+    # What the last test with this key said; empty when it worked.
     last_error = models.TextField(blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

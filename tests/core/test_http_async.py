@@ -130,20 +130,26 @@ def test_plain_http_goes_only_to_what_the_operator_lists() -> None:
     assert "only called with https" in found.detail
 
 
-def test_no_redirect_no_cookie_no_packed_body_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_redirect_no_cookie_no_packed_or_endless_body_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def answer(request: Received, _number: int) -> Answer:
         if request.path == "/away":
             return 302, {"location": "http://169.254.169.254/"}, b""
         if request.path == "/packed":
             return 200, {"content-encoding": "gzip"}, b"bomb"
+        if request.path == "/large":
+            return 200, {}, b"x" * 200_000
         return 200, {"set-cookie": "a=b"}, b"ok"
 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with running_server(answer) as fake:
 
         async def call() -> None:
-            client, transport = guarded_client(timeout_s=2)
+            client, transport = guarded_client(timeout_s=2, max_body=100_000)
             async with client:
+                with pytest.raises(httpx2.RemoteProtocolError, match="larger than"):
+                    await client.get(f"{fake.url}/large")
                 assert (await client.get(f"{fake.url}/away")).status_code == 302
                 with pytest.raises(httpx2.RemoteProtocolError, match="answers packed as 'gzip'"):
                     await client.get(f"{fake.url}/packed")
@@ -153,7 +159,7 @@ def test_no_redirect_no_cookie_no_packed_body_no_proxy(monkeypatch: pytest.Monke
 
         with override_settings(LLMLAB_OUTBOUND_ALLOW=[fake.url.removeprefix("http://")]):
             asyncio.run(call())
-    assert [one.path for one in fake.received] == ["/away", "/packed", "/a", "/b"]
+    assert [one.path for one in fake.received] == ["/large", "/away", "/packed", "/a", "/b"]
     assert "cookie" not in fake.received[-1].headers
     assert fake.received[-1].headers["accept-encoding"] == "identity"
 

@@ -5,7 +5,9 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from gateway.models import Connection, Limit, Route
+from core.ids import uuid7
+from gateway.connections.secrets import seal_key
+from gateway.models import Connection, ConnectionKey, Limit, Route
 from tests.factories.accounts import OrganizationFactory
 from tests.factories.projects import ProjectFactory
 
@@ -17,6 +19,23 @@ class ConnectionFactory(DjangoModelFactory[Connection]):
     organization = factory.SubFactory(OrganizationFactory)
     name = factory.Sequence(lambda n: f"Connection {n}")
     kind = "openai"
+
+
+class ConnectionKeyFactory(DjangoModelFactory[ConnectionKey]):
+    """`ConnectionKeyFactory(connection=…, secret="sk-…")`."""
+
+    class Meta:
+        model = ConnectionKey
+
+    class Params:
+        secret = "sk-tenant-0000000000"
+
+    id = factory.LazyFunction(uuid7)
+    connection = factory.SubFactory(ConnectionFactory)
+    hint = factory.LazyAttribute(lambda one: f"{one.secret[:7]}…{one.secret[-4:]}")
+    sealed = factory.LazyAttribute(
+        lambda one: seal_key(one.connection.organization, one.id, one.secret)
+    )
 
 
 class RouteFactory(DjangoModelFactory[Route]):

@@ -1,0 +1,29 @@
+"""Celery shells of the gateway. Calls themselves are not tasks: they wait in a line of their own (ADR 11)."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from gateway.connections import checking, holding
+
+
+@shared_task(
+    name="gateway.tasks.check_connection", queue="llm.high", time_limit=120, soft_time_limit=100
+)
+def check_connection(*, connection_id: str, started_at: str, model: str = "", **_: Any) -> bool:
+    """One cheap call with each key of a connection; its page shows the outcome."""
+    return checking.run_test(
+        connection_id=UUID(connection_id),
+        started_at=dt.datetime.fromisoformat(started_at),
+        now=timezone.now,
+        model=model,
+    )
+
+
+@shared_task(name="gateway.tasks.retire_keys", queue="llm.high", time_limit=60, soft_time_limit=50)
+def retire_keys(**_: Any) -> int:
+    """Delete what is sealed of replaced keys whose overlap is over."""
+    return holding.retire_due(now=timezone.now())
