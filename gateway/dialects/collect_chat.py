@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.dialects.chat_calls import CallPlaces
 from gateway.dialects.collected import Collector, is_counted
 from gateway.dialects.errors import classify
 from gateway.dialects.sse import Event
@@ -11,12 +12,13 @@ from gateway.structs import Dialect
 class _Choice:
     """One choice of a stream."""
 
-    __slots__ = ("calls", "content", "finish", "logprobs", "message", "rest")
+    __slots__ = ("calls", "content", "finish", "logprobs", "message", "places", "rest")
 
     def __init__(self) -> None:
         self.content: list[str] = []
         self.message: dict[str, Any] = {}  # all of the deltas but content and calls
         self.calls: dict[int, dict[str, Any]] = {}
+        self.places = CallPlaces()
         self.logprobs: dict[str, Any] | None = None
         self.rest: dict[str, Any] = {}  # fields beside the delta
         self.finish: str | None = None
@@ -38,11 +40,8 @@ class _Choice:
                 self.message[key] = merged(self.message.get(key), value)
 
     def _add_calls(self, calls: list[dict[str, Any]]) -> None:
-        """Parts of tool calls, told apart by index; servers that leave it out send each call whole."""
         for call in calls:
-            index = call.get("index")
-            index = len(self.calls) if index is None else place_of(index)
-            known = self.calls.setdefault(index, {})
+            known = self.calls.setdefault(self.places.place(call), {})
             for key, value in call.items():
                 if key == "function" and type(value) is dict:
                     function = known.setdefault("function", {})

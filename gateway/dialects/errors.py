@@ -67,6 +67,8 @@ class Failure(NamedTuple):
     reason: str
     code: str
     message: str
+    # As the answer said, or as its words mean when an error came inside a stream.
+    status: int = 500
 
     @property
     def is_retryable(self) -> bool:
@@ -147,7 +149,8 @@ def classify(dialect: Dialect, status: int, body: bytes) -> Failure:
         message = body[:300].decode("utf-8", "replace").strip() or f"The provider answered {status}"
     if status < 400:
         status = _STATUS_OF_WORD.get(code) or _STATUS_OF_WORD.get(kind) or 500
-    return Failure(_reason(status, kind, code, message), code or kind or str(status), message)
+    reason = _reason(status, kind, code, message)
+    return Failure(reason, code or kind or str(status), message, status)
 
 
 def _read_error(body: bytes) -> dict[str, Any]:
