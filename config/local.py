@@ -20,7 +20,8 @@ from config.env import data_dir, env_bool, env_int, env_str
 from config.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
-QUEUES = "ingest,llm.high,llm.normal,llm.low,sync,analysis"
+QUEUES = "ingest,sync,analysis"
+LLM_QUEUES = "llm.high,llm.normal,llm.low"
 SIMULATOR_PORT = 8900
 STOP_SECONDS = 8.0
 START_SECONDS = 120.0
@@ -129,6 +130,8 @@ def stages(
         # glibc keeps a heap per thread otherwise; fewer heaps, less idle memory.
         "MALLOC_ARENA_MAX": "2",
     }
+    # Ctrl-C is obeyed at once; calls under way have what is left of STOP_SECONDS.
+    environment.setdefault("LLMLAB_GATEWAY_DRAIN_SECONDS", "5")
     simulator = simulator_port() if env_bool("DEMO", True) else None
     if simulator:
         # The demo's own provider is on this machine: the one private address that is called without being listed.
@@ -146,6 +149,8 @@ def stages(
     worker += ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
     # Messages to receivers that may be slow have threads of their own, and hold up nobody else's.
     notify = [*worker, "--concurrency", "12", "--queues", "notify", "--hostname", "notify@%h"]
+    # The gateway's calls: an event loop beside four threads for what the calls leave to do (gateway.engine).
+    llm = [*worker, "--concurrency", "4", "--queues", LLM_QUEUES, "--hostname", "llm@%h"]
     worker += ["--concurrency", "8", "--queues", QUEUES]
     beat = [*quiet, "-A", "config", "beat", "--loglevel", "WARNING", "--pidfile="]
     probe_host = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host  # noqa: S104
@@ -155,6 +160,7 @@ def stages(
         [
             program("web", "-m", "config.server", is_ready=lambda: answers(probe_host, port)),
             program("worker", *worker),
+            program("llm", *llm),
             program("notify", *notify),
             program("beat", *beat),
         ],

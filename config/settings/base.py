@@ -262,6 +262,9 @@ LLMLAB_RETENTION_DAYS = env_int("LLMLAB_RETENTION_DAYS", 400, minimum=1)
 LLMLAB_ANOMALY_LEAST_USD = Decimal(env_int("LLMLAB_ANOMALY_LEAST_USD", 1))
 # What each process may remember of the cost explorer's columns.
 LLMLAB_EXPLORER_MEMORY_MB = env_int("LLMLAB_EXPLORER_MEMORY_MB", 128, minimum=1)
+# The gateway's engine (gateway.engine): calls under way in one worker, and how long it finishes them when it stops.
+LLMLAB_GATEWAY_CALLS = env_int("LLMLAB_GATEWAY_CALLS", 1_000, minimum=1, maximum=20_000)
+LLMLAB_GATEWAY_DRAIN_SECONDS = env_int("LLMLAB_GATEWAY_DRAIN_SECONDS", 20, maximum=600)
 # Private addresses that may be called on somebody's word (core.outbound): host, host:port, address, CIDR.
 LLMLAB_OUTBOUND_ALLOW = env_list("LLMLAB_OUTBOUND_ALLOW")
 # Where the demo's simulated providers are; set by `make run`.

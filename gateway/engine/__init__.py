@@ -1,1 +1,2 @@
-"""What a worker does with a call: claim, provider call by the official SDKs, retries, fallbacks, frames back."""
+"""What makes the calls: an event loop in the Celery worker `llm` takes them from the line, asks providers, answers over
+frames and hands what happened to the recorder."""

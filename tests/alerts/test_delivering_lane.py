@@ -13,4 +13,5 @@ def test_every_queue_is_served_and_messages_have_threads_of_their_own() -> None:
     served = [line.split(",") for line in re.findall(r"--queues (\S+)", PROCFILE.read_text())]
     assert sorted(one for queues in served for one in queues) == sorted(QUEUES)
     assert ["notify"] in served
-    assert sorted([*local.QUEUES.split(","), "notify"]) == sorted(QUEUES)
+    started = [*local.QUEUES.split(","), *local.LLM_QUEUES.split(","), "notify"]
+    assert sorted(started) == sorted(QUEUES)

@@ -1,0 +1,322 @@
+"""One call from the line to its end: attempts at its targets, the answer on its way back, one record of it all."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from django.db import DatabaseError
+
+from core.errors import DomainError
+from gateway.dialects.errors import Failure, client_error
+from gateway.dialects.facts import RequestError, RequestFacts, facts_of
+from gateway.engine.parts import Parts
+from gateway.engine.policy import Stop, Try
+from gateway.engine.providers import ProviderError
+from gateway.engine.shot import Shot
+from gateway.engine.sink import JSON, Sink
+from gateway.structs import Attempt, Call, Finished, Summary
+
+logger = logging.getLogger(__name__)
+
+# Why a run is stopped from outside: state, status, code, words.
+_STOPS = {
+    "cancelled": (499, "client_left", "The client left before it was answered."),
+    "expired": (504, "deadline_exceeded", "The call was not answered before its deadline."),
+    "lost": (503, "worker_stopped", "The worker that made the call was stopped. Try again."),
+}
+
+
+class Run:
+    """A call under way. `run` once; `client_left` and `stop` from outside, in the same loop."""
+
+    def __init__(self, call: Call, parts: Parts, sink: Sink) -> None:
+        self.call = call
+        self.attempts: list[Attempt] = []
+        self.left_at = 0.0
+        self.has_begun = False
+        self._parts = parts
+        self._sink = sink
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = ""
+        self._shot: Shot | None = None
+        # Keys that were refused or are limited: not used again for this call.
+        self._refused: set[str] = set()
+        self._document: dict[str, Any] = {}
+        self._error: ProviderError | None = None
+        self._error_dialect = call.dialect
+        self._state, self._code, self._message = "failed", "", ""
+
+    # --- from outside
+
+    def client_left(self) -> None:
+        """Nobody waits any more: finish for the record, or stop, as the project's policy says."""
+        if self.left_at or self.call.is_job:
+            return
+        self.left_at = time.time()
+        self._sink.has_left = True
+        if self.call.on_client_gone == "cancel" or self._shot is None:
+            self.stop("cancelled")
+
+    def stop(self, why: str) -> None:
+        """End it now: `cancelled`, `expired` or `lost`."""
+        if not self._stopped and self._task is not None:
+            self._stopped = why
+            self._task.cancel()
+
+    # --- the run
+
+    async def run(self) -> Finished:
+        """Make the call. Never raises: whatever happens is answered and recorded."""
+        self._task = asyncio.current_task()
+        self.has_begun = True
+        self._parts.begin(self.call)
+        deadline = asyncio.get_running_loop().call_later(self._left(), self.stop, "expired")
+        try:
+            await self._make()
+        except asyncio.CancelledError:
+            if not self._stopped:
+                self._stopped = "lost"
+        except Exception:
+            logger.exception("gateway.run.broken")
+            self._fail(500, "internal_error", "The gateway failed to make the call.")
+        finally:
+            deadline.cancel()
+        if self._stopped and self._state != "done":
+            if self._task is not None:
+                self._task.uncancel()
+            self._end_stopped()
+        return await self._finish()
+
+    def _left(self) -> float:
+        """Seconds to the deadline, by durations: the machines' clocks need not agree."""
+        call = self.call
+        waited = call.claimed_at - call.queued_at
+        return max(0.0, call.deadline_at - call.accepted_at - waited)
+
+    async def _make(self) -> None:
+        call = self.call
+        self._document = msgspec.json.decode(call.body)
+        while True:
+            step = self._parts.next_step(call, self.attempts, time.time())
+            if isinstance(step, Stop):
+                self._refuse(step.reason)
+                return
+            if step.wait_s and not self.left_at:
+                await asyncio.sleep(step.wait_s)
+            if self.left_at:
+                # What is under way may be finished for the record; nothing new begins for nobody.
+                self._stopped = "cancelled"
+                return
+            shot = await self._first_of(step)
+            if shot is None:
+                continue
+            try:
+                await shot.relay(self._sink)
+            except ProviderError as error:
+                self._break_off(shot, error)
+                return
+            self._ended_well(shot)
+            return
+
+    async def _first_of(self, step: Try) -> Shot | None:
+        """The attempt whose answer has begun, maybe of two; None: it failed, see the attempts."""
+        self._shot = Shot(self.call, step.target)
+        if step.hedge_after_s is None:
+            return self._shot if await self._open(self._shot) else None
+        return await self._race(self._shot, step.hedge_after_s)
+
+    async def _race(self, first: Shot, hedge_after_s: float) -> Shot | None:
+        """A second attempt beside a slow first one; whichever begins first is the answer, the other is let go."""
+        running = {asyncio.ensure_future(self._open(first)): first}
+        try:
+            done, _ = await asyncio.wait(running, timeout=hedge_after_s)
+            if not done:
+                second = Shot(self.call, self._beside(first), is_hedge=True)
+                running[asyncio.ensure_future(self._open(second))] = second
+            while running:
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    shot = running.pop(task)
+                    if task.result():
+                        self._shot = shot
+                        return shot
+            return None
+        finally:
+            for task, shot in running.items():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                shot.attempt.error = shot.attempt.error or "cancelled"
+                shot.attempt.ended_at = time.time()
+                await shot.close()
+
+    def _beside(self, first: Shot) -> Any:
+        """The target for a hedge: the next one, or the same again when there is no other."""
+        targets = self.call.decision.targets
+        place = targets.index(first.attempt.target) if first.attempt.target in targets else -1
+        return targets[place + 1] if place + 1 < len(targets) else first.attempt.target
+
+    async def _open(self, shot: Shot) -> bool:
+        """Whether its answer has begun; else the attempt says why not."""
+        attempt = shot.attempt
+        self.attempts.append(attempt)
+        try:
+            caller = self.call.caller
+            snapshot = await self._parts.snapshot(caller.organization_id, caller.project_id)
+            await shot.open(snapshot, self._document, refused=self._refused)
+        except (ProviderError, DatabaseError, DomainError) as error:
+            found = error if isinstance(error, ProviderError) else _unknown_connections()
+            self._note(shot, found)
+            await shot.close()
+            return False
+        attempt.first_token_at = shot.first_token_at
+        return True
+
+    def _note(self, shot: Shot, error: ProviderError) -> None:
+        attempt = shot.attempt
+        attempt.ended_at = time.time()
+        attempt.error, attempt.message = error.failure.reason, error.failure.message[:500]
+        attempt.retry_after_s = error.retry_after_s
+        self._error, self._error_dialect = error, shot.dialect
+        if shot.key is not None and error.failure.reason in ("auth", "rate_limit"):
+            self._refused.add(shot.key.id)
+        self._parts.report(self.call, attempt)
+
+    # --- how it ends
+
+    def _ended_well(self, shot: Shot) -> None:
+        shot.attempt.ended_at = time.time()
+        failure = shot.collector.error if shot.collector is not None else None
+        if failure is None:
+            self._state = "done"
+        else:
+            # The provider's own error came in the middle, and the client has it.
+            shot.attempt.error, shot.attempt.message = failure.reason, failure.message[:500]
+            self._code, self._message = failure.code, failure.message
+        self._parts.report(self.call, shot.attempt)
+
+    def _break_off(self, shot: Shot, error: ProviderError) -> None:
+        """The stream broke after the client had its beginning: it reads an error as its last event."""
+        self._note(shot, error)
+        code, message = error.failure.code, error.failure.message
+        status = 504 if error.failure.reason == "timeout" else 502
+        self._sink.data(
+            shot.translator.fail(status=status, code=code, message=message, request_id=self.call.id)
+        )
+        self._code, self._message = code, message
+
+    def _refuse(self, reason: str) -> None:
+        """No target answered: the last one's error, in the client's dialect."""
+        error = self._error
+        if error is None:
+            self._fail(503, "no_target", reason or "Nothing could be asked.")
+            return
+        failure = error.failure
+        headers = {}
+        if error.retry_after_s is not None:
+            headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        if error.status >= 400:
+            status, body = client_error(
+                self.call.dialect,
+                self._error_dialect,
+                error.status,
+                error.body,
+                request_id=self.call.id,
+            )
+            self._sink.hold(status, body, {**JSON, **headers})
+            self._code, self._message = failure.code, failure.message
+        else:
+            status = 504 if failure.reason == "timeout" else 502
+            self._fail(status, failure.code, failure.message, headers)
+
+    def _fail(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self._state, self._code, self._message = "failed", code, message
+        if self._sink.has_begun:
+            self._fail_stream(status, code, message)
+        else:
+            self._sink.hold_error(status, code, message, headers)
+
+    def _fail_stream(self, status: int, code: str, message: str) -> None:
+        if self._shot is not None and self.call.is_stream:
+            fail = self._shot.translator.fail
+            self._sink.data(
+                fail(status=status, code=code, message=message, request_id=self.call.id)
+            )
+
+    def _end_stopped(self) -> None:
+        status, code, message = _STOPS[self._stopped]
+        headers = {"retry-after": "1"} if self._stopped == "lost" else {}
+        self._fail(status, code, message, headers)
+        self._state = self._stopped
+        for attempt in self.attempts:
+            if not attempt.ended_at:
+                attempt.ended_at = time.time()
+                attempt.error, attempt.message = "cancelled", message
+
+    async def _finish(self) -> Finished:
+        shot = self._shot
+        if shot is not None:
+            await _quietly(shot.close())
+        finished = self._finished(shot)
+        try:
+            self._parts.finish(finished)
+        except Exception:
+            logger.exception("gateway.run.unrecorded")
+        self._sink.end(Summary(state=finished.state, cache=finished.cache))
+        return finished
+
+    def _finished(self, shot: Shot | None) -> Finished:
+        finished = Finished(
+            call=self.call,
+            ended_at=time.time(),
+            state=self._state,
+            status=self._sink.status,
+            error=self._code,
+            message=self._message[:2_000],
+            attempts=self.attempts,
+            client_left_at=self.left_at,
+            flags=self.call.flags,
+        )
+        collector = shot.collector if shot is not None else None
+        if shot is None or collector is None:
+            return finished
+        finished.first_token_at = shot.first_token_at
+        try:
+            # An error before the first token with a status of its own was not work; anything else may have been.
+            if self._state == "done" or shot.first_token_at or not shot.attempt.status >= 400:
+                finished.usage = collector.usage or collector.estimate(self._facts())
+            finished.raw_usage = collector.raw_usage
+            finished.response_id = collector.response_id
+            finished.response_model = collector.model
+            finished.finish_reason = collector.finish_reason
+            finished.service_tier = collector.service_tier
+            if shot.first_token_at:
+                finished.answer = shot.translator.answer(collector.answer())
+        except Exception:  # what a provider sent must never keep a call from being recorded
+            logger.exception("gateway.run.unreadable")
+        finished.flags = (*finished.flags, *collector.flags)
+        return finished
+
+    def _facts(self) -> RequestFacts:
+        try:
+            return facts_of(self.call.dialect, self.call.body)
+        except RequestError:  # the door has read it before
+            return RequestFacts(
+                dialect=self.call.dialect, model=self.call.model, document={}, turns=[]
+            )
+
+
+def _unknown_connections() -> ProviderError:
+    text = "The database does not answer, and the project's connections are not known."
+    return ProviderError(Failure("error", "connections_unknown", text), was_sent=False)
+
+
+async def _quietly(closing: Awaitable[None]) -> None:
+    try:
+        await closing
+    except Exception:
+        logger.exception("gateway.run.not_closed")

@@ -1,0 +1,306 @@
+"""Calls through a worker: answered whole and streamed, tried again, elsewhere, and recorded however they end."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from gateway.queues.frames import CallLostError
+from gateway.structs import Frame, FrameKind
+from tests.gateway.engine.conftest import World
+from tests.gateway.engine.provider import (
+    USAGE,
+    chunk,
+    completion,
+    cutting,
+    failing,
+    silent,
+    stalling,
+)
+
+pytestmark = pytest.mark.asyncio
+
+
+def body(frames: list[Frame]) -> bytes:
+    return b"".join(frame.data for frame in frames)
+
+
+def error_of(frame: Frame) -> dict[str, str]:
+    found: dict[str, str] = json.loads(frame.data)["error"]
+    return found
+
+
+async def test_a_whole_answer_arrives_as_it_was_and_is_recorded(world: World) -> None:
+    await world.start()
+    call = world.call("m")
+    frame = await world.whole(call)
+    assert (frame.status, json.loads(frame.data)) == (200, completion())
+    assert frame.headers["x-llmlab-provider-request-id"] == "req-1"
+    assert frame.summary is not None
+    assert frame.summary.state == "done"
+    finished = await world.end_of(call)
+    assert world.begun == [call.id]
+    assert finished.usage is not None
+    assert (finished.usage.input_tokens, finished.usage.output_tokens) == (7, 3)
+    assert finished.raw_usage == USAGE
+    assert (finished.response_model, finished.finish_reason) == ("m-2026", "stop")
+    (attempt,) = finished.attempts
+    assert (attempt.status, attempt.error, attempt.key_hint) == (200, "", "sk-…st")
+    assert finished.call.queued_at <= finished.call.claimed_at
+
+
+async def test_a_stream_arrives_in_order_without_the_usage_nobody_asked_for(world: World) -> None:
+    await world.start()
+    call = world.call("m", stream=True, wants_usage=False)
+    frames = await world.frames(call)
+    assert (frames[0].kind, frames[0].status) == (FrameKind.HEAD, 200)
+    assert frames[-1].kind is FrameKind.END
+    words = b"".join(chunk(word) for word in "abcd") + chunk("e", finish="stop")
+    assert body(frames) == words + b"data: [DONE]\n\n"
+    finished = await world.end_of(call)
+    assert finished.raw_usage == USAGE
+    assert json.loads(finished.answer)["choices"][0]["message"]["content"] == "abcde"
+    assert call.accepted_at < finished.first_token_at <= finished.ended_at
+
+
+async def test_an_error_is_tried_again_and_retry_after_is_waited_for(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["m"] = failing(500, times=1, retry_after_ms="60")
+    call = world.call("m")
+    began = time.time()
+    assert (await world.whole(call)).status == 200
+    assert time.time() - began > 0.06
+    first, second = (await world.end_of(call)).attempts
+    assert (first.status, first.error, first.retry_after_s) == (500, "error", 0.06)
+    assert (second.status, second.error) == (200, "")
+
+
+async def test_the_next_target_answers_when_the_first_cannot(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = failing(429, retry_after="600")
+    frame = await world.whole(world.call("a", "b"))
+    assert (frame.status, frame.headers["x-llmlab-model"]) == (200, "b")
+    assert world.provider.asked == ["a", "b"]
+
+
+async def test_a_bad_request_goes_nowhere_else_and_reads_as_the_provider_said(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = failing(400, "messages: too few")
+    call = world.call("a", "b")
+    frame = await world.whole(call)
+    assert (frame.status, error_of(frame)["message"]) == (400, "messages: too few")
+    assert world.provider.asked == ["a"]
+    finished = await world.end_of(call)
+    assert (finished.state, finished.status, finished.usage) == ("failed", 400, None)
+
+
+async def test_refused_credentials_are_not_the_clients(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["m"] = failing(401, "Incorrect API key: sk-test")
+    frame = await world.whole(world.call("m"))
+    assert frame.status == 502
+    assert b"sk-test" not in frame.data
+    assert world.provider.asked == ["m"]
+
+
+async def test_nobody_there_is_a_502_that_says_so(world: World) -> None:
+    await world.start()
+    await world.provider.close()
+    call = world.call("m")
+    frame = await world.whole(call)
+    assert (frame.status, error_of(frame)["code"]) == (502, "provider_unreachable")
+    finished = await world.end_of(call)
+    assert ([one.error for one in finished.attempts], finished.usage) == (["error"] * 2, None)
+
+
+async def test_silence_is_a_504_and_its_usage_is_estimated(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["m"] = silent
+    call = world.call("m", rules={"timeout_s": 0.05})
+    frame = await world.whole(call)
+    assert (frame.status, error_of(frame)["code"]) == (504, "provider_timeout")
+    usage = (await world.end_of(call)).usage
+    assert usage is not None
+    assert usage.is_estimated
+
+
+async def test_a_stream_that_does_not_begin_falls_back(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = stalling(0)
+    rules = {"first_token_s": 0.05, "fallback_on": ("timeout",)}
+    frames = await world.frames(world.call("a", "b", stream=True, rules=rules))
+    assert frames[0].headers["x-llmlab-model"] == "b"
+    assert world.provider.asked == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("after", [1, 3])
+async def test_a_stream_that_breaks_ends_with_an_error_and_is_recorded(
+    world: World, after: int
+) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = cutting(after)
+    call = world.call("a", "b", stream=True)
+    frames = await world.frames(call)
+    *chunks, last = body(frames).split(b"\n\n")[:-1]
+    assert len(chunks) == after
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "provider_unreachable"
+    assert world.provider.asked == ["a"]
+    finished = await world.end_of(call)
+    assert finished.state == "failed"
+    assert finished.usage is not None
+    assert finished.usage.is_estimated
+    assert finished.usage.output_tokens
+    assert b"word0" in finished.answer
+
+
+async def test_a_stream_broken_before_its_first_token_is_tried_again(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = cutting(0)
+    frames = await world.frames(world.call("a", "b", stream=True))
+    assert frames[0].headers["x-llmlab-model"] == "b"
+    assert world.provider.asked == ["a", "a", "b"]
+
+
+async def test_an_error_event_instead_of_an_answer_falls_back(world: World) -> None:
+    async def overloaded(exchange: object) -> None:
+        await exchange.begin_stream()  # type: ignore[attr-defined]
+        error = {"error": {"type": "overloaded_error", "message": "busy"}}
+        data = b"data: %b\n\n" % json.dumps(error).encode()
+        await exchange.chunk(data)  # type: ignore[attr-defined]
+        await exchange.end_stream()  # type: ignore[attr-defined]
+
+    await world.start()
+    world.provider.behaviours["a"] = overloaded
+    frames = await world.frames(world.call("a", "b", stream=True))
+    assert frames[0].headers["x-llmlab-model"] == "b"
+
+
+async def test_a_client_that_leaves_is_drained_for_the_record(world: World) -> None:
+    engine = await world.start()
+    go = asyncio.Event()
+
+    async def slow(exchange: object) -> None:
+        await go.wait()
+        await exchange.answer(completion())  # type: ignore[attr-defined]
+
+    world.provider.behaviours["m"] = slow
+    call = world.call("m", on_client_gone="drain")
+    waiting = await world.ask(call)
+    await until_asked(world, "m")
+    await waiting.aclose()
+    while not engine.runs[call.id].left_at:
+        await asyncio.sleep(0.005)
+    go.set()
+    finished = await world.end_of(call)
+    assert (finished.state, finished.raw_usage) == ("done", USAGE)
+    assert finished.client_left_at
+
+
+async def test_a_client_that_leaves_takes_its_call_along_when_the_project_says_so(
+    world: World,
+) -> None:
+    await world.start()
+    world.provider.behaviours["m-slow"] = stalling(2)
+    call = world.call("m-slow", stream=True, on_client_gone="cancel")
+    waiting = await world.ask(call)
+    assert (await waiting.__anext__()).kind is FrameKind.HEAD
+    assert b"word0" in (await waiting.__anext__()).data
+    await waiting.aclose()
+    finished = await world.end_of(call)
+    assert (finished.state, finished.error) == ("cancelled", "client_left")
+    assert finished.usage is not None
+    assert finished.usage.is_estimated
+    while world.provider.open:
+        await asyncio.sleep(0.005)
+
+
+async def test_the_deadline_ends_a_call_wherever_it_is(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["m"] = silent
+    world.provider.behaviours["s"] = stalling(1)
+    call = world.call("m", deadline_at=time.time() + 0.15)
+    streamed = world.call("s", stream=True, deadline_at=time.time() + 0.15)
+    frame, frames = await asyncio.gather(world.whole(call), world.frames(streamed))
+    assert (frame.status, error_of(frame)["code"]) == (504, "deadline_exceeded")
+    assert b"deadline_exceeded" in body(frames)
+    for one in (call, streamed):
+        assert (await world.end_of(one)).state == "expired"
+
+
+async def test_a_hedge_answers_when_the_first_is_slow(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = silent
+    call = world.call("a", "b", rules={"hedge_after_s": 0.03})
+    assert (await world.whole(call)).headers["x-llmlab-model"] == "b"
+    first, second = (await world.end_of(call)).attempts
+    assert (first.error, first.is_hedge) == ("cancelled", False)
+    assert (second.error, second.is_hedge) == ("", True)
+
+
+async def test_a_worker_that_stops_finishes_what_runs_and_takes_nothing_new(world: World) -> None:
+    engine = await world.start()
+    go = asyncio.Event()
+
+    async def slow(exchange: object) -> None:
+        await go.wait()
+        await exchange.answer(completion())  # type: ignore[attr-defined]
+
+    world.provider.behaviours["m"] = slow
+    runs = await world.ask(world.call("m"))
+    await until_asked(world, "m")
+    engine.stop()
+    await asyncio.sleep(0.02)
+    waits = await world.ask(world.call("n"))
+    go.set()
+    assert (await runs.__anext__()).status == 200
+    await world.engines[0][1]
+    await world.start()
+    assert (await waits.__anext__()).status == 200
+
+
+async def test_what_does_not_end_in_time_when_a_worker_stops_is_a_503(world: World) -> None:
+    engine = await world.start(drain_s=0.05)
+    world.provider.behaviours["m"] = silent
+    call = world.call("m")
+    waiting = await world.ask(call)
+    await until_asked(world, "m")
+    engine.stop()
+    frame = await waiting.__anext__()
+    assert (frame.status, error_of(frame)["code"]) == (503, "worker_stopped")
+    assert (await world.end_of(call)).state == "lost"
+    await world.engines[0][1]
+
+
+async def test_a_worker_runs_no_more_calls_at_once_than_it_may(world: World) -> None:
+    await world.start(calls=3)
+    most = 0
+
+    async def slow(exchange: object) -> None:
+        nonlocal most
+        most = max(most, world.provider.open)
+        await asyncio.sleep(0.01)
+        await exchange.answer(completion())  # type: ignore[attr-defined]
+
+    world.provider.behaviours["m"] = slow
+    answers = await asyncio.gather(*(world.whole(world.call("m")) for _ in range(12)))
+    assert [frame.status for frame in answers] == [200] * 12
+    assert most == 3
+
+
+async def test_a_dead_web_process_leaves_its_calls_to_the_policy(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["m"] = silent
+    call = world.call("m", on_client_gone="cancel")
+    waiting = await world.ask(call)
+    await until_asked(world, "m")
+    await world.reader.close()
+    assert (await world.end_of(call)).state == "cancelled"
+    with pytest.raises(CallLostError):
+        await waiting.__anext__()
+
+
+async def until_asked(world: World, model: str) -> None:
+    async with asyncio.timeout(5):
+        while model not in world.provider.asked:
+            await asyncio.sleep(0.005)
