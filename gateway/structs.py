@@ -250,6 +250,8 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     # Filled while it moves.
     queued_at: float = 0.0
     claimed_at: float = 0.0
+    # Seconds spent looking for a kept answer before it was queued; what the waterfall shows as "cache".
+    cache_s: float = 0.0
 
 
 class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):

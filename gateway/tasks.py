@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from gateway.connections import checking, holding
+from gateway.recording import recorder, replay, writer
 
 
 @shared_task(
@@ -27,3 +28,11 @@ def check_connection(*, connection_id: str, started_at: str, model: str = "", **
 def retire_keys(**_: Any) -> int:
     """Delete what is sealed of replaced keys whose overlap is over."""
     return holding.retire_due(now=timezone.now())
+
+
+@shared_task(
+    name="gateway.tasks.replay_journals", queue="ingest", time_limit=300, soft_time_limit=270
+)
+def replay_journals(**_: Any) -> int:
+    """What dead processes of this machine left in their journals."""
+    return replay.replay(directory=recorder.directory(), write=writer.record, clock=timezone.now)

@@ -50,6 +50,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "replay-journals": {
+        "task": "gateway.tasks.replay_journals",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "make-partitions": {"task": "core.tasks.make_partitions", "schedule": 3600.0},
     "apply-retention": {"task": "traces.tasks.apply_retention", "schedule": 3600.0},
     "refresh-forecasts": {

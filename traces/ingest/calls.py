@@ -64,5 +64,5 @@ def chargeable_call(span: NormalSpan, *, api_key_id: str) -> ChargeableCall:
         feature=span.feature,
         prompt_version=span.prompt_version,
         tags=span.tags,
-        api_key_id=api_key_id,
+        api_key_id=span.api_key_id or api_key_id,
     )

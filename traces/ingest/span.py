@@ -55,6 +55,8 @@ class NormalSpan(msgspec.Struct, kw_only=True):
     session_id: str = ""
     feature: str = ""
     prompt_version: str = ""
+    # Whose call it was, where the steps of one batch came with several keys; else the context's.
+    api_key_id: str = ""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
 
