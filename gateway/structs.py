@@ -265,6 +265,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str = (
         ""  # error class: rate_limit, timeout, error, context_length, …; empty: it answered
     )
+    code: str = ""  # the provider's word for it, such as insufficient_quota
     message: str = ""
     key_hint: str = ""
     request_id: str = ""  # the provider's

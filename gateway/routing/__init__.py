@@ -1,1 +1,1 @@
-"""Where a call goes and why: routes, weights, conditions, health; their pages."""
+"""Where calls go: the decision, what comes after a failed attempt, targets' health, and the pages of routes."""
