@@ -1,4 +1,4 @@
-"""ASGI entry point: pages and API through Django, live views and streams through Channels."""
+"""ASGI entry point: pages and API through Django, the gateway beside it, live views through Channels."""
 
 import os
 from typing import Any
@@ -16,6 +16,7 @@ from django.urls import get_resolver  # noqa: E402
 
 from config.doors import with_doors  # noqa: E402
 from config.routing import key_urlpatterns, websocket_urlpatterns  # noqa: E402
+from gateway.door.app import with_gateway  # noqa: E402
 
 # Every view is imported now, once, before the launcher forks; a broken one stops the start.
 _ = get_resolver().url_patterns
@@ -30,4 +31,4 @@ async def _websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await chosen(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": with_doors(_http), "websocket": _websocket})
+application = ProtocolTypeRouter({"http": with_gateway(with_doors(_http)), "websocket": _websocket})

@@ -108,13 +108,15 @@ def touch(organization_id: UUID) -> None:
         cursor.execute(_TOUCH, [organization_id])
 
 
-def snapshot_of(organization_id: UUID, project_id: UUID, *, now: float) -> Snapshot:
-    """The project's snapshot, at most `FRESH_S` old (`now`: a monotonic clock). One query, or none.
+def snapshot_of(
+    organization_id: UUID, project_id: UUID, *, now: float, fresh_s: float = FRESH_S
+) -> Snapshot:
+    """The project's snapshot, at most `fresh_s` old (`now`: a monotonic clock). One query, or none.
 
     Raises DatabaseError when PostgreSQL is away and nothing is known that is younger than `STALE_S`.
     """
     kept = _kept.get(project_id.hex)
-    if kept is not None and now - kept.seen_at < FRESH_S:
+    if kept is not None and now - kept.seen_at < fresh_s:
         return kept.snapshot
     try:
         version = _version(organization_id)

@@ -207,6 +207,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     skipped: tuple[str, ...] = ()  # "Azure west: circuit open since 12 s"
 
 
+class CacheWishes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller asks of the caches by headers or body (gateway.door.wishes); None: as the rule says."""
+
+    # False: neither read nor keep; true: exact, also where the rule is off.
+    is_on: bool | None = None
+    reads: bool = True  # false: ask the provider again and keep the new answer
+    writes: bool = True
+    ttl_s: int | None = None
+    namespace: str | None = None
+    per_user: bool | None = None
+
+
 class CachePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the caches are to do for one call (gateway.cache.keys)."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from config.server.limits import Limits
 from config.server.refusals import error_body
 from core import metrics
+from gateway.door.paths import is_gateway
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,7 +46,8 @@ class Gate:
             await send(message)
 
         try:
-            if scope["path"] in UNGATED:
+            # The gateway's calls wait for providers, without a thread or a database connection.
+            if scope["path"] in UNGATED or is_gateway(scope["path"]):
                 await self.application(scope, receive, counted)
             elif self.places.locked() and self.waiting >= self.limits.waiting:
                 await self._turn_away(scope, counted)

@@ -10,6 +10,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web.http import HTTPChannel
 
 from config.server.refusals import error_body, raw_response
+from gateway.door.paths import is_gateway
 
 if TYPE_CHECKING:
     from config.server.child import BoundedServer
@@ -33,11 +34,12 @@ class BoundedRequest(WebRequest):
     channel: "BoundedChannel"
     content: Any
     received = 0
+    max_body = 0
 
     def gotLength(self, length: int | None) -> None:
         """All headers are here; `length` is None for a chunked body."""
-        server = self.channel.server
-        if length and length > server.limits.max_body:
+        self.max_body = self.channel.max_body()
+        if length and length > self.max_body:
             super().gotLength(0)
             self.channel.refuse_body()
             return
@@ -54,7 +56,7 @@ class BoundedRequest(WebRequest):
         server = self.channel.server
         self.received += len(data)
         server.buffered += len(data)
-        if self.received > server.limits.max_body:
+        if self.received > self.max_body:
             self.channel.refuse_body()
         elif server.buffered > server.limits.max_buffered:
             detail = (
@@ -92,7 +94,8 @@ class BoundedRequest(WebRequest):
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """daphne's own failures, in the one error shape."""
         kind = self.requestHeaders.getRawHeaders(b"content-type", [b""])[0]
-        content, content_type = error_body(status, f"http_{status}", body, kind)
+        path = self.path.decode("latin-1")
+        content, content_type = error_body(status, f"http_{status}", body, kind, path)
         headers = [(b"Content-Type", content_type), (b"Content-Length", str(len(content)).encode())]
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
         self.handle_reply({"type": "http.response.body", "body": content})
@@ -193,8 +196,17 @@ class BoundedChannel(HTTPChannel):
             400, "bad_request", "This is not a valid HTTP request, or its headers exceed 16 KiB."
         )
 
+    def asked_path(self) -> str:
+        """Of the request whose headers were read last."""
+        return getattr(self, "_path", b"").partition(b"?")[0].decode("latin-1")
+
+    def max_body(self) -> int:
+        """What the request that is arriving may have."""
+        limits = self.server.limits
+        return limits.gateway_body if is_gateway(self.asked_path()) else limits.max_body
+
     def refuse_body(self) -> None:
-        limit = self.server.limits.max_body
+        limit = self.max_body()
         self.refuse(
             413,
             "body_too_large",
@@ -210,7 +222,7 @@ class BoundedChannel(HTTPChannel):
         if self.requests:
             kind = self.requests[-1].requestHeaders.getRawHeaders(b"content-type", [b""])[0]
             self.requests[-1].forget_body()
-        self.transport.write(raw_response(status, code, detail, kind))
+        self.transport.write(raw_response(status, code, detail, kind, self.asked_path()))
         self.transport.loseWriteConnection()
 
     def close_after_response(self, request: BoundedRequest) -> None:

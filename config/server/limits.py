@@ -10,6 +10,8 @@ class Limits:
     """Bounds of one web process. Seconds and bytes."""
 
     max_body: int = 8 * MIB
+    # Of calls to models: images and documents travel in them.
+    gateway_body: int = 32 * MIB
     # All bodies being received or waiting for their answer, per process.
     max_buffered: int = 128 * MIB
     header_seconds: float = 15.0
