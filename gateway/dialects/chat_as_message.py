@@ -103,6 +103,7 @@ class MessagesOverChat(Translating):
         reading = Reading()
         if self._asked:
             read_messages(self._asked, reading)
+            reading.json_bytes += len(_encode(self._asked.get("tools") or ""))
         tokens, _ = reading.measure()
         return {
             "input_tokens": tokens,

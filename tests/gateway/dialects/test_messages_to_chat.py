@@ -185,7 +185,7 @@ def test_limit_has_the_name_the_server_knows(model: str, kind: str, field: str) 
 
 
 def test_models_that_do_not_think_are_not_told_to() -> None:
-    asked = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+    asked: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
     assert changed("gpt-4o", **asked) == {}
     assert changed("gemini-3-pro", "gemini", **asked) == {"reasoning_effort": "low"}
     assert changed("llama", "compatible", top_k=5, **asked) == {"top_k": 5}
