@@ -15,10 +15,10 @@ from typing import Any
 
 import httpcore2
 import httpx2
-from httpcore2._backends.anyio import AnyIOBackend
 
 from core import http, outbound
 from core.errors import DomainError
+from core.http_streams import AsyncioBackend
 from core.outbound import (
     OutboundError,
     OutboundTimeoutError,
@@ -97,7 +97,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
     """Connects to judged addresses only."""
 
     def __init__(self, names: _Names) -> None:
-        self._plain, self._names = AnyIOBackend(), names
+        self._plain, self._names = AsyncioBackend(), names
 
     async def connect_tcp(
         self,
