@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from gateway.connections import checking, holding
+from gateway.quotas import sweeping
 from gateway.recording import recorder, replay, writer
 
 
@@ -36,3 +37,19 @@ def retire_keys(**_: Any) -> int:
 def replay_journals(**_: Any) -> int:
     """What dead processes of this machine left in their journals."""
     return replay.replay(directory=recorder.directory(), write=writer.record, clock=timezone.now)
+
+
+@shared_task(
+    name="gateway.tasks.sweep_reservations", queue="llm.high", time_limit=60, soft_time_limit=50
+)
+def sweep_reservations(**_: Any) -> int:
+    """Give back what was set aside for calls whose time ran out or whose process died."""
+    return sweeping.sweep(timezone.now())
+
+
+@shared_task(
+    name="gateway.tasks.forget_counters", queue="llm.high", time_limit=120, soft_time_limit=100
+)
+def forget_counters(**_: Any) -> int:
+    """Delete counters of windows long past."""
+    return sweeping.forget_old(timezone.now())

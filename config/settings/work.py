@@ -123,6 +123,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "sweep-reservations": {
+        "task": "gateway.tasks.sweep_reservations",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "forget-counters": {
+        "task": "gateway.tasks.forget_counters",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "sweep-search": {
         "task": "traces.tasks.sweep_search",
         "schedule": 60.0,

@@ -101,8 +101,10 @@ class Reservation(models.Model):
         Organization, on_delete=models.CASCADE, db_index=False, related_name="+"
     )
     call_id = models.UUIDField()
-    # [[counter key, window start, amount], …], amounts as decimal strings.
+    # [[counter key, window start, amount, metric, model], …], amounts as decimal strings (gateway.quotas.lines).
     lines = models.JSONField()
+    # The process that reserved (gateway.quotas.owners).
+    owner = models.CharField(max_length=64, blank=True)
     made_at = models.DateTimeField()
     # Past this nobody can still be at it: the sweeper releases what its dead owner left.
     expires_at = models.DateTimeField(db_index=True)
