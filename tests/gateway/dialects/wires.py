@@ -34,6 +34,7 @@ class Wire:
         self.given = b""
         self.step = 0  # bytes per piece; 0: as they are
         self.breaks = False
+        self.is_strict = True
 
     def openai(self) -> openai.OpenAI:
         client = httpx2.Client(transport=httpx2.MockTransport(self._serve))
@@ -42,7 +43,7 @@ class Wire:
             base_url="http://gateway/v1",
             http_client=client,
             max_retries=0,
-            _strict_response_validation=True,
+            _strict_response_validation=self.is_strict,
         )
 
     def anthropic(self) -> anthropic.Anthropic:
@@ -52,7 +53,7 @@ class Wire:
             base_url="http://gateway",
             http_client=client,
             max_retries=0,
-            _strict_response_validation=True,
+            _strict_response_validation=self.is_strict,
         )
 
     def _serve(self, request: httpx2.Request) -> httpx2.Response:
