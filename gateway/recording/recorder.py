@@ -61,10 +61,11 @@ class Recorder:
         *,
         write: Write = writer.record,
         clock: Callable[[], dt.datetime] = timezone.now,
+        is_there: Callable[[], bool] | None = None,
         most_waiting: int = MAX_WAITING,
     ) -> None:
         self.journal, self._write, self._clock = journal, write, clock
-        self.most_waiting = most_waiting
+        self.most_waiting, self._is_there = most_waiting, is_there or _answers
         self._waiting: deque[Item] = deque()
         self._bytes = 0
         # Where in the journal what is not in memory begins; None: all of it is in memory.
@@ -146,7 +147,11 @@ class Recorder:
                 self._replay()
                 replay_at = time.monotonic() + REPLAY_EVERY_S
             batch = self._next_batch(replay_at)
-            is_stored = self._store(batch) if batch else True
+            is_stored = True
+            try:
+                is_stored = self._store(batch) if batch else True
+            except Exception:  # it stays in the journal; the thread must live
+                logger.exception("gateway.recording.failed")
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
@@ -211,8 +216,7 @@ class Recorder:
                 self._write([finished for finished, _ in batch], now=self._clock())
             except (OperationalError, InterfaceError) as error:
                 logger.warning("gateway.recording.storage_away: %s", error.__class__.__name__)
-                is_there = _answers()
-                failures += is_there
+                failures += self._is_there()
             except Exception:
                 logger.exception("gateway.recording.failed")
                 failures = MAX_FAILURES

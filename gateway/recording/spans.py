@@ -15,8 +15,8 @@ from traces.ingest.dialects.base import is_refusal
 from traces.ingest.limits import ERROR_LENGTH, SHORT_LENGTH, Limits
 from traces.ingest.sanitize import Cleaner, clean_text, short_text
 from traces.ingest.span import NormalSpan
+from traces.ingest.twins import GATEWAY
 
-DIALECT = "gateway"
 SCOPE = "llmlab.gateway"
 ESTIMATED = "usage_estimated"
 LIMITS = Limits()
@@ -109,7 +109,7 @@ def span_of(finished: Finished) -> NormalSpan:
         output=cleaner.value(contents.output_of(call.dialect, finished.answer)),
         tools=cleaner.value(contents.tools_of(document)),
         parameters=cleaner.value(contents.parameters_of(document)),
-        dialect=DIALECT,
+        dialect=GATEWAY,
         scope_name=SCOPE,
     )
     _add_outcome(span, finished)

@@ -209,6 +209,8 @@ class Batch:
                 twins.rank(
                     key[1],
                     is_unpriced=row.cost_usd is None,
+                    dialect=self.rows[key].dialect,
+                    is_cache_hit=self.rows[key].is_cache_hit,
                     cache_read=row.cache_read_input_tokens,
                     cache_write=row.cache_write_input_tokens,
                     reasoning=row.reasoning_output_tokens,

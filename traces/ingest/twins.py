@@ -15,12 +15,14 @@ from traces.ingest.rows import SpanKey
 from traces.step_keys import IS_ONE_OF
 
 ResponseKey = tuple[str, str]  # trace_id, response_id
-# Smaller is kept: priced before unpriced, the one that tells more token classes apart, the smaller span id.
-Rank = tuple[bool, int, str]
+# Smaller is kept: priced before unpriced, our gateway's before what a client reports of it, what was paid for before
+# what a cache answered, the one that tells more token classes apart, the smaller span id.
+Rank = tuple[bool, bool, bool, int, str]
+GATEWAY = "gateway"
 
 _STORED = """
 SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id,
-  s.cost_usd IS NULL, coalesce(s.cache_read_input_tokens, 0), coalesce(s.cache_write_input_tokens, 0),
+  s.cost_usd IS NULL, s.dialect, s.is_cache_hit, coalesce(s.cache_read_input_tokens, 0), coalesce(s.cache_write_input_tokens, 0),
   coalesce(s.reasoning_output_tokens, 0)
 FROM traces_span s
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
@@ -37,10 +39,18 @@ WHERE s.project_id = %s AND s.trace_id = k.trace_id AND s.span_id = k.span_id AN
 
 
 def rank(
-    span_id: str, *, is_unpriced: bool, cache_read: int, cache_write: int, reasoning: int
+    span_id: str,
+    *,
+    is_unpriced: bool,
+    dialect: str,
+    is_cache_hit: bool,
+    cache_read: int,
+    cache_write: int,
+    reasoning: int,
 ) -> Rank:
     """How well a step's record speaks for its response."""
-    return is_unpriced, -sum(count > 0 for count in (cache_read, cache_write, reasoning)), span_id
+    classes = sum(count > 0 for count in (cache_read, cache_write, reasoning))
+    return is_unpriced, dialect != GATEWAY, is_cache_hit, -classes, span_id
 
 
 Charged = dict[ResponseKey, tuple[Ancestor, Rank]]
@@ -63,10 +73,15 @@ def stored_twins(
     )
     found: Charged = {}
     for row in cursor.fetchall():
-        step, (is_unpriced, cache_read, cache_write, reasoning) = Ancestor(*row[:7]), row[7:]
+        step, (is_unpriced, dialect, is_hit, cache_read, cache_write, reasoning) = (
+            Ancestor(*row[:7]),
+            row[7:],
+        )
         own = rank(
             step.span_id,
             is_unpriced=is_unpriced,
+            dialect=dialect,
+            is_cache_hit=is_hit,
             cache_read=cache_read,
             cache_write=cache_write,
             reasoning=reasoning,

@@ -2,16 +2,30 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 from django.utils import timezone
 
+from benchmarks.traffic import attribute
+from core import crypto
+from core.ids import uuid7
 from costs.models import CostRecord
 from gateway.models import LLMRequest
+from gateway.recording.lost import WORKER_DIED, lost
+from gateway.recording.spans import ESTIMATED
 from gateway.recording.writer import record
+from gateway.structs import Finished
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
+from tests.traces.uploads import call_span, otlp
+from traces.ingest.context import IngestContext
+from traces.ingest.limits import Limits, Window
+from traces.ingest.otlp_decode import decode_otlp
+from traces.ingest.write import write_spans
 from traces.models import Span, Trace
 
 PRICE = Decimal("0.00045")  # 1,000 tokens in, 500 out
@@ -65,3 +79,157 @@ def test_a_refused_call_is_a_row_and_no_step(project: Project) -> None:
     row = LLMRequest.objects.get(project=project)
     assert (row.status_code, row.error, row.cost_usd) == (429, "rate_limit_exceeded", None)
     assert row.span_id == ""
+
+
+def test_keys_and_projects_of_one_batch_are_kept_apart(project: Project) -> None:
+    other = ProjectFactory()
+    ends = [calls.finished(project), calls.finished(project), calls.finished(other)]
+    gone = calls.finished()  # of a project that is deleted meanwhile
+    record([*ends, gone], now=now())
+    for one in ends:
+        [charge] = CostRecord.objects.filter(
+            project=one.call.caller.project_id, trace_id=one.call.id
+        )
+        assert charge.api_key_id == UUID(one.call.caller.key_id)
+    assert LLMRequest.objects.filter(project=other).count() == 1
+
+
+def test_an_answer_from_the_cache_is_free(project: Project) -> None:
+    hit = calls.finished(
+        project,
+        state="cached",
+        cache="exact",
+        cached_id=uuid7().hex,
+        attempts=[],
+        saved_usd=PRICE,
+    )
+    record([hit], now=now())
+    span = Span.objects.get(project=project)
+    assert (span.is_cache_hit, span.cost_usd, span.price_status) == (True, 0, "free")
+    row = LLMRequest.objects.get(project=project)
+    assert (row.state, row.cost_usd, row.saved_usd) == ("cached", 0, PRICE)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "price"),
+    [(429, "rate_limit", "free"), (401, "auth", "free"), (500, "error", "unpriced")],
+)
+def test_a_call_its_provider_failed_is_an_error(
+    project: Project, status: int, error: str, price: str
+) -> None:
+    call = calls.call(project)
+    tries = [
+        calls.tried(call, status=status, error=error, message="no", first_token_at=0.0),
+        calls.tried(call, after=1, status=status, error=error, first_token_at=0.0),
+    ]
+    end = calls.finished(
+        of=call,
+        state="failed",
+        status=502,
+        error=error,
+        message="no",
+        attempts=tries,
+        usage=None,
+        answer=b"",
+        response_id="",
+        response_model="",
+        finish_reason="",
+    )
+    record([end], now=now())
+    span = Span.objects.get(project=project)
+    assert (span.status, span.error_type, span.price_status) == ("error", error, price)
+    row = LLMRequest.objects.get(project=project)
+    assert (row.state, row.attempts, row.fallbacks) == ("failed", 2, 0)
+
+
+def test_what_was_supposed_lost_and_ended_after_all_is_put_right(project: Project) -> None:
+    call = calls.call(project, max_output_tokens=4000)
+    record([lost(call, at=call.accepted_at + 9)], now=now())
+    span = Span.objects.get(project=project)
+    assert (span.status, span.error_type, span.flags) == ("error", WORKER_DIED, [ESTIMATED])
+    assert span.cost_usd is not None
+    assert span.cost_usd > PRICE
+    real = calls.finished(of=call)
+    for _ in range(2):
+        record([real], now=now())
+    record([lost(call, at=call.accepted_at + 9)], now=now())
+    span = Span.objects.get(project=project)
+    assert (span.status, span.error_type, span.flags, span.cost_usd) == ("ok", "", [], PRICE)
+    row = LLMRequest.objects.get(project=project)
+    assert (row.state, row.cost_usd, row.flags) == ("done", PRICE, [])
+    assert Trace.objects.get(project=project).cost_usd == PRICE
+    assert CostRecord.objects.get(project=project).cost_usd == PRICE
+
+
+def test_a_jobs_lost_try_is_a_step_and_the_job_goes_on(project: Project) -> None:
+    call = calls.call(project, is_job=True, max_output_tokens=100)
+    for _ in range(2):
+        record([lost(call, at=call.accepted_at + 1)], now=now())
+    assert not LLMRequest.objects.filter(project=project).exists()
+    again = msgspec.structs.replace(call, claimed_at=call.claimed_at + 30)
+    record([calls.finished(of=again)], now=now())
+    assert LLMRequest.objects.get(project=project).state == "done"
+    steps = Span.objects.filter(project=project, trace_id=call.id)
+    assert sorted(steps.values_list("status", flat=True)) == ["error", "ok"]
+
+
+def report(project: Project, end: Finished, *, span_id: int, above: str = "") -> None:
+    """The same response as the client's own instrumentation tells it."""
+    trace_id = end.call.caller.trace_id
+    found = call_span(
+        span_id,
+        trace_id=bytes.fromhex(trace_id),
+        parent_span_id=bytes.fromhex(above),
+        start_time_unix_nano=int((end.call.accepted_at - 0.01) * 1e9),
+        end_time_unix_nano=int((end.ended_at + 0.01) * 1e9),
+    )
+    found.attributes.append(attribute("gen_ai.response.id", end.response_id))
+    decoded = decode_otlp(
+        otlp(found),
+        content_type="protobuf",
+        now=now(),
+        limits=Limits(),
+        window=Window.around(now(), retention_days=30),
+    )
+    assert not decoded.rejections
+    context = IngestContext(
+        project_id=project.pk, cipher=crypto.data_cipher(project.organization.data_key)
+    )
+    write_spans(context, decoded.spans, now=now())
+
+
+@pytest.mark.parametrize("comes", ["above", "beside"])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_hit", [True, False])
+def test_the_clients_own_report_of_a_call_is_not_charged_again(
+    project: Project, comes: str, is_first: bool, is_hit: bool
+) -> None:
+    above = "00000000000000ff"
+    parent = above if comes == "beside" else f"{5:016x}"
+    who = calls.caller(project, trace_id=uuid7().hex, parent_span_id=parent)
+    values: dict[str, Any] = {"state": "cached", "cache": "exact"} if is_hit else {}
+    end = calls.finished(of=calls.call(caller=who), **values)
+    outer = above if comes == "beside" else ""
+    if is_first:
+        report(project, end, span_id=5, above=outer)
+    record([end], now=now())
+    if not is_first:
+        report(project, end, span_id=5, above=outer)
+    trace = Trace.objects.get(project=project)
+    assert (trace.cost_usd, trace.call_count) == (0 if is_hit else PRICE, 1)
+    assert LLMRequest.objects.get(project=project).cost_usd == (0 if is_hit else PRICE)
+
+
+def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -> None:
+    who = calls.caller(project, trace_id=uuid7().hex, parent_span_id="00000000000000ff")
+    paid = calls.finished(of=calls.call(caller=who))
+    hits = [
+        calls.finished(
+            of=calls.call(caller=who), state="cached", cache="exact", response_id=paid.response_id
+        )
+        for _ in range(6)
+    ]
+    for one in [*hits[:3], paid, *hits[3:]]:
+        record([one], now=now())
+    report(project, paid, span_id=5, above="00000000000000ff")
+    assert Trace.objects.get(project=project).cost_usd == PRICE
