@@ -1,6 +1,6 @@
 """What the gateway stores. Growing tables carry `project` in every key."""
 
-from gateway.models.cache import CachedResponse, ShadowCheck
+from gateway.models.cache import CachedResponse, CacheThreshold, ShadowCheck
 from gateway.models.connections import Connection, ConnectionKey, KeyState, ProviderKind
 from gateway.models.limits import (
     Limit,
@@ -14,7 +14,7 @@ from gateway.models.requests import AsyncJob, JobState, LLMRequest, RequestState
 from gateway.models.routes import ConfigVersion, GatewaySettings, Route
 
 __all__ = [
-    "AsyncJob", "CachedResponse", "ConfigVersion", "Connection", "ConnectionKey", "GatewaySettings", "JobState",
-    "KeyState", "LLMRequest", "Limit", "LimitCounter", "LimitMetric", "LimitScope", "LimitWindow", "ProviderKind",
-    "RequestState", "Reservation", "Route", "ShadowCheck",
+    "AsyncJob", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection", "ConnectionKey", "GatewaySettings",
+    "JobState", "KeyState", "LLMRequest", "Limit", "LimitCounter", "LimitMetric", "LimitScope", "LimitWindow",
+    "ProviderKind", "RequestState", "Reservation", "Route", "ShadowCheck",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from django.db import models
 from pgvector.django import HalfVectorField
 
 from costs.models import TenantModel, usd_field
+from projects.models import Project
 
 
 class CachedResponse(TenantModel):
@@ -68,3 +69,24 @@ class ShadowCheck(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.cached_id} {self.is_right}"
+
+
+class CacheThreshold(models.Model):
+    """A route's threshold that tightened itself: its hits by meaning were wrong too often (gateway.cache.tightening).
+
+    The stricter one of this and the rule's holds, until people lift it.
+    """
+
+    pk = models.CompositePrimaryKey("project", "route")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False, related_name="+")
+    # Empty: calls that no route names.
+    route = models.CharField(max_length=120, blank=True)
+    threshold = models.FloatField()
+    # What made it tighten: so many checks, so many of them wrong, at this threshold.
+    before = models.FloatField()
+    checked = models.PositiveIntegerField()
+    wrong = models.PositiveIntegerField()
+    tightened_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.route or 'direct'} {self.threshold}"
