@@ -72,7 +72,7 @@ class EngineThread(threading.Thread):
         self._drain_s = settings.LLMLAB_GATEWAY_DRAIN_SECONDS
         engine = Engine(
             settings.REDIS_URL,
-            production_parts(),
+            production_parts(settings.REDIS_URL),
             calls=settings.LLMLAB_GATEWAY_CALLS,
             drain_s=self._drain_s,
         )

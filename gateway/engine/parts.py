@@ -4,17 +4,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.engine.policy import Stop, Try, next_step
+from gateway.routing.health import HEALTHY, HealthView
 from gateway.snapshot import Snapshot
-from gateway.structs import Attempt, Call, Finished
+from gateway.structs import Attempt, Call, Finished, Target
 
 
 def _nothing(*_: Any) -> None:
     return None
 
 
-def _next(call: Call, attempts: Sequence[Attempt], now: float) -> Try | Stop:
-    return next_step(call, attempts, now=now, health=None)
+async def _yes(_: Target) -> bool:
+    return True
+
+
+def _unpriced(_: Finished) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,12 @@ class Parts:
     begin: Callable[[Call], None] = _nothing
     # It ended: journal and recorder. Called before the client hears of the end.
     finish: Callable[[Finished], None] = _nothing
-    next_step: Callable[[Call, Sequence[Attempt], float], Try | Stop] = _next
-    # How an attempt went, for the circuit breakers.
+    # The circuit breakers: what is known, whether a probe may be this call, how an attempt went.
+    health: Callable[[], HealthView] = lambda: HEALTHY
+    probe: Callable[[Target], Awaitable[bool]] = _yes
     report: Callable[[Call, Attempt], None] = _nothing
+    # What it cost, as a decimal; empty: unknown.
+    cost: Callable[[Finished], str] = _unpriced
     # Called once, in the loop, before the first call and after the last one.
     start: Sequence[Callable[[], Awaitable[None]]] = field(default=())
     stop: Sequence[Callable[[], Awaitable[None]]] = field(default=())

@@ -13,11 +13,11 @@ from core.errors import DomainError
 from gateway.dialects.errors import Failure, client_error
 from gateway.dialects.facts import RequestError, RequestFacts, facts_of
 from gateway.engine.parts import Parts
-from gateway.engine.policy import Stop, Try
 from gateway.engine.providers import ProviderError
 from gateway.engine.shot import Shot
 from gateway.engine.sink import JSON, Sink
-from gateway.structs import Attempt, Call, Finished, Summary
+from gateway.routing.policy import Stop, Try, next_step
+from gateway.structs import Attempt, Call, Finished, Summary, Target
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +97,9 @@ class Run:
         return max(0.0, call.deadline_at - call.accepted_at - waited)
 
     async def _make(self) -> None:
-        call = self.call
-        self._document = msgspec.json.decode(call.body)
+        self._document = msgspec.json.decode(self.call.body)
         while True:
-            step = self._parts.next_step(call, self.attempts, time.time())
+            step = await self._next()
             if isinstance(step, Stop):
                 self._refuse(step.reason)
                 return
@@ -121,20 +120,32 @@ class Run:
             self._ended_well(shot)
             return
 
+    async def _next(self) -> Try | Stop:
+        """The policy's word; a probe of an open circuit is only made by whom it is given to."""
+        for _ in range(len(self.call.decision.targets) + 1):
+            health = self._parts.health()
+            step = next_step(self.call, self.attempts, now=time.time(), health=health)
+            if isinstance(step, Stop) or not step.is_probe:
+                return step
+            if await self._parts.probe(step.target):
+                return step
+        return Stop("Every circuit is open.")
+
     async def _first_of(self, step: Try) -> Shot | None:
         """The attempt whose answer has begun, maybe of two; None: it failed, see the attempts."""
         self._shot = Shot(self.call, step.target)
         if step.hedge_after_s is None:
             return self._shot if await self._open(self._shot) else None
-        return await self._race(self._shot, step.hedge_after_s)
+        beside = step.beside or step.target
+        return await self._race(self._shot, beside, step.hedge_after_s)
 
-    async def _race(self, first: Shot, hedge_after_s: float) -> Shot | None:
+    async def _race(self, first: Shot, beside: Target, hedge_after_s: float) -> Shot | None:
         """A second attempt beside a slow first one; whichever begins first is the answer, the other is let go."""
         running = {asyncio.ensure_future(self._open(first)): first}
         try:
             done, _ = await asyncio.wait(running, timeout=hedge_after_s)
             if not done:
-                second = Shot(self.call, self._beside(first), is_hedge=True)
+                second = Shot(self.call, beside, is_hedge=True)
                 running[asyncio.ensure_future(self._open(second))] = second
             while running:
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -151,12 +162,6 @@ class Run:
                 shot.attempt.error = shot.attempt.error or "cancelled"
                 shot.attempt.ended_at = time.time()
                 await shot.close()
-
-    def _beside(self, first: Shot) -> Any:
-        """The target for a hedge: the next one, or the same again when there is no other."""
-        targets = self.call.decision.targets
-        place = targets.index(first.attempt.target) if first.attempt.target in targets else -1
-        return targets[place + 1] if place + 1 < len(targets) else first.attempt.target
 
     async def _open(self, shot: Shot) -> bool:
         """Whether its answer has begun; else the attempt says why not."""
@@ -177,7 +182,8 @@ class Run:
     def _note(self, shot: Shot, error: ProviderError) -> None:
         attempt = shot.attempt
         attempt.ended_at = time.time()
-        attempt.error, attempt.message = error.failure.reason, error.failure.message[:500]
+        attempt.error, attempt.code = error.failure.reason, error.failure.code[:120]
+        attempt.message = error.failure.message[:500]
         attempt.retry_after_s = error.retry_after_s
         self._error, self._error_dialect = error, shot.dialect
         if shot.key is not None and error.failure.reason in ("auth", "rate_limit"):
@@ -193,7 +199,8 @@ class Run:
             self._state = "done"
         else:
             # The provider's own error came in the middle, and the client has it.
-            shot.attempt.error, shot.attempt.message = failure.reason, failure.message[:500]
+            shot.attempt.error, shot.attempt.code = failure.reason, failure.code[:120]
+            shot.attempt.message = failure.message[:500]
             self._code, self._message = failure.code, failure.message
         self._parts.report(self.call, shot.attempt)
 
@@ -266,7 +273,9 @@ class Run:
             self._parts.finish(finished)
         except Exception:
             logger.exception("gateway.run.unrecorded")
-        self._sink.end(Summary(state=finished.state, cache=finished.cache))
+        self._sink.end(
+            Summary(state=finished.state, cost_usd=self._parts.cost(finished), cache=finished.cache)
+        )
         return finished
 
     def _finished(self, shot: Shot | None) -> Finished:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import close_old_connections, connections
 
+from costs.services.rule_cache import load_rules
 from gateway.snapshot import FRESH_S, Snapshot, snapshot_of
 
 # A snapshot this old is still used for a call while a newer one is read.
@@ -40,8 +41,9 @@ class Snapshots:
     async def _read(self, organization_id: str, project_id: str) -> Snapshot:
         at = time.monotonic()
         loop = asyncio.get_running_loop()
+        is_new = project_id not in self._kept
         found = await loop.run_in_executor(
-            self._threads, _snapshot, UUID(organization_id), UUID(project_id), at
+            self._threads, _snapshot, UUID(organization_id), UUID(project_id), at, is_new
         )
         if len(self._kept) >= MAX_KEPT and project_id not in self._kept:
             self._kept.pop(next(iter(self._kept)))
@@ -58,6 +60,9 @@ class Snapshots:
         self._threads.shutdown()
 
 
-def _snapshot(organization_id: UUID, project_id: UUID, now: float) -> Snapshot:
+def _snapshot(organization_id: UUID, project_id: UUID, now: float, is_new: bool) -> Snapshot:
     close_old_connections()
+    if is_new:
+        # What the answers' cost headers are priced with; from then on the recorder keeps them fresh.
+        load_rules(project_id)
     return snapshot_of(organization_id, project_id, now=now)

@@ -1,14 +1,68 @@
 """The engine's parts in production."""
 
+import asyncio
+import datetime as dt
+from uuid import UUID
+
+from costs.pricing import price_call
+from costs.services.rule_cache import known_rules
+from costs.usage import ChargeableCall
 from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
+from gateway.queues.link import Link
+from gateway.recording import recorder
+from gateway.routing.health import Health
+from gateway.structs import Finished
+
+# What may wait for PostgreSQL when the process ends; the rest is in the journal.
+LAST_RECORDS_S = 5.0
 
 
-def production_parts() -> Parts:
+def production_parts(url: str) -> Parts:
     """For one engine, made in its loop."""
     snapshots = Snapshots()
+    link = Link(url, name="llmlab-health")
+    health = Health(link)
+
+    async def open_journal() -> None:
+        # Without a journal no call is made: it would be one that nobody can account for.
+        await asyncio.to_thread(recorder.recorder)
 
     async def close() -> None:
+        await health.stop()
+        await link.close()
         snapshots.close()
+        await asyncio.to_thread(recorder.close, LAST_RECORDS_S)
 
-    return Parts(snapshot=snapshots.get, stop=(close,))
+    return Parts(
+        snapshot=snapshots.get,
+        begin=recorder.begin,
+        finish=recorder.finish,
+        health=lambda: health.view,
+        probe=health.claim,
+        report=health.report,
+        cost=cost_of,
+        start=(open_journal, health.start),
+        stop=(close,),
+    )
+
+
+def cost_of(finished: Finished) -> str:
+    """What the ledger will say, by the price rules this process knows; empty when there is no price."""
+    if not finished.attempts or finished.usage is None:
+        return ""
+    answered = [one for one in finished.attempts if not one.error]
+    target = (answered or finished.attempts)[-1].target
+    priced = price_call(
+        ChargeableCall(
+            record_id=finished.call.id,
+            occurred_at=dt.datetime.fromtimestamp(finished.call.accepted_at, dt.UTC),
+            provider=target.provider,
+            model=finished.response_model or target.model,
+            request_model=target.model,
+            service_tier=finished.service_tier,
+            usage=finished.usage,
+        ),
+        known_rules(UUID(finished.call.caller.project_id)),
+    )
+    return "" if priced.cost_usd is None else f"{priced.cost_usd.normalize():f}"

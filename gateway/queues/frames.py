@@ -159,8 +159,11 @@ class FrameReader:
 
     async def _start(self) -> None:
         await self._keep_stream(is_due=True)
-        async with asyncio.timeout(AWAY_S):
-            await self._listener.start()
+        try:
+            async with asyncio.timeout(AWAY_S):
+                await self._listener.start()
+        except TimeoutError:
+            raise LinkLostError("Redis does not answer.") from None
         self._tasks = [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._watch())]
 
     async def close(self) -> None:
