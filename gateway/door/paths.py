@@ -24,9 +24,7 @@ def is_gateway(path: str) -> bool:
 
 def dialect_of(path: str, *, is_anthropic: bool = False) -> Dialect:
     """In whose words an error about this path is said; `is_anthropic`: the request has that API's headers."""
-    if path.startswith("/v1/messages"):
-        return Dialect.MESSAGES
     found = CALLS.get(path)
-    if found is None:
-        return Dialect.MESSAGES if is_anthropic else Dialect.CHAT
-    return found
+    if found is not None:
+        return found
+    return Dialect.MESSAGES if is_anthropic or path.startswith("/v1/messages") else Dialect.CHAT

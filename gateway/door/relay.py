@@ -15,7 +15,7 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 # The worker ends a call at its deadline; this much later the door does.
-SLACK_S = 5.0
+SLACK_S = 1.0
 _LOST = {
     "worker_died": (503, "worker_died", 1),
     "expired": (504, "deadline_exceeded", 0),

@@ -1,7 +1,13 @@
 """A project whose key opens a door of our own server."""
 
+import subprocess
+import sys
+import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -9,9 +15,13 @@ from django.conf import settings
 from redis import Redis
 
 from accounts.models import Organization
+from gateway.connections.secrets import seal_key
+from gateway.models import Connection, ConnectionKey
+from projects.models import Project
 from tests.factories.gateway import ConnectionFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
-from tests.functional.server import Server, running_server
+from tests.fakes.simulator import running_simulator
+from tests.functional.server import ROOT, Server, _environ, running_server
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +29,43 @@ def gateway(django_db_setup: None, tmp_path_factory: Any) -> Iterator[Server]:
     """One web process, so that all of a test meets the same one."""
     with running_server(tmp_path_factory.mktemp("gateway"), processes=1) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[str]:
+    with running_simulator() as address:
+        yield address
+
+
+@contextmanager
+def running_worker(simulator: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker as the Procfile starts it, ready to take calls, that may call the simulator."""
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker"]
+    command += ["--pool", "threads", "--concurrency", "1", "--hostname", f"{uuid.uuid4().hex}@%h"]
+    command += ["--queues", "llm.high,llm.normal,llm.low", "--without-gossip", "--without-mingle"]
+    environment = {
+        **_environ(0, 1),
+        "CELERY_SKIP_CHECKS": "1",
+        "LLMLAB_OUTBOUND_ALLOW": urlsplit(simulator).netloc,
+    }
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        before = redis.zcard("{gw}:workers")
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while redis.zcard("{gw}:workers") <= before and time.monotonic() < end:
+            assert process.poll() is None, "The worker did not start."
+            time.sleep(0.02)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def worker(simulator: str, db: None) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker(simulator) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +90,26 @@ def key(db: None) -> Any:
     return make_key()
 
 
-def make_key() -> Any:
-    """A key of a project of its own."""
+def connect(project: Project, kind: str, address: str = "") -> Connection:
+    """A connection of the project's organisation, with a key."""
+    made: Connection = ConnectionFactory(
+        organization=project.organization, kind=kind, name=kind.title(), base_url=address
+    )
+    key = uuid.uuid4()
+    sealed = seal_key(project.organization, key, "sk-simulator")
+    ConnectionKey.objects.create(pk=key, connection=made, sealed=sealed, hint="sk-…tor")
+    return made
+
+
+def make_key(simulator: str = "") -> Any:
+    """A key of a project of its own; with `simulator` its calls are answered there."""
     project = ProjectFactory()
     raw = f"llmlab_sk_{project.pk.hex}"
     made = ApiKeyFactory(project=project, raw=raw, scopes=["gateway"])
     made.raw = raw
-    ConnectionFactory(organization=project.organization, kind="openai", name="OpenAI")
+    connect(project, "openai", f"{simulator}/v1" if simulator else "")
+    if simulator:
+        connect(project, "anthropic", simulator)
     return made
 
 

@@ -1,0 +1,161 @@
+"""Unmodified clients of OpenAI and Anthropic, through web process, line and worker to a provider and back."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from django.conf import settings
+from redis import Redis
+
+from tests.functional.server import Server
+from tests.gateway.door.conftest import make_key
+
+MODEL, CLAUDE = "gpt-5.4-mini", "claude-opus-4-6"
+HI: list[Any] = [{"role": "user", "content": "Say hello to the world"}]
+
+
+@pytest.fixture(scope="module")
+def key(db: None, simulator: str, worker: Any) -> Any:
+    return make_key(simulator)
+
+
+@pytest.fixture(scope="module")
+def gpt(gateway: Server, key: Any) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key.raw, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def claude(gateway: Server, key: Any) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=gateway.url, api_key=key.raw, max_retries=0) as client:
+        yield client
+
+
+def test_openai_chat_whole_and_streamed(gpt: openai.OpenAI) -> None:
+    raw = gpt.chat.completions.with_raw_response.create(model=MODEL, messages=HI)
+    whole = raw.parse()
+    assert whole.choices[0].message.content
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens > 0
+    assert whole._request_id == raw.headers["x-llmlab-request-id"]
+    assert raw.headers["x-llmlab-model"] == MODEL
+
+    pieces = list(gpt.chat.completions.create(model=MODEL, messages=HI, stream=True))
+    assert len(pieces) > 3
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces)
+    assert all(piece.usage is None for piece in pieces)
+
+    options: Any = {"include_usage": True}
+    *_, last = gpt.chat.completions.create(
+        model=MODEL, messages=HI, stream=True, stream_options=options
+    )
+    assert last.usage is not None
+
+
+def test_openai_responses_embeddings_and_models(gpt: openai.OpenAI) -> None:
+    assert gpt.responses.create(model=MODEL, input="Say hello").output_text
+    events = [event.type for event in gpt.responses.create(model=MODEL, input="Hi", stream=True)]
+    assert (events[0], events[-1]) == ("response.created", "response.completed")
+
+    vectors = gpt.embeddings.create(model="text-embedding-3-small", input=["a", "b"])
+    assert len(vectors.data) == 2
+
+    assert MODEL in {one.id for one in gpt.models.list()}
+
+
+def test_anthropic_messages_whole_streamed_and_counted(claude: anthropic.Anthropic) -> None:
+    whole = claude.messages.create(model=CLAUDE, max_tokens=50, messages=HI)
+    assert whole.content[0].type == "text"
+    assert whole.usage.output_tokens > 0
+
+    with claude.messages.stream(model=CLAUDE, max_tokens=50, messages=HI) as stream:
+        assert "".join(stream.text_stream)
+        assert stream.get_final_message().usage.output_tokens > 0
+
+    assert claude.messages.count_tokens(model=CLAUDE, messages=HI).input_tokens > 0
+    assert claude.models.list().data
+
+
+def test_each_reaches_the_others_models(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    assert gpt.chat.completions.create(model=CLAUDE, messages=HI).choices[0].message.content
+    said = claude.messages.create(model=MODEL, max_tokens=50, messages=HI)
+    assert said.content[0].type == "text"
+
+
+def test_providers_errors_are_the_clients_own(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        gpt.chat.completions.create(model="no-such-model", messages=HI)
+    assert unknown.value.code == "model_not_found"
+
+    with pytest.raises(openai.RateLimitError) as limited:
+        gpt.chat.completions.create(model=f"{MODEL}+quota", messages=HI)
+    assert limited.value.response.headers["x-llmlab-request-id"]
+
+    with pytest.raises(anthropic.BadRequestError):
+        claude.messages.create(model=f"{CLAUDE}+too_long", max_tokens=9, messages=HI)
+
+    with pytest.raises(openai.APIError):
+        list(gpt.chat.completions.create(model=f"{MODEL}+cut", messages=HI, stream=True))
+
+
+def test_late_call_is_a_504_of_its_dialect(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    patience = {"x-llmlab-timeout": "0.3"}
+    begun = time.monotonic()
+
+    with pytest.raises(openai.APIStatusError) as late:
+        gpt.chat.completions.create(model=f"{MODEL}+slow:5", messages=HI, extra_headers=patience)
+    with pytest.raises(anthropic.APIStatusError) as later:
+        claude.messages.create(
+            model=f"{CLAUDE}+slow:5", max_tokens=9, messages=HI, extra_headers=patience
+        )
+
+    assert (late.value.status_code, later.value.status_code) == (504, 504)
+    assert time.monotonic() - begun < 3
+
+
+def test_client_that_leaves_is_told_to_the_worker(gateway: Server, key: Any) -> None:
+    body = {"model": f"{MODEL}+slow:5", "messages": HI}
+    headers = {"authorization": f"Bearer {key.raw}"}
+    with httpx2.Client(trust_env=False, timeout=0.5) as client, pytest.raises(httpx2.ReadTimeout):
+        client.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
+
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        end = time.monotonic() + 5
+        while not any(redis.hget(name, "g") for name in redis.scan_iter("{gw}:c:*")):
+            assert time.monotonic() < end, "Nobody told the worker."
+            time.sleep(0.02)
+
+
+def test_worker_that_dies_is_missed_at_once_and_without_one_calls_wait(
+    worker: "subprocess.Popen[bytes]", gpt: openai.OpenAI
+) -> None:
+    found: list[openai.APIStatusError] = []
+
+    def ask() -> None:
+        with pytest.raises(openai.APIStatusError) as error:
+            gpt.chat.completions.create(model=f"{MODEL}+slow:20", messages=HI)
+        found.append(error.value)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.5)
+    worker.kill()
+    killed = time.monotonic()
+    asking.join(10)
+
+    assert (found[0].status_code, found[0].code) == (503, "worker_died")
+    assert time.monotonic() - killed < 1.5
+
+    with pytest.raises(openai.APIStatusError) as late:
+        gpt.chat.completions.create(
+            model=MODEL, messages=HI, extra_headers={"x-llmlab-timeout": "1"}
+        )
+    assert late.value.status_code == 504
