@@ -9,9 +9,11 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from core import partitions
         from gateway import purge as rows
-        from gateway.connections import secrets
+        from gateway.connections import demo, secrets
         from projects import purge, resealing
+        from traces.signals import demo_seeded
 
         partitions.register("gateway_llmrequest", "accepted_at")
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
         resealing.register(secrets.seal_again)
+        demo_seeded.connect(demo.follow, dispatch_uid="gateway.demo")

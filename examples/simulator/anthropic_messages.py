@@ -19,6 +19,7 @@ from examples.simulator.words import (
     wanted_tool,
 )
 
+MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-haiku-4-5")
 CACHE_FROM_TOKENS = 512
 KINDS = {
     400: "invalid_request_error",
@@ -66,6 +67,16 @@ async def messages(request: Request, faults: Faults) -> Reply:
     if "no_usage" in faults:
         message["usage"] = {"input_tokens": 0, "output_tokens": 0}
     return Reply(message, headers=headers(request))
+
+
+async def models(request: Request, faults: Faults) -> Reply:
+    """GET /v1/models, as Anthropic's clients know it."""
+    data = [
+        {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+        for name in MODELS
+    ]
+    body = {"data": data, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
+    return Reply(body, headers=headers(request))
 
 
 async def count_tokens(request: Request, faults: Faults) -> Reply:

@@ -109,6 +109,8 @@ async def _answer(request: Request) -> Reply:
         )
     faults = take_faults(request)
     await apply_faults(faults, request)
+    if endpoint is openai_chat.models and "anthropic-version" in request.headers:
+        endpoint = anthropic_messages.models  # one path, two wires
     return await endpoint(request, faults)
 
 
