@@ -113,6 +113,7 @@ def span_of(finished: Finished) -> NormalSpan:
         scope_name=SCOPE,
     )
     _add_outcome(span, finished)
+    _omit(span, {*call.flags, *finished.flags})
     span.attributes = cleaner.value(_attributes(finished, span, target, timing))
     span.events = [_event(call.accepted_at, one, cleaner) for one in finished.attempts]
     span.flags = _flags(finished, cleaner)
@@ -145,6 +146,14 @@ def _add_outcome(span: NormalSpan, finished: Finished) -> None:
         span.is_rejected = is_refusal(span, known)
 
 
+def _omit(span: NormalSpan, flags: set[str]) -> None:
+    """Leave out what the caller wants not recorded (gateway.door.wishes), whatever the project keeps."""
+    if "omit_input" in flags:
+        span.input = span.tools = None
+    if "omit_output" in flags:
+        span.output = None
+
+
 def _attributes(
     finished: Finished, span: NormalSpan, target: Target | None, timing: Timing
 ) -> dict[str, Any]:
@@ -173,6 +182,10 @@ def _attributes(
         "llmlab.gateway.attempts": len(finished.attempts),
         "llmlab.gateway.fallbacks": fallbacks_of(finished),
     }
+    if (usage := finished.usage) is not None:
+        found["gen_ai.usage.input_tokens"] = usage.input_tokens
+        found["gen_ai.usage.output_tokens"] = usage.output_tokens
+        found["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read_input_tokens or None
     if target is not None:
         found["llmlab.gateway.connection"] = target.connection
         found["llmlab.gateway.target_because"] = target.because

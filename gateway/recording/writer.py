@@ -9,15 +9,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from core import crypto
 from costs.services import record_costs as ledger
 from costs.services import rule_cache
+from gateway.cache import storing
+from gateway.cache.meaning import VECTORS
 from gateway.models import RequestState
+from gateway.quotas.settling import settle
 from gateway.recording import rows, spans
 from gateway.structs import Finished
 from projects.models import Project
@@ -169,15 +171,14 @@ def _write_rows(
         with cursor.copy(_COPY) as copy:
             for one in listed:
                 copy.write_row(rows.row_of(one, cost_usd=costs.get(one.call.id)))
-        _follow(cursor, context, listed, costs, now=now)
+        _keep_answers(listed, costs)
+        # Last: it locks the counters of limits until the end. What counted as lost is not charged twice.
+        settle(cursor, [one for one in listed if one.call.id not in known], now, costs=costs)
 
 
-def _follow(
-    cursor: Any,
-    context: IngestContext,
-    finished: Sequence[Finished],
-    costs: Costs,
-    *,
-    now: dt.datetime,
-) -> None:
-    """What happens once per call, with its row."""
+def _keep_answers(finished: Sequence[Finished], costs: Costs) -> None:
+    """Keep answers and count hits. An answer that cannot be kept is no reason to forget the call."""
+    try:
+        storing.store(finished, costs=costs, vectors=VECTORS)
+    except (DataError, ValueError, TypeError, ArithmeticError, crypto.DecryptionError):
+        logger.exception("gateway.recording.answers_not_kept")

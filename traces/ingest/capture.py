@@ -177,7 +177,8 @@ _FACT = re.compile(
     r"|process\.(pid|runtime\..*)|otel\.(scope\.(name|version)|library\.(name|version)|status_code|kind)|http\.(request\.method|response\.status_code|status_code|method|route)"
     r"|(openinference|traceloop|logfire|mlflow|langfuse)\.(span\.kind|span_type|spanType|observation\.type|workflow\.name"
     r"|environment|release|version)|ai\.(operationId|model\.(id|provider)|response\.(model|id|finishReason)|usage\..*)"
-    r"|error\.type|exception\.type|(session|user|enduser)\.id|llmlab\.(tags|feature|prompt\.version|cache\.hit)|embedding\.model_name"
+    r"|error\.type|exception\.type|(session|user|enduser)\.id|llmlab\.(tags|feature|prompt\.version|cache\.hit)"
+    r"|llmlab\.gateway\.(request_id|state|dialect|asked_model|route|connection|cache|cached_id|saved_usd)|embedding\.model_name"
 )
 
 

@@ -22,8 +22,8 @@ GATEWAY = "gateway"
 
 _STORED = """
 SELECT s.trace_id, s.span_id, s.started_at, s.parent_span_id, s.has_cost_record, s.has_cost_below, s.response_id,
-  s.cost_usd IS NULL, s.dialect, s.is_cache_hit, coalesce(s.cache_read_input_tokens, 0), coalesce(s.cache_write_input_tokens, 0),
-  coalesce(s.reasoning_output_tokens, 0)
+  s.cost_usd IS NULL, s.dialect, s.is_cache_hit, coalesce(s.cache_read_input_tokens, 0),
+  coalesce(s.cache_write_input_tokens, 0), coalesce(s.reasoning_output_tokens, 0)
 FROM traces_span s
 WHERE s.project_id = %s AND s.started_at BETWEEN %s AND %s AND s.trace_id = ANY(%s)
   AND s.response_id = ANY(%s) AND s.has_cost_record AND s.response_id <> ''
