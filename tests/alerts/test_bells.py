@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,3 +37,21 @@ def test_a_slow_look_holds_two_threads_however_often_it_is_rung_for(
     # The second began after the last bell.
     assert len(looks) == 2
     assert sorted(one.result() for one in rung) == [0] * 6 + [1] * 2
+
+
+def test_a_worker_that_begins_looks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[dt.datetime] = []
+
+    def look(now: dt.datetime) -> list[object]:
+        looks.append(now)
+        return []
+
+    monkeypatch.setattr(checking, "check_budgets", look)
+    for queues in (["notify"], ["ingest", "analysis"]):
+        taken = SimpleNamespace(consume_from=dict.fromkeys(queues))
+        app = SimpleNamespace(amqp=SimpleNamespace(queues=taken))
+        tasks.look_at_once(sender=SimpleNamespace(app=app))
+    tasks._lasting.submit(lambda: None).result(timeout=10)
+    assert len(looks) == 1
+    assert tasks._next.acquire(blocking=False)
+    tasks._next.release()
