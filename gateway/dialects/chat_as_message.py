@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects.chat_calls import CallPieces
+from gateway.dialects.collect_chat import text_of
 from gateway.dialects.collect_messages import parsed_input
 from gateway.dialects.collected import is_counted
 from gateway.dialects.contents import Reading, read_messages
@@ -88,8 +89,8 @@ class MessagesOverChat(Translating):
 
     def _stop(self, *, has_calls: bool) -> tuple[str, str | None]:
         """Stop reason, and the stop sequence where the server (vLLM) names it."""
-        sequences = self._asked.get("stop_sequences") or ()
-        if self._finish == "stop" and self._stop_text in sequences:
+        sequences = self._asked.get("stop_sequences")
+        if type(sequences) is list and self._finish == "stop" and self._stop_text in sequences:
             return "stop_sequence", self._stop_text
         return stop_of_finish(self._finish, has_calls=has_calls), None
 
@@ -153,19 +154,21 @@ class MessagesOverChat(Translating):
         made = []
         thought = next((delta[name] for name in _REASONING if delta.get(name)), None)
         if thought and self._shows_thinking:
+            thought = text_of(thought)
             made.append(self._opened("thinking", {"thinking": "", "signature": ""}))
             made.append(self._piece("thinking", thought))
         if type(content) is list:
             content = "".join(part.get("text") or "" for part in content)
         self._is_refused = self._is_refused or bool(delta.get("refusal"))
         if content or delta.get("refusal"):
+            text = text_of(content or delta["refusal"])
             made.append(self._opened("text", {"text": ""}))
-            made.append(self._text(content or delta["refusal"]))
+            made.append(self._text(text))
         made += [self._call(call) for call in delta.get("tool_calls") or ()]
         return b"".join(made)
 
-    def _text(self, text: str) -> bytes:
-        return self._piece("text", text)
+    def _text(self, text: Any) -> bytes:
+        return self._piece("text", text_of(text))
 
     def _piece(self, kind: str, text: str) -> bytes:
         if self._usage is None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.dialects.chat_calls import CallPieces
+from gateway.dialects.collect_chat import text_of
 from gateway.dialects.collected import is_counted
 from gateway.dialects.equivalents import responses_usage
 from gateway.dialects.passing import Translating
@@ -83,7 +84,7 @@ class ResponsesOverChat(Translating):
         }
 
     def _ended(self, opening: dict[str, Any], output: list[dict[str, Any]]) -> dict[str, Any]:
-        reason = _INCOMPLETE.get(self._finish)
+        reason = _INCOMPLETE.get(self._finish) if type(self._finish) is str else None
         ended: dict[str, Any] = {"status": "completed", "output": output}
         if reason:
             ended["status"] = "incomplete"
@@ -113,7 +114,8 @@ class ResponsesOverChat(Translating):
         delta = choice.get("delta")
         if delta:
             made.append(self._delta(delta))
-        self._finish = choice.get("finish_reason") or self._finish
+        finish = choice.get("finish_reason")
+        self._finish = finish if type(finish) is str else self._finish
         return b"".join(made)
 
     def _start(self, document: dict[str, Any]) -> bytes:
@@ -129,13 +131,13 @@ class ResponsesOverChat(Translating):
             return items.text(content)
         made = []
         if thought := next((delta[one] for one in _REASONING if delta.get(one)), None):
-            made.append(items.reasoning(thought))
+            made.append(items.reasoning(text_of(thought)))
         if type(content) is list:
             content = "".join(part.get("text") or "" for part in content)
         if content:
-            made.append(items.text(content))
+            made.append(items.text(text_of(content)))
         if delta.get("refusal"):
-            made.append(items.refusal(delta["refusal"]))
+            made.append(items.refusal(text_of(delta["refusal"])))
         for call in delta.get("tool_calls") or ():
             piece = self._pieces.take(call)
             if piece is not None:

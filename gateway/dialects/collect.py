@@ -8,11 +8,12 @@ from costs.usage import Usage
 from gateway.dialects.collect_chat import ChatCollector, CompletionsCollector
 from gateway.dialects.collect_messages import MessagesCollector
 from gateway.dialects.collect_responses import ResponsesCollector
-from gateway.dialects.collected import BROKEN_EVENTS, ESTIMATED, Collector
+from gateway.dialects.collected import BROKEN_ANSWER, BROKEN_EVENTS, ESTIMATED, Collector
 from gateway.dialects.errors import classify
 from gateway.structs import Dialect
 
 __all__ = (
+    "BROKEN_ANSWER",
     "BROKEN_EVENTS",
     "ESTIMATED",
     "ChatCollector",
@@ -44,7 +45,7 @@ class EmbeddingsCollector(Collector, dialects=(Dialect.EMBEDDINGS,)):
         try:
             found = _read_embeddings(body)
         except (msgspec.MsgspecError, RecursionError):
-            self._flag("broken_answer")
+            self._flag(BROKEN_ANSWER)
             return
         self.model, self.response_id = found.model or "", found.id or ""
         self.raw_usage = found.usage
@@ -52,11 +53,10 @@ class EmbeddingsCollector(Collector, dialects=(Dialect.EMBEDDINGS,)):
             self.error = classify(self.dialect, 200, body)
         self.finish_reason, self.is_done = "stop", True
 
-    @property
-    def text(self) -> str:
+    def _text(self) -> str:
         return ""
 
-    def generated(self) -> str:
+    def _generated(self) -> str:
         return ""
 
 

@@ -156,11 +156,10 @@ class ChatCollector(Collector, dialects=(Dialect.CHAT,)):
             bool(self._choices) and all(choice.finish for choice in self._choices.values())
         )
 
-    @property
-    def text(self) -> str:
+    def _text(self) -> str:
         return "\n".join("".join(choice.content) for choice in self._choices.values())
 
-    def generated(self) -> str:
+    def _generated(self) -> str:
         parts: list[str] = []
         for choice in self._choices.values():
             parts += choice.content

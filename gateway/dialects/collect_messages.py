@@ -33,6 +33,8 @@ class _Block:
             self.start["citations"] = [*known, delta.get("citation")]
         else:
             for key, value in delta.items():
+                if key in _TEXTS:
+                    text_of(value)
                 if key != "type":
                     self.start[key] = merged(self.start.get(key), value)
 
@@ -123,13 +125,12 @@ class MessagesCollector(Collector, dialects=(Dialect.MESSAGES,)):
     def _has_ended(self) -> bool:
         return self.is_done or bool(self.finish_reason)
 
-    @property
-    def text(self) -> str:
+    def _text(self) -> str:
         return "\n".join(
             text for block in self._blocks.values() if (text := _text_of(block, ("text",)))
         )
 
-    def generated(self) -> str:
+    def _generated(self) -> str:
         parts = [_text_of(block, _TEXTS) for block in self._blocks.values()]
         for block in self._blocks.values():
             if block.start.get("input"):

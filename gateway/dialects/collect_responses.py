@@ -72,8 +72,7 @@ class ResponsesCollector(Collector, dialects=(Dialect.RESPONSES,)):
     def _read_whole(self, document: dict[str, Any]) -> None:
         self._take_response(document)
 
-    @property
-    def text(self) -> str:
+    def _text(self) -> str:
         if self.is_done:
             return "\n".join(
                 part["text"]
@@ -83,7 +82,7 @@ class ResponsesCollector(Collector, dialects=(Dialect.RESPONSES,)):
             )
         return self._joined(("text",))
 
-    def generated(self) -> str:
+    def _generated(self) -> str:
         if not self.is_done:
             return self._joined(tuple(_GROWS.values()))
         return "".join(

@@ -3,6 +3,7 @@
 `Collector(dialect)` makes the one of the wire (see gateway.dialects.collect, which knows them all).
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -18,6 +19,9 @@ from gateway.structs import Dialect
 
 ESTIMATED = "usage_estimated"
 BROKEN_EVENTS = "broken_events"
+BROKEN_ANSWER = "broken_answer"
+# What reading a document of another shape than the wire's raises.
+SHAPE_ERRORS = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 
 _decode = msgspec.json.decode
 
@@ -68,13 +72,10 @@ class Collector:
     def _has_ended(self) -> bool:
         return self.is_done
 
-    @property
-    def text(self) -> str:
-        """The visible text so far."""
+    def _text(self) -> str:
         raise NotImplementedError
 
-    def generated(self) -> str:
-        """All that was generated so far and is billed: text, reasoning, tool calls."""
+    def _generated(self) -> str:
         raise NotImplementedError
 
     # --- What all share
@@ -85,7 +86,7 @@ class Collector:
         if document is not None:
             try:
                 self._read(document, event)
-            except (TypeError, AttributeError, KeyError, ValueError):
+            except SHAPE_ERRORS:
                 self._flag(BROKEN_EVENTS)  # a shape the wire does not have
         elif event.data == DONE:
             self.is_done = True
@@ -99,7 +100,7 @@ class Collector:
         with suppress(msgspec.DecodeError, RecursionError):
             document = _decode(body)
         if type(document) is not dict:
-            self._flag("broken_answer")
+            self._flag(BROKEN_ANSWER)
             return
         self._document = document
         self._take_head(document)
@@ -108,9 +109,25 @@ class Collector:
             self.error = classify(self.dialect, 200, body)
         try:
             self._read_whole(document)
-        except (TypeError, AttributeError, KeyError, ValueError):
-            self._flag("broken_answer")
+        except SHAPE_ERRORS:
+            self._flag(BROKEN_ANSWER)
         self.is_done = True
+
+    @property
+    def text(self) -> str:
+        """The visible text so far."""
+        return self._or_empty(self._text)
+
+    def generated(self) -> str:
+        """All that was generated so far and is billed: text, reasoning, tool calls."""
+        return self._or_empty(self._generated)
+
+    def _or_empty(self, read: Callable[[], str]) -> str:
+        try:
+            return read()
+        except SHAPE_ERRORS:
+            self._flag(BROKEN_ANSWER)
+            return ""
 
     @property
     def is_complete(self) -> bool:
@@ -149,7 +166,13 @@ class Collector:
 
     def answer(self) -> bytes:
         """The answer in the wire's unstreamed shape: the body as it came, or put together from the stream."""
-        return self._body or msgspec.json.encode(self._answer())
+        if self._body:
+            return self._body
+        try:
+            return msgspec.json.encode(self._answer())
+        except SHAPE_ERRORS:
+            self._flag(BROKEN_ANSWER)
+            return b"{}"
 
     def _stated(self) -> Usage | None:
         if self._usage is None and self.raw_usage is not None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.dialects.collected import SHAPE_ERRORS
 from gateway.dialects.errors import classify, error_event
 from gateway.dialects.facts import RequestError
 from gateway.dialects.sse import DONE, Event, frame
@@ -110,7 +111,9 @@ class Translating(Translator):
         self.dropped = []
         try:
             return self._request(document, model)
-        except (TypeError, AttributeError, KeyError) as error:
+        except TranslationError:
+            raise
+        except SHAPE_ERRORS as error:
             text = f"A field has a shape that cannot be translated for this model ({error})."
             raise TranslationError("", text) from None
 
@@ -119,7 +122,7 @@ class Translating(Translator):
         try:
             document = msgspec.json.decode(body)
             return msgspec.json.encode(self._answer(document))
-        except (TypeError, AttributeError, KeyError, RecursionError) as error:
+        except (*SHAPE_ERRORS, RecursionError) as error:
             raise ValueError(f"not an answer on {self.provider}: {error}") from None
 
     def event(self, event: Event) -> bytes:
@@ -132,7 +135,7 @@ class Translating(Translator):
             return b""
         try:
             return self._event(document, event)
-        except (TypeError, AttributeError, KeyError, ValueError):
+        except SHAPE_ERRORS:
             return b""  # a shape the wire does not have: nothing a client could read
 
     def _request(self, document: dict[str, Any], model: str) -> dict[str, Any]:
