@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.dialects import model_traits
 from gateway.dialects.chat_parts import blocks_of, cache_mark
-from gateway.dialects.equivalents import BUDGETS, EFFORTS, MIN_BUDGET
+from gateway.dialects.equivalents import BUDGETS, EFFORTS, MIN_BUDGET, MOST_BUDGET
 from gateway.dialects.passing import TranslationError
 from gateway.dialects.schemas import closed
 from gateway.dialects.tool_ids import anthropic_id, anthropic_user
@@ -262,6 +262,8 @@ def _add_thinking(made: dict[str, Any], effort: Any, *, is_limited: bool) -> Non
     if is_limited:
         budget = min(budget, made["max_tokens"] // 2)
     else:
+        # Together no more than the quotas set aside for a Claude model without a stated limit.
+        budget = min(budget, MOST_BUDGET)
         made["max_tokens"] += budget
     if budget >= MIN_BUDGET and not forced and not _has_unsigned_call(made["messages"]):
         made["thinking"] = {"type": "enabled", "budget_tokens": budget}

@@ -4,7 +4,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.tokens import PER_TURN, tokens_in, tokens_in_bytes, tokens_in_media
+from gateway.dialects.tokens import (
+    MOST_UNSEEN,
+    PER_TURN,
+    tokens_in,
+    tokens_in_bytes,
+    tokens_in_media,
+)
 
 # Part's `type` -> what it is counted as.
 _MEDIA = {
@@ -15,6 +21,8 @@ _MEDIA = {
 _TEXT_KEYS = ("text", "refusal", "thinking")
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 MAX_DEPTH = 8
+# Fields of Responses that stand for input the provider has and we do not see.
+_KEPT_THERE = ("previous_response_id", "conversation", "prompt")
 
 _encode = msgspec.json.encode
 
@@ -38,13 +46,16 @@ class Turn(msgspec.Struct, frozen=True):
 class Reading:
     """What a reader collects; measured at its end."""
 
-    __slots__ = ("has_images", "json_bytes", "media_tokens", "system", "token_ids", "turns")
+    __slots__ = (
+        "has_images", "json_bytes", "media_most", "media_tokens", "system", "token_ids", "turns",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.system: list[str] = []
         self.has_images = False
         self.media_tokens = 0
+        self.media_most = 0
         self.json_bytes = 0  # tool definitions, calls and results that are no text
         self.token_ids = 0  # input given as token numbers
 
@@ -56,9 +67,9 @@ class Reading:
         return ""
 
     def measure(self) -> tuple[int, int]:
-        """Estimated tokens of everything, and bytes of its text (media count as their tokens)."""
+        """Estimated tokens of everything, and bytes of its text (media count as the most tokens they can have)."""
         tokens = self.media_tokens + self.token_ids + PER_TURN * len(self.turns)
-        size = tokens + self.json_bytes
+        size = tokens - self.media_tokens + self.media_most + self.json_bytes
         tokens += -(-self.json_bytes // 4)
         for text in [turn.text for turn in self.turns] + self.system:
             tokens += tokens_in(text)
@@ -100,7 +111,9 @@ class Reading:
         name = part.get("type")
         kind = _MEDIA.get(name) if type(name) is str else None
         if kind is not None:
-            self.media_tokens += tokens_in_media(kind, part)
+            about, most = tokens_in_media(kind, part)
+            self.media_tokens += about
+            self.media_most += most
             self.has_images = self.has_images or kind == "image"
             return
         inner = part.get("content") or part.get("output")
@@ -147,6 +160,8 @@ def _is_result(part: Any) -> bool:
 
 def read_responses(document: dict[str, Any], reading: Reading) -> None:
     """Responses' `instructions` and `input`: text, or items of which some are messages."""
+    if any(document.get(name) for name in _KEPT_THERE):
+        reading.media_most += MOST_UNSEEN
     if type(document.get("instructions")) is str and document["instructions"]:
         reading.add("system", document["instructions"], "instructions")
     given = document.get("input")

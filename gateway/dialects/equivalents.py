@@ -19,6 +19,7 @@ BUDGETS = {
     "max": 32_000,
 }  # fmt: skip
 MIN_BUDGET = 1_024
+MOST_BUDGET = 16_384  # where the client states no limit of its own
 
 _EMPTY: dict[str, Any] = {}
 

@@ -57,7 +57,8 @@ class RequestFacts(msgspec.Struct, kw_only=True):
     has_tools: bool = False
     has_images: bool = False
     input_tokens: int = 0  # estimated
-    # Of all text, tools included: no tokenizer makes more tokens of it than it has bytes.
+    # Of all text, tools included: no tokenizer makes more tokens of it than it has bytes. Images, files and what the
+    # provider keeps of a conversation count as the most tokens they can have.
     input_bytes: int = 0
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}

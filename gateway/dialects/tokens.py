@@ -12,6 +12,14 @@ PER_IMAGE = 1_100
 PER_SMALL_IMAGE = 85
 BYTES_PER_AUDIO_TOKEN = 1_600
 BYTES_PER_DOCUMENT_TOKEN = 20
+# The most: Anthropic's largest images have 4,784; a page of text is 2 KiB of PDF and up to 1,000; speech 32 a second
+# of 2 KiB. No window is larger than a million.
+MOST_PER_IMAGE = 6_000
+MOST_BYTES_PER_TOKEN = 2
+MOST_IN_FILE = 1_000_000
+# Input nobody here sees: a linked document, a conversation the provider keeps.
+MOST_UNSEEN = 100_000
+SHORTEST_FILE = 300  # shorter is a link or a name
 
 
 def tokens_in(text: str) -> int:
@@ -28,15 +36,21 @@ def tokens_in_bytes(text: bytes) -> int:
     return -(-len(text) // CHARS_PER_TOKEN)
 
 
-def tokens_in_media(kind: str, part: dict[str, Any]) -> int:
-    """Of an image, sound or document in a message. Linked ones count as one of ordinary size."""
+def tokens_in_media(kind: str, part: dict[str, Any]) -> tuple[int, int]:
+    """Of an image, sound or document in a message: about how many, and at most.
+
+    What is only linked to or named counts as one of ordinary size, and at most as a large one.
+    """
     if kind == "image":
         image = part.get("image_url")
         detail = image.get("detail") if type(image) is dict else part.get("detail")
-        return PER_SMALL_IMAGE if detail == "low" else PER_IMAGE
+        about = PER_SMALL_IMAGE if detail == "low" else PER_IMAGE
+        return about, MOST_PER_IMAGE
     per_token = BYTES_PER_AUDIO_TOKEN if kind == "audio" else BYTES_PER_DOCUMENT_TOKEN
-    size = max((len(value) for value in _texts(part, 3)), default=0)
-    return max(PER_IMAGE, size * 3 // 4 // per_token)
+    size = max((len(value) for value in _texts(part, 3)), default=0) * 3 // 4
+    if size < SHORTEST_FILE:
+        return PER_IMAGE, MOST_UNSEEN
+    return max(PER_IMAGE, size // per_token), min(MOST_IN_FILE, size // MOST_BYTES_PER_TOKEN)
 
 
 def _texts(value: Any, depth: int) -> list[str]:
@@ -45,3 +59,8 @@ def _texts(value: Any, depth: int) -> list[str]:
     if type(value) is not dict or not depth:
         return []
     return [text for inner in value.values() for text in _texts(inner, depth - 1)]
+
+
+def count_answer(tokens: int) -> bytes:
+    """The answer of Anthropic's token counter for a model that is not there: the estimate."""
+    return b'{"input_tokens":%d}' % tokens

@@ -87,7 +87,9 @@ class Shot:
         model = attempt.target.model or call.model
         self.dialect = wire(call.dialect, view)
         try:
-            self.translator = translator(call.dialect, self.dialect, wants_usage=call.wants_usage)
+            self.translator = translator(
+                call.dialect, self.dialect, wants_usage=call.wants_usage, kind=view.kind
+            )
             body = _encode(self.translator.request(document, model=model))
         except ValueError as error:
             raise ProviderError(

@@ -210,6 +210,11 @@ def test_parameters(document: dict[str, Any], expected: dict[str, Any]) -> None:
             {"max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 2048}},
         ),
         (OLD, {"reasoning_effort": "high", "max_tokens": 1000}, {"max_tokens": 1000}),
+        (
+            OLD,
+            {"reasoning_effort": "max"},
+            {"max_tokens": 32768, "thinking": {"type": "enabled", "budget_tokens": 16384}},
+        ),
         ("claude-3-5-haiku-20241022", {}, {"max_tokens": 8192}),
         ("claude-3-haiku-20240307", {}, {"max_tokens": 4096}),
         ("claude-sonnet-4-20250514", {}, {}),

@@ -182,5 +182,23 @@ def test_what_is_not_read_is_not_judged() -> None:
     assert (found.user, found.tags, found.metadata) == ("", (), {})
 
 
+def test_what_cannot_be_counted_is_bounded() -> None:
+    def measured(*parts: dict[str, Any]) -> tuple[int, int]:
+        found = facts(CHAT, messages=[{"role": "user", "content": list(parts)}])
+        return found.input_tokens, found.input_bytes
+
+    linked = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
+    small = {"type": "image_url", "image_url": {"url": "https://x/a.png", "detail": "low"}}
+    pdf = {"type": "file", "file": {"file_data": "data:application/pdf;base64," + "A" * 400_000}}
+    named = {"type": "file", "file": {"file_id": "file-1"}}
+    sound = {"type": "input_audio", "input_audio": {"data": "A" * 640_000, "format": "wav"}}
+    assert measured(linked) == (1_104, 6_004)
+    assert measured(small) == (89, 6_004)
+    assert measured(pdf) == (15_005, 150_014)
+    assert measured(named) == (1_104, 100_004)
+    assert measured(sound) == (1_104, 240_004)
+    assert facts(RESPONSES, input="Hi", previous_response_id="r").input_bytes == 100_006
+
+
 def test_no_limit_may_be_said_as_minus_one() -> None:
     assert facts(CHAT, messages=HELLO, max_tokens=-1).max_output_tokens is None
