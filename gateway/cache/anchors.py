@@ -1,13 +1,15 @@
 """Whether two questions may share an answer, judged word by word (pure).
 
 Vectors of "the dose for 10 kg" and "the dose for 20 kg" are nearly the same. So two questions must have the same
-anchors (numbers, units, negations, opposites, language) and names; where most of their words are the same, all must be.
+anchors (numbers, units, negations) and names and may not contradict each other; where most of their words are the same,
+all must be.
 """
 
 import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 
 from gateway.cache.vocabulary import (
     ASKING,
@@ -28,7 +30,7 @@ _BEFORE = re.compile(
     r"(?: there| all)?\b[\s,.!:;-]*"
     r"|(?:can|could|would|will) you (?:please |kindly )?(?:(?:tell|show|give|remind) me|let me know)\b[\s,:]*"
     r"|(?:can|could|would) you (?:please|kindly)\b[\s,:]*|(?:can|could) you\b[\s,:]*"
-    r"|(?:please )?(?:tell|show) me\b[\s,:]*|do you know\b[\s,:]*"
+    r"|(?:please )?(?:tell|show|give) me\b[\s,:]*|do you know\b[\s,:]*"
     r"|i (?:would like|want|need|'d like|am trying) to know\b[\s,:]*|i'd like to know\b[\s,:]*"
     r"|i was wondering\b[\s,:]*|i am wondering\b[\s,:]*)",
     re.IGNORECASE,
@@ -41,6 +43,7 @@ _CONTRACTIONS = (
     (re.compile(r"\b(can)n?[']t\b"), "cannot"),
     (re.compile(r"\bcan not\b"), "cannot"),
     (re.compile(r"\bwon[']t\b"), "will not"),
+    (re.compile(r"n[']t (it|they|he|she|we|you|i|that|this|there)\b"), r" \1 not"),
     (re.compile(r"n[']t\b"), " not"),
     (re.compile(r"\b(what|who|where|when|why|how|that|there|it|he|she|here)[']s\b"), r"\1 is"),
     (re.compile(r"\b(i)[']m\b"), r"\1 am"),
@@ -62,7 +65,7 @@ _SYMBOLS = re.compile(r"[$€£¥₹%°§+=<>*/^&|~#@≤≥≠±×÷]|(?<=\d)\s*
 _SIGN = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]"
 _WORD = re.compile(rf"{_SIGN}|(?:(?!{_SIGN})[\w])+(?:[.'-](?:(?!{_SIGN})[\w])+)*")
 _IZE = re.compile(r"^(\w{4,})is(e|es|ed|er|ers|ing|ation|ations)$")
-_ENDINGS = ("ings", "ing", "ies", "ed", "es", "s")
+_ENDINGS = ("ings", "ing", "ed", "s")
 
 
 def _plain(text: str) -> str:
@@ -117,23 +120,44 @@ def normal(text: str) -> str:
 
 
 def anchors(text: str) -> list[str]:
-    """What two questions must have in common, in the order they say it."""
+    """What two questions must have in common, in the order they say it: script, numbers, units, signs, negations."""
     plain = _plain(text)
-    words = _words(text)
-    found = [f"language:{_language(words, plain)}"]
-    for place, word in enumerate(words):
+    found = [f"script:{_script(plain)}"]
+    for word in _words(text):
         if any(sign.isdigit() for sign in word) or word in UNITS:
             found.append(word)
         elif word in NEGATIONS:
             found.append("no:")
-        elif word in OPPOSITES or word in ASKING:
-            found.append(f"word:{word}")
-        elif word == "how" and place + 1 < len(words):
-            following = words[place + 1]
-            if following in ("many", "much", "long", "far", "often", "old", "tall"):
-                found.append(f"how:{following}")
-    found += [f"sign:{one.strip()}" for one in _SYMBOLS.findall(plain)]
-    return found
+    return found + [f"sign:{one.strip()}" for one in _SYMBOLS.findall(plain)]
+
+
+def _script(plain: str) -> str:
+    for sign in plain:
+        if sign.isalpha() and ord(sign) > 0x2FF:
+            return unicodedata.name(sign, "?").split(" ")[0]
+    return "LATIN"
+
+
+@lru_cache(maxsize=4096)
+def _leanings(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Its language, what it asks for, and those of its words that have an opposite."""
+    words = _words(text)
+    asking = {word for word in words if word in ASKING}
+    asking |= {
+        f"how {following}" for word, following in pairwise(words)
+        if word == "how" and following in ("many", "much", "long", "far", "often", "old", "tall")
+    }  # fmt: skip
+    return _language(words), frozenset(asking), OPPOSITES.intersection(words)
+
+
+def _are_at_odds(one: str, other: str) -> bool:
+    """Whether what one says contradicts the other: what only one of them says does not."""
+    (mine, my_asking, my_words), (others, asking, words) = _leanings(one), _leanings(other)
+    if mine != others and "?" not in (mine, others):
+        return True
+    if my_asking != asking and my_asking and asking:
+        return True
+    return bool(my_words - words and words - my_words)
 
 
 _TOKEN = re.compile(r"[^\W\d_][\w'’-]*")
@@ -159,11 +183,8 @@ def names(text: str) -> set[str]:
     return found
 
 
-def _language(words: list[str], plain: str) -> str:
-    """The language by its script, or by its small words; "?" when they do not tell."""
-    for sign in plain:
-        if sign.isalpha() and ord(sign) > 0x2FF:
-            return unicodedata.name(sign, "?").split(" ")[0]
+def _language(words: list[str]) -> str:
+    """The language by its small words; "?" when they do not tell."""
     counted = Counter(
         {name: sum(word in small for word in words) for name, small in LANGUAGES.items()}
     )
@@ -182,6 +203,8 @@ def agree(one: str, other: str, *, is_lexical: bool) -> bool:
         return True
     if is_lexical or not mine or not others:
         return False
+    if _are_at_odds(one, other):
+        return False
     if not _are_named(names(one), other) or not _are_named(names(other), one):
         return False
     shared = sum((Counter(mine) & Counter(others)).values())
@@ -198,5 +221,5 @@ def _are_named(wanted: set[str], text: str) -> bool:
 def _stem(word: str) -> str:
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)].rstrip("e")
-    return word.rstrip("e") if len(word) > 4 else word
+            return word[: -len(ending)]
+    return word

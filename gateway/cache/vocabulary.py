@@ -64,7 +64,7 @@ FILLERS = _of("""
 """)
 
 NUMBERS = {
-    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+    "zero": "0", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
     "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14",
     "fifteen": "15", "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20",
     "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
@@ -99,9 +99,10 @@ LANGUAGES = {
     "it": _of(
         "il lo gli è sono che quale come e per con quando chi dove perché mio una della di qual"
     ),
-    "pt": _of("o os as é são qual como e para com quando quem onde por meu uma da do que quais"),
+    "pt": _of("o os as é são qual como e para com quando quem onde por meu uma da que quais"),
     "nl": _of("de het is zijn wat hoe en voor met welke wanneer wie waar waarom mijn een van"),
     "sv": _of("är och vad hur för med vilken när vem var varför min en ett av det"),
-    "pl": _of("jest są co jak i dla z kiedy kto gdzie dlaczego mój w na do"),
+    "no": _of("er og hva hvordan for med hvilken når hvem hvor hvorfor min en et av det jeg"),
+    "pl": _of("jest są co jak dla kiedy kto gdzie dlaczego mój się nie czy moje"),
     "tr": _of("ve ne nasıl için ile ne kim nerede neden bir bu"),
 }

@@ -26,7 +26,9 @@ class EndpointError(Exception):
     """The endpoint could not be used; the text says why and what to do, for people."""
 
 
-def embed(texts: Sequence[str], *, project_id: UUID, now: dt.datetime) -> list[list[float]]:
+def embed(
+    texts: Sequence[str], *, project_id: UUID, now: dt.datetime, feature: str = FEATURE
+) -> list[list[float]]:
     """One vector per text, in order, and the call's cost recorded. Raises EndpointError."""
     import openai  # 0.9 s and 60 MB: only in workers, only when an endpoint is configured
 
@@ -61,7 +63,7 @@ def embed(texts: Sequence[str], *, project_id: UUID, now: dt.datetime) -> list[l
         ) from error
     vectors = _checked(answer, len(texts))
     latency = (time.monotonic() - started) * 1000
-    _record(answer, project_id=project_id, latency_ms=latency, now=now)
+    _record(answer, project_id=project_id, latency_ms=latency, now=now, feature=feature)
     return vectors
 
 
@@ -80,7 +82,9 @@ def _checked(answer: Any, wanted: int) -> list[list[float]]:
     return vectors
 
 
-def _record(answer: Any, *, project_id: UUID, latency_ms: float, now: dt.datetime) -> None:
+def _record(
+    answer: Any, *, project_id: UUID, latency_ms: float, now: dt.datetime, feature: str
+) -> None:
     used = getattr(getattr(answer, "usage", None), "prompt_tokens", None)
     call = ChargeableCall(
         record_id=f"search/{uuid4()}",
@@ -91,6 +95,6 @@ def _record(answer: Any, *, project_id: UUID, latency_ms: float, now: dt.datetim
         operation="embeddings",
         usage=Usage(input_tokens=used) if isinstance(used, int) else None,
         latency_ms=latency_ms,
-        feature=FEATURE,
+        feature=feature,
     )
     record_costs(project_id=project_id, calls=[call], now=now)
