@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from gateway.cache.kept import Hit
 from gateway.dialects.errors import error_body
 from gateway.structs import Call, Dialect, Summary
 
 Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
 class RefusalError(Exception):
@@ -48,7 +50,6 @@ class RefusalError(Exception):
         # Clients of OpenAI and Anthropic try again by themselves; what cannot get better is said so.
         if self.status < 500 and self.status not in (408, 409, 429):
             headers.append((b"x-should-retry", b"false"))
-        headers.append(_length(body))
         return headers, body
 
 
@@ -76,15 +77,21 @@ def _clean(value: str) -> str:
     return value if value.isprintable() else "".join(sign for sign in value if sign.isprintable())
 
 
+def answer_headers(call: Call, headers: dict[str, str]) -> Headers:
+    """Of an answer's head that came from a worker."""
+    found = call_headers(call, headers)
+    if call.cache is not None and "x-llmlab-cache" not in headers:
+        found += cache_headers("miss" if call.cache.reads else "refresh")
+    return found
+
+
 def call_headers(call: Call, headers: dict[str, str]) -> Headers:
-    """Of an answer's head: what the worker said, and where the call went."""
+    """The call's names, where it went, and what else is said of it."""
     found = encoded(headers)
     found += own_headers(call.dialect, call.id)
     found.append((b"x-litellm-model-group", _name(call.model)))
     if call.decision.route:
         found.append((b"x-llmlab-route", _name(call.decision.route)))
-    if call.cache is not None and "x-llmlab-cache" not in headers:
-        found += cache_headers("miss" if call.cache.reads else "refresh")
     return found
 
 
@@ -92,6 +99,22 @@ def cache_headers(state: str) -> Headers:
     """What the caches did, for us and for Helicone's users."""
     word = b"HIT" if state in ("exact", "semantic") else b"MISS"
     return [(b"x-llmlab-cache", state.encode()), (b"helicone-cache", word)]
+
+
+def hit_headers(call: Call, hit: Hit, now: float) -> Headers:
+    """Of a kept answer: nothing was paid for it, and how much that saved."""
+    found = call_headers(call, {"x-llmlab-provider": hit.provider, "x-llmlab-model": hit.model})
+    found += [
+        *cache_headers(hit.kind),
+        (b"age", b"%d" % max(0.0, now - hit.created_at)),
+        (b"x-llmlab-cost-usd", b"0"),
+        (b"x-litellm-response-cost", b"0"),
+    ]
+    if hit.cost_usd is not None:
+        found.append((b"x-llmlab-saved-usd", f"{hit.cost_usd:f}".encode()))
+    if call.cache is not None:
+        found.append((b"x-litellm-cache-key", call.cache.key.encode()))
+    return found
 
 
 def cost_headers(summary: Summary | None, duration_ms: float) -> Headers:
@@ -106,7 +129,3 @@ def cost_headers(summary: Summary | None, duration_ms: float) -> Headers:
 
 def _name(text: str) -> bytes:
     return _clean(text).encode("latin-1", "replace")
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)

@@ -98,6 +98,11 @@ class Waiting:
         """Wait no more. A call that has not ended is taken out of the line, or its worker is told."""
         self._reader._forget(self)
 
+    async def leave(self) -> str:
+        """As `aclose`, and where the call was till now (line.STATES): one that waited never runs. Empty: nobody knows,
+        or it has ended."""
+        return await self._reader._leave(self)
+
     async def _more(self) -> None:
         self._wake = asyncio.get_running_loop().create_future()
         try:
@@ -141,7 +146,7 @@ class FrameReader:
         self._listener = Listener(url, reply_channel(self.name), lambda _: None)
         self._waiting: dict[str, Waiting] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[str]] = set()
         self._starting: asyncio.Future[None] | None = None
         self._read_to = b"0-0"
         self._trimmed_to = b"0-0"
@@ -215,9 +220,16 @@ class FrameReader:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _cancel(self, call_id: str) -> None:
+    async def _leave(self, waiting: Waiting) -> str:
+        self._missing.pop(waiting.call_id, None)
+        if self._waiting.pop(waiting.call_id, None) is None or waiting.has_ended:
+            return ""
+        return await self._cancel(waiting.call_id)
+
+    async def _cancel(self, call_id: str) -> str:
         with suppress(*LOST, RedisError):
-            await line.cancel(self.link, call_id)
+            return await line.cancel(self.link, call_id)
+        return ""
 
     # --- reading
 

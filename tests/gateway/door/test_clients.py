@@ -3,7 +3,8 @@
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import anthropic
@@ -13,6 +14,9 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
+from gateway.models import CachedResponse, Connection, LLMRequest
+from gateway.snapshot import touch
+from tests.factories.gateway import LimitFactory, RouteFactory
 from tests.functional.server import Server
 from tests.gateway.door.conftest import make_key
 
@@ -35,6 +39,13 @@ def gpt(gateway: Server, key: Any) -> Iterator[openai.OpenAI]:
 def claude(gateway: Server, key: Any) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=gateway.url, api_key=key.raw, max_retries=0) as client:
         yield client
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not is_so():
+        assert time.monotonic() < end, "It did not come."
+        time.sleep(0.02)
 
 
 def test_openai_chat_whole_and_streamed(gpt: openai.OpenAI) -> None:
@@ -119,6 +130,76 @@ def test_late_call_is_a_504_of_its_dialect(gpt: openai.OpenAI, claude: anthropic
 
     assert (late.value.status_code, later.value.status_code) == (504, 504)
     assert time.monotonic() - begun < 3
+
+
+def test_same_request_is_answered_from_the_cache_whole_and_as_a_stream(
+    gpt: openai.OpenAI, key: Any
+) -> None:
+    wish = {"x-llmlab-cache": "on"}
+    asked: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Once"}]}
+    create = gpt.chat.completions.with_raw_response.create
+
+    first = create(**asked, extra_headers=wish)
+    assert first.headers["x-llmlab-cache"] == "miss"
+    until(lambda: CachedResponse.objects.filter(project_id=key.project_id).exists())
+    again = create(**asked, extra_headers=wish)
+
+    assert (again.headers["x-llmlab-cache"], again.headers["helicone-cache"]) == ("exact", "HIT")
+    assert again.headers["x-litellm-response-cost"] == "0"
+    assert Decimal(again.headers["x-llmlab-saved-usd"]) > 0
+    said = first.parse().choices[0].message.content
+    assert again.parse().choices[0].message.content == said
+    pieces = gpt.chat.completions.create(**asked, stream=True, extra_headers=wish)
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == said
+    refreshed = create(**asked, extra_headers={"x-llmlab-cache": "refresh"})
+    assert "x-llmlab-saved-usd" not in refreshed.headers
+
+    until(lambda: LLMRequest.objects.filter(project_id=key.project_id, state="cached").count() == 2)
+    row = LLMRequest.objects.filter(project_id=key.project_id, state="cached").first()
+    assert row is not None
+    assert (row.cost_usd, row.cache) == (0, "exact")
+
+
+def test_limits_are_told_kept_and_recorded(gateway: Server, simulator: str, worker: Any) -> None:
+    key = make_key(simulator)
+    LimitFactory(
+        organization=key.project.organization,
+        amount=2,
+        is_hard=True,
+        name="Two a day",
+        window="day",
+    )
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key.raw, max_retries=0) as client:
+        create = client.chat.completions.with_raw_response.create
+        assert create(model=MODEL, messages=HI).headers["x-ratelimit-remaining-requests"] == "1"
+        with pytest.raises(openai.NotFoundError):
+            create(model="nothing", messages=HI)
+        assert create(model=MODEL, messages=HI).headers["x-ratelimit-remaining-requests"] == "0"
+        with pytest.raises(openai.RateLimitError) as refused:
+            create(model=MODEL, messages=HI)
+
+    assert refused.value.code == "rate_limit_exceeded"
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    assert "Two a day" in refused.value.message
+    rows = LLMRequest.objects.filter(project_id=key.project_id)
+    until(lambda: rows.count() == 4)
+    assert sorted(rows.values_list("state", "error")) == [
+        ("done", ""), ("done", ""), ("refused", "model_not_found"), ("refused", "rate_limit_exceeded")
+    ]  # fmt: skip
+
+
+def test_route_is_followed_and_named(gpt: openai.OpenAI, key: Any) -> None:
+    connection = Connection.objects.get(organization=key.project.organization, kind="openai")
+    target = {"connection": connection.pk.hex, "model": MODEL}
+    RouteFactory(project=key.project, name="Best", rules={"targets": [target]})
+    touch(key.project.organization_id)
+    time.sleep(1.1)
+
+    answer = gpt.chat.completions.with_raw_response.create(model="best", messages=HI)
+
+    assert answer.headers["x-llmlab-route"] == "Best"
+    assert answer.headers["x-llmlab-model"] == MODEL
+    assert "Best" in {one.id for one in gpt.models.list()}
 
 
 def test_client_that_leaves_is_told_to_the_worker(gateway: Server, key: Any) -> None:
