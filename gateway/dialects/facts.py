@@ -195,13 +195,37 @@ def _add_origin(facts: RequestFacts, document: dict[str, Any]) -> None:
     metadata = document.get("metadata")
     user = document.get("user") or document.get("safety_identifier")
     tags = document.get("tags")
+    session = document.get("litellm_session_id")
     if type(metadata) is dict:
         if facts.dialect.is_anthropic:
             user = metadata.get("user_id")
+        session = session or metadata.get("session_id")
         tags = tags or metadata.get("tags")
         facts.metadata = {
             key: value for key, value in metadata.items() if type(value) is str and key != "user_id"
         }
     facts.user = user if type(user) is str else ""
+    facts.session = session if type(session) is str else ""
+    if facts.dialect.is_anthropic and facts.user:
+        facts.user, inner = who_and_session(facts.user)
+        facts.session = facts.session or inner
     if type(tags) is list:
         facts.tags = tuple(tag for tag in tags if type(tag) is str and tag)
+
+
+def who_and_session(user: str) -> tuple[str, str]:
+    """Claude Code puts its session into the end user's name: as JSON, before 2.1.78 as `user_…_session_…`. Apart, so
+    that limits per user count one user, and sessions are sessions."""
+    if user.startswith("{"):
+        try:
+            found = _decode(user.encode())
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            return user, ""
+        who = found.get("account_uuid") or found.get("device_id")
+        session = found.get("session_id")
+        return (
+            who if type(who) is str else user,
+            session if type(session) is str else "",
+        )
+    who, mark, session = user.rpartition("_session_")
+    return (who, session) if mark and who else (user, "")

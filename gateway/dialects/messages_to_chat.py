@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.dialects import model_traits
 from gateway.dialects.block_parts import content_of, json_text, text_of
+from gateway.dialects.chat_fitting import fit
 from gateway.dialects.equivalents import EFFORTS, effort_of_budget
 from gateway.dialects.passing import TranslationError
 from gateway.dialects.schemas import is_strict
@@ -39,6 +40,7 @@ def chat_request(
     if document.get("stream"):
         made["stream"] = True
         made["stream_options"] = {"include_usage": True}
+    fit(made, kind=kind, dropped=dropped)
     return made
 
 

@@ -8,6 +8,7 @@ import re
 _CLAUDE = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)")
 _OPENAI = re.compile(r"(?:^|/)(?:o\d|gpt-|chatgpt-|codex-)")
 _OPENAI_THINKS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9]|gpt-oss|codex-)")
+_GPT = re.compile(r"(?:^|/)gpt-(\d+)(?:\.(\d+))?")
 _GEMINI_THINKS = re.compile(r"gemini-(?:2\.5|[3-9])")
 _NEWEST = (99, 0)
 
@@ -39,6 +40,20 @@ def default_max_tokens(model: str) -> int:
     if version >= (4, 0):
         return 16_384
     return 8_192 if version >= (3, 5) else 4_096
+
+
+def fitting_effort(model: str, effort: str) -> str:
+    """The effort in the words the model knows: `xhigh` came with GPT-5.2, `max` with GPT-6."""
+    version = _GPT.search(model)
+    known = (int(version[1]), int(version[2] or 0)) if version else (0, 0)
+    if effort == "max" and known < (6, 0):
+        effort = "xhigh"
+    return "high" if effort == "xhigh" and known < (5, 2) else effort
+
+
+def takes_sampling_in_chat(model: str) -> bool:
+    """Whether a model behind Chat Completions takes temperature and top_p: OpenAI's that think refuse them."""
+    return not _OPENAI_THINKS.search(model) or "gpt-oss" in model
 
 
 def takes_effort(model: str) -> bool:

@@ -155,7 +155,9 @@ class Translating(Translator):
 
 
 def _drop_tags(document: dict[str, Any]) -> None:
-    """LiteLLM's tags in the body are for a gateway; providers refuse them."""
+    """LiteLLM's words in the body are for a gateway; providers refuse them."""
+    for name in [name for name in document if name.startswith("litellm_")]:
+        del document[name]
     if type(document.get("tags")) is list:
         del document["tags"]
     metadata = document.get("metadata")

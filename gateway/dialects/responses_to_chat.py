@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.dialects import model_traits
+from gateway.dialects.chat_fitting import fit
 from gateway.dialects.passing import TranslationError
 from gateway.dialects.tool_ids import openai_user, unpacked
 
@@ -58,6 +59,9 @@ def chat_request(
     if document.get("stream"):
         made["stream"] = True
         made["stream_options"] = {"include_usage": True}
+    # A Claude model at the end of the line is fitted by its own translation.
+    if kind != "anthropic":
+        fit(made, kind=kind, dropped=dropped)
     return made
 
 

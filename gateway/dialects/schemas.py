@@ -9,6 +9,13 @@ _REFUSED = frozenset(
         "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties",
     }
 )  # fmt: skip
+_UNKNOWN_TO_GOOGLE = frozenset(
+    {
+        "$schema", "$id", "$comment", "additionalProperties", "propertyNames", "patternProperties",
+        "unevaluatedProperties", "exclusiveMinimum", "exclusiveMaximum", "if", "then", "else",
+        "not", "contentEncoding", "contentMediaType", "dependentRequired",
+    }
+)  # fmt: skip
 _MAPS = ("properties", "$defs", "definitions")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 MAX_DEPTH = 40
@@ -37,6 +44,26 @@ def closed(schema: Any, depth: int = 0) -> Any:
     if limits:
         about = [text for text in (made.get("description"), f"({', '.join(limits)})") if text]
         made["description"] = " ".join(about)
+    return made
+
+
+def for_google(schema: Any, depth: int = 0) -> Any:
+    """A tool's schema without the words Google's compatible endpoint answers with 400 for."""
+    if type(schema) is not dict or depth > MAX_DEPTH:
+        return schema
+    made: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _MAPS and type(value) is dict:
+            made[key] = {name: for_google(inner, depth + 1) for name, inner in value.items()}
+        elif key in _LISTS and type(value) is list:
+            name = "anyOf" if key == "oneOf" else key
+            made[name] = [for_google(inner, depth + 1) for inner in value]
+        elif key == "items":
+            made[key] = for_google(value, depth + 1)
+        elif key == "const":
+            made["enum"] = [value]
+        elif key not in _UNKNOWN_TO_GOOGLE:
+            made[key] = value
     return made
 
 

@@ -57,7 +57,9 @@ def translator(
         return ChatOverMessages(wants_usage=wants_usage, created=now)
     if client is Dialect.MESSAGES:
         return MessagesOverChat(kind=kind, created=now)
-    outer = ResponsesOverChat(kind=kind, created=now)
+    outer = ResponsesOverChat(
+        kind="anthropic" if provider is Dialect.MESSAGES else kind, created=now
+    )
     if provider is Dialect.CHAT:
         return outer
     return Chained(outer, ChatOverMessages(wants_usage=True, created=now))

@@ -307,7 +307,9 @@ class Run:
                 finished.answer = shot.translator.answer(collector.answer())
         except Exception:  # what a provider sent must never keep a call from being recorded
             logger.exception("gateway.run.unreadable")
-        finished.flags = (*finished.flags, *collector.flags)
+        # What the provider's wire had no words for.
+        dropped = (f"dropped:{name}"[:60] for name in shot.translator.dropped)
+        finished.flags = (*finished.flags, *collector.flags, *dropped)
         return finished
 
     def _facts(self) -> RequestFacts:

@@ -182,6 +182,29 @@ def test_what_is_not_read_is_not_judged() -> None:
     assert (found.user, found.tags, found.metadata) == ("", (), {})
 
 
+@pytest.mark.parametrize(
+    ("given", "user", "session"),
+    [
+        ("ada", "ada", ""),
+        ("user_ab_account_cd_session_ef", "user_ab_account_cd", "ef"),
+        ('{"device_id":"d","account_uuid":"a","session_id":"s"}', "a", "s"),
+        ('{"device_id":"d","account_uuid":"","session_id":"s"}', "d", "s"),
+        ('{"session_id":7}', '{"session_id":7}', ""),
+        ("{broken", "{broken", ""),
+        ("_session_x", "_session_x", ""),
+    ],
+)
+def test_claude_codes_users_and_sessions(given: str, user: str, session: str) -> None:
+    found = facts(MESSAGES, max_tokens=1, messages=HELLO, metadata={"user_id": given})
+    assert (found.user, found.session) == (user, session)
+
+
+def test_litellms_session() -> None:
+    found = facts(CHAT, messages=HELLO, litellm_session_id="s")
+    assert found.session == "s"
+    assert facts(CHAT, messages=HELLO, metadata={"session_id": "t"}).session == "t"
+
+
 def test_what_cannot_be_counted_is_bounded() -> None:
     def measured(*parts: dict[str, Any]) -> tuple[int, int]:
         found = facts(CHAT, messages=[{"role": "user", "content": list(parts)}])

@@ -108,8 +108,8 @@ def test_documents_and_search_results_become_text_or_files() -> None:
             {"stream": True, "stream_options": {"include_usage": True}},
         ),
         (
-            {"temperature": 0.2, "top_p": 0.9, "stop_sequences": ["x"]},
-            {"temperature": 0.2, "top_p": 0.9, "stop": ["x"]},
+            {"temperature": 1, "top_p": 0.9, "stop_sequences": ["x"]},
+            {"temperature": 1, "stop": ["x"]},
         ),
         ({"top_k": 5}, {}),
         ({"metadata": {"user_id": "u"}}, {"user": "u"}),
@@ -120,7 +120,7 @@ def test_documents_and_search_results_become_text_or_files() -> None:
         ),
         (
             {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}},
-            {"reasoning_effort": "max"},
+            {"reasoning_effort": "xhigh"},
         ),
         ({"thinking": {"type": "adaptive"}}, {}),
         (
@@ -182,6 +182,69 @@ def test_tools(choice: Any, expected: dict[str, Any]) -> None:
 )
 def test_limit_has_the_name_the_server_knows(model: str, kind: str, field: str) -> None:
     assert made(model, kind)[field] == 9
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "told"),
+    [
+        ("gpt-6-astra", "max", "max"),
+        ("gpt-5.5", "max", "xhigh"),
+        ("gpt-5-mini", "xhigh", "high"),
+        ("o4-mini", "max", "high"),
+        ("gemini-3-pro", "xhigh", "high"),
+        ("gpt-5-mini", "low", "low"),
+    ],
+)
+def test_effort_in_words_the_model_knows(model: str, asked: str, told: str) -> None:
+    assert changed(model, output_config={"effort": asked}) == {"reasoning_effort": told}
+
+
+def test_google_gets_only_what_it_knows() -> None:
+    schema = {
+        "$schema": "x",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "a": {"const": 1},
+            "additionalProperties": {"type": "array", "items": {"propertyNames": {}}},
+        },
+    }
+    made_by = translator(Dialect.MESSAGES, Dialect.CHAT, kind="gemini")
+    document = {
+        "model": "a",
+        "max_tokens": 9,
+        "messages": HI,
+        "temperature": 0.3,
+        "top_k": 4,
+        "service_tier": "auto",
+        "metadata": {"user_id": "u"},
+        "tools": [{"name": "f", "input_schema": schema, "strict": True}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+    }
+    found = made_by.request(document, model="gemini-3-pro")
+    assert found == {
+        "model": "gemini-3-pro",
+        "messages": HI,
+        "max_tokens": 9,
+        "temperature": 0.3,
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "f",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {
+                            "a": {"enum": [1]},
+                            "additionalProperties": {"type": "array", "items": {}},
+                        },
+                    },
+                },
+            }
+        ],
+    }
+    assert made_by.dropped == ["top_k", "parallel_tool_calls", "user", "service_tier"]
+    assert schema["$schema"] == "x"
 
 
 def test_models_that_do_not_think_are_not_told_to() -> None:

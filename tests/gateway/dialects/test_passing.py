@@ -41,7 +41,12 @@ def test_usage_is_asked_for_in_streams() -> None:
 
 
 def test_tags_for_a_gateway_stay_here() -> None:
-    document = {"model": "a", "tags": ["x"], "metadata": {"tags": ["y"], "k": "v"}}
+    document = {
+        "model": "a",
+        "tags": ["x"],
+        "litellm_session_id": "s",
+        "metadata": {"tags": ["y"], "k": "v"},
+    }
     made = translator(CHAT, CHAT).request(document, model="b")
     assert made == {"model": "b", "metadata": {"k": "v"}}
     assert document["metadata"] == {"tags": ["y"], "k": "v"}

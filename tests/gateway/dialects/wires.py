@@ -12,7 +12,7 @@ from gateway.dialects.sse import Events, frame, frame_json
 from gateway.dialects.translate import Translator, translator
 from gateway.structs import Dialect
 
-_PATHS = {
+PATHS = {
     "/v1/chat/completions": Dialect.CHAT,
     "/v1/responses": Dialect.RESPONSES,
     "/v1/messages": Dialect.MESSAGES,
@@ -57,7 +57,7 @@ class Wire:
         )
 
     def _serve(self, request: httpx2.Request) -> httpx2.Response:
-        client = _PATHS[request.url.path]
+        client = PATHS[request.url.path]
         facts = facts_of(client, request.content)
         made = translator(
             client, self.provider, wants_usage=facts.wants_usage, kind=self.kind, created=1
