@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.cache.semantic import Found
 from gateway.routing.health import HEALTHY, HealthView
 from gateway.snapshot import Snapshot
 from gateway.structs import Attempt, Call, Finished, Target
@@ -15,6 +16,10 @@ def _nothing(*_: Any) -> None:
 
 async def _yes(_: Target) -> bool:
     return True
+
+
+async def _nothing_kept(_call: Call, _snapshot: Snapshot) -> Found | None:
+    return None
 
 
 def _unpriced(_: Finished) -> str:
@@ -31,6 +36,8 @@ class Parts:
     begin: Callable[[Call], None] = _nothing
     # It ended: journal and recorder. Called before the client hears of the end.
     finish: Callable[[Finished], None] = _nothing
+    # The kept answer to a question that means the same.
+    kept: Callable[[Call, Snapshot], Awaitable[Found | None]] = _nothing_kept
     # The circuit breakers: what is known, whether a probe may be this call, how an attempt went.
     health: Callable[[], HealthView] = lambda: HEALTHY
     probe: Callable[[Target], Awaitable[bool]] = _yes

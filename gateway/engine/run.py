@@ -10,13 +10,16 @@ import msgspec
 from django.db import DatabaseError
 
 from core.errors import DomainError
+from gateway.cache.kept import Hit
 from gateway.dialects.errors import Failure, client_error
 from gateway.dialects.facts import RequestError, RequestFacts, facts_of
+from gateway.dialects.replay import as_stream
 from gateway.engine.parts import Parts
 from gateway.engine.providers import ProviderError
 from gateway.engine.shot import Shot
-from gateway.engine.sink import JSON, Sink
+from gateway.engine.sink import EVENTS, JSON, Sink
 from gateway.routing.policy import Stop, Try, next_step
+from gateway.snapshot import Snapshot
 from gateway.structs import Attempt, Call, Finished, Summary, Target
 
 logger = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class Run:
         # Keys that were refused or are limited: not used again for this call.
         self._refused: set[str] = set()
         self._document: dict[str, Any] = {}
+        self._hit: Hit | None = None
         self._error: ProviderError | None = None
         self._error_dialect = call.dialect
         self._state, self._code, self._message = "failed", "", ""
@@ -84,7 +88,7 @@ class Run:
             self._fail(500, "internal_error", "The gateway failed to make the call.")
         finally:
             deadline.cancel()
-        if self._stopped and self._state != "done":
+        if self._stopped and self._state not in ("done", "cached"):
             if self._task is not None:
                 self._task.uncancel()
             self._end_stopped()
@@ -97,6 +101,8 @@ class Run:
         return max(0.0, call.deadline_at - call.accepted_at - waited)
 
     async def _make(self) -> None:
+        if await self._answer_kept():
+            return
         self._document = msgspec.json.decode(self.call.body)
         while True:
             step = await self._next()
@@ -119,6 +125,43 @@ class Run:
                 return
             self._ended_well(shot)
             return
+
+    async def _answer_kept(self) -> bool:
+        """Whether a kept answer to a question that means the same was given."""
+        call, plan = self.call, self.call.cache
+        if plan is None or not plan.rule.semantic:
+            return False
+        began = time.perf_counter()
+        try:
+            snapshot = await self._snapshot()
+            found = await self._parts.kept(call, snapshot)
+        except (DatabaseError, DomainError):
+            return False
+        finally:
+            call.cache_s += time.perf_counter() - began
+        if found is None:
+            return False
+        self._hit = hit = found.hit
+        headers = {
+            "x-llmlab-provider": hit.provider,
+            "x-llmlab-model": hit.model,
+            "x-llmlab-cache": hit.kind,
+            "helicone-cache": "HIT",
+            "age": str(max(0, int(time.time() - hit.created_at))),
+            "x-llmlab-saved-usd": f"{hit.cost_usd:f}" if hit.cost_usd is not None else "",
+        }
+        if call.is_stream:
+            events = as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage)
+            self._sink.head(200, {**EVENTS, **headers})
+            self._sink.data(b"".join(events))
+        else:
+            self._sink.hold(200, hit.answer, {**JSON, **headers})
+        self._state = "cached"
+        return True
+
+    async def _snapshot(self) -> Snapshot:
+        caller = self.call.caller
+        return await self._parts.snapshot(caller.organization_id, caller.project_id)
 
     async def _next(self) -> Try | Stop:
         """The policy's word; a probe of an open circuit is only made by whom it is given to."""
@@ -168,9 +211,7 @@ class Run:
         attempt = shot.attempt
         self.attempts.append(attempt)
         try:
-            caller = self.call.caller
-            snapshot = await self._parts.snapshot(caller.organization_id, caller.project_id)
-            await shot.open(snapshot, self._document, refused=self._refused)
+            await shot.open(await self._snapshot(), self._document, refused=self._refused)
         except (ProviderError, DatabaseError, DomainError) as error:
             found = error if isinstance(error, ProviderError) else _unknown_connections()
             self._note(shot, found)
@@ -290,6 +331,10 @@ class Run:
             client_left_at=self.left_at,
             flags=self.call.flags,
         )
+        if self.call.cache is not None:
+            finished.cache = "miss" if self.call.cache.reads else "bypass"
+        if self._hit is not None:
+            _tell_hit(finished, self._hit)
         collector = shot.collector if shot is not None else None
         if shot is None or collector is None:
             return finished
@@ -319,6 +364,13 @@ class Run:
             return RequestFacts(
                 dialect=self.call.dialect, model=self.call.model, document={}, turns=[]
             )
+
+
+def _tell_hit(finished: Finished, hit: Hit) -> None:
+    finished.cache, finished.cached_id = hit.kind, hit.id
+    finished.saved_usd, finished.similarity = hit.cost_usd, hit.similarity
+    finished.response_model, finished.finish_reason = hit.model, hit.finish_reason
+    finished.answer = hit.answer
 
 
 def _unknown_connections() -> ProviderError:

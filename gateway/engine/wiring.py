@@ -2,17 +2,20 @@
 
 import asyncio
 import datetime as dt
+import time
 from uuid import UUID
 
 from costs.pricing import price_call
 from costs.services.rule_cache import known_rules
 from costs.usage import ChargeableCall
+from gateway.cache.semantic import Found, SemanticCache
 from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
 from gateway.recording import recorder
 from gateway.routing.health import Health
-from gateway.structs import Finished
+from gateway.snapshot import Snapshot
+from gateway.structs import Call, Finished
 
 # What may wait for PostgreSQL when the process ends; the rest is in the journal.
 LAST_RECORDS_S = 5.0
@@ -23,6 +26,10 @@ def production_parts(url: str) -> Parts:
     snapshots = Snapshots()
     link = Link(url, name="llmlab-health")
     health = Health(link)
+    meaning = SemanticCache()
+
+    async def kept(call: Call, snapshot: Snapshot) -> Found | None:
+        return await meaning.lookup(call, snapshot, now=time.time())
 
     async def open_journal() -> None:
         # Without a journal no call is made: it would be one that nobody can account for.
@@ -32,12 +39,14 @@ def production_parts(url: str) -> Parts:
         await health.stop()
         await link.close()
         snapshots.close()
+        await meaning.close()
         await asyncio.to_thread(recorder.close, LAST_RECORDS_S)
 
     return Parts(
         snapshot=snapshots.get,
         begin=recorder.begin,
         finish=recorder.finish,
+        kept=kept,
         health=lambda: health.view,
         probe=health.claim,
         report=health.report,

@@ -138,7 +138,7 @@ def snapshot_for(url: str) -> Snapshot:
         keys=(key,),
     )  # fmt: skip
     return Snapshot(
-        organization_id="o1", project_id="p1", version=1, rules=ProjectRules(),
+        organization_id="o1", project_id="p1", version=(1,), rules=ProjectRules(),
         connections={"c1": view}, routes={}, limits=(), data_key=wrapped,
     )  # fmt: skip
 

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
+from gateway.cache.kept import Hit
+from gateway.cache.semantic import Found
 from gateway.queues.frames import CallLostError
-from gateway.structs import Frame, FrameKind
+from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind
 from tests.gateway.engine.conftest import World
 from tests.gateway.engine.provider import (
     USAGE,
@@ -74,6 +77,31 @@ async def test_an_error_is_tried_again_and_retry_after_is_waited_for(world: Worl
     first, second = (await world.end_of(call)).attempts
     assert (first.status, first.error, first.retry_after_s) == (500, "error", 0.06)
     assert (second.status, second.error) == (200, "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_kept_answer_that_means_the_same_spares_the_provider(
+    world: World, stream: bool
+) -> None:
+    async def kept(call: Call, snapshot: object) -> Found:
+        answer = json.dumps(completion("kept")).encode()
+        at = time.time() - 60
+        return Found(
+            Hit(id="c1", kind="semantic", answer=answer, created_at=at, similarity=0.99), 0.97
+        )
+
+    world.parts = replace(world.parts, kept=kept)
+    await world.start()
+    rule = CacheRule(semantic=True)
+    call = world.call(
+        "m", stream=stream, cache=CachePlan(key="k", scope="s", rule=rule, question="Hi")
+    )
+    frames = await world.frames(call)
+    assert (frames[0].status, frames[0].headers["x-llmlab-cache"]) == (200, "semantic")
+    assert b"kept" in body(frames)
+    assert world.provider.asked == []
+    finished = await world.end_of(call)
+    assert (finished.state, finished.cache, finished.cached_id) == ("cached", "semantic", "c1")
 
 
 async def test_the_next_target_answers_when_the_first_cannot(world: World) -> None:
