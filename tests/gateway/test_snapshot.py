@@ -36,6 +36,7 @@ def test_only_what_the_project_may_use() -> None:
     assert {name: one.rules.timeout_s for name, one in found.routes.items()} == {"smart": 9.0}
     assert [one.id for one in found.limits] == [limit.pk.hex]
     assert found.rules.deadline_s == 30
+    assert found.data_key == bytes(project.organization.data_key)
 
 
 def test_a_change_is_seen_after_a_second(django_assert_num_queries: DjangoAssertNumQueries) -> None:

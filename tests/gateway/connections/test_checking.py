@@ -1,5 +1,6 @@
 """A test calls as real calls do and tells in the provider's own words what came of it, without secrets."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -9,11 +10,13 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
+from core import crypto
 from core.errors import ConflictError, DomainError
 from gateway.connections import checking
-from gateway.connections.probing import chosen
+from gateway.connections.probing import chosen, probe
 from gateway.models import Connection
 from tests.factories.gateway import ConnectionFactory, ConnectionKeyFactory
+from tests.fakes.dns import dns_stub
 from tests.fakes.http_server import Answer, Received, running_server
 from tests.fakes.simulator import running_simulator
 
@@ -106,6 +109,26 @@ def test_an_address_that_is_private_now_is_not_called(acme: SimpleNamespace) -> 
         )
         ConnectionKeyFactory.create(connection=row)
         assert "private or reserved" in outcome_of(row, acme.admin.user).check_message
+        assert fake.received == []
+
+
+def test_a_name_that_leads_inside_since_it_was_saved_finds_nobody(acme: SimpleNamespace) -> None:
+    """Judged when saved, then its answer changes: neither the list of models nor the call connects."""
+    row = ConnectionFactory.create(organization=acme.organization, model_names=["gpt-4o"])
+    ConnectionKeyFactory.create(connection=row)
+    with (
+        running_server(lambda _request, _number: (200, {}, b"{}")) as fake,
+        dns_stub({"llm.example": [["8.8.8.8"], ["127.0.0.1"]]}) as stub,
+    ):
+        row.base_url = f"https://llm.example:{fake.url.rpartition(':')[2]}/v1"
+        assert stub.resolve("llm.example", 443) == ["8.8.8.8"]
+
+        async def resolve(host: str, port: int) -> list[str]:
+            return await asyncio.to_thread(stub.resolve, host, port)
+
+        cipher = crypto.data_cipher(row.organization.data_key)
+        seen = asyncio.run(probe(checking.view_of(row, NOW), cipher, now=NOW, resolve=resolve))
+        assert "private or reserved" in seen.words
         assert fake.received == []
 
 
