@@ -23,6 +23,8 @@ _LIMITS: dict[Dialect, tuple[str, ...]] = {
     Dialect.MESSAGES: ("max_tokens",),
 }
 
+_NEVER_STREAMED = (Dialect.EMBEDDINGS, Dialect.COUNT_TOKENS)
+
 _decode = msgspec.json.decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
@@ -82,7 +84,7 @@ def facts_of(dialect: Dialect, body: bytes) -> RequestFacts:
         _READERS[dialect](document, reading)
     except contents.ContentError as error:
         raise RequestError(error.field, error.message) from None
-    is_stream = _flag(document, "stream")
+    is_stream = _flag(document, "stream") and dialect not in _NEVER_STREAMED
     facts = RequestFacts(
         dialect=dialect,
         model=_model(document),

@@ -111,6 +111,11 @@ def test_inputs_of_embeddings(given: Any, expected: list[str], tokens: int) -> N
     assert (found.input_tokens, found.max_output_tokens) == (tokens, 0)
 
 
+def test_what_never_streams_does_not_stream() -> None:
+    assert not facts(Dialect.EMBEDDINGS, input="x", stream=True).is_stream
+    assert facts(CHAT, messages=HELLO, stream=True).is_stream
+
+
 def test_choices_of_completions_count_prompts_and_best_of() -> None:
     assert facts(Dialect.COMPLETIONS, prompt=["a", "b"], n=2, best_of=3).choices == 6
     assert facts(Dialect.COMPLETIONS, prompt=[1, 2]).choices == 1

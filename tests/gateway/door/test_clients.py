@@ -97,6 +97,8 @@ def test_each_reaches_the_others_models(gpt: openai.OpenAI, claude: anthropic.An
     assert gpt.chat.completions.create(model=CLAUDE, messages=HI).choices[0].message.content
     said = claude.messages.create(model=MODEL, max_tokens=50, messages=HI)
     assert said.content[0].type == "text"
+    # Nobody counts for OpenAI's models: the estimate does.
+    assert claude.messages.count_tokens(model=MODEL, messages=HI).input_tokens > 0
 
 
 def test_providers_errors_are_the_clients_own(
