@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError
 
 from core.errors import DomainError
@@ -23,6 +24,9 @@ from gateway.snapshot import Snapshot
 from gateway.structs import Attempt, Call, Finished, Summary, Target
 
 logger = logging.getLogger(__name__)
+
+# The project's connections cannot be read, or it was deleted meanwhile.
+_UNREADABLE = (DatabaseError, DomainError, ObjectDoesNotExist)
 
 # Why a run is stopped from outside: state, status, code, words.
 _STOPS = {
@@ -135,7 +139,7 @@ class Run:
         try:
             snapshot = await self._snapshot()
             found = await self._parts.kept(call, snapshot)
-        except (DatabaseError, DomainError):
+        except _UNREADABLE:
             return False
         finally:
             call.cache_s += time.perf_counter() - began
@@ -212,7 +216,7 @@ class Run:
         self.attempts.append(attempt)
         try:
             await shot.open(await self._snapshot(), self._document, refused=self._refused)
-        except (ProviderError, DatabaseError, DomainError) as error:
+        except (ProviderError, *_UNREADABLE) as error:
             found = error if isinstance(error, ProviderError) else _unknown_connections()
             self._note(shot, found)
             await shot.close()
