@@ -28,8 +28,9 @@ def chat_request(
     messages: list[dict[str, Any]] = []
     if document.get("system"):
         messages.append({"role": "system", "content": text_of(document["system"])})
+    keeps_thinking = model_traits.wants_reasoning_back(model)
     for place, turn in enumerate(document["messages"]):
-        _add_turn(messages, turn, f"messages.{place}.content")
+        _add_turn(messages, turn, f"messages.{place}.content", keeps_thinking=keeps_thinking)
     made: dict[str, Any] = {"model": model, "messages": messages}
     if document.get("max_tokens"):
         made[model_traits.limit_field(model, kind)] = document["max_tokens"]
@@ -44,13 +45,15 @@ def chat_request(
     return made
 
 
-def _add_turn(messages: list[dict[str, Any]], turn: dict[str, Any], field: str) -> None:
+def _add_turn(
+    messages: list[dict[str, Any]], turn: dict[str, Any], field: str, *, keeps_thinking: bool
+) -> None:
     role, content = turn.get("role"), turn.get("content")
     if type(content) is not list:
         messages.append({"role": role, "content": content or ""})
         return
     if role == "assistant":
-        messages.append(_said(content, field))
+        messages.append(_said(content, field, keeps_thinking=keeps_thinking))
         return
     if role == "system":
         messages.append({"role": "system", "content": text_of(content)})
@@ -66,12 +69,16 @@ def _add_turn(messages: list[dict[str, Any]], turn: dict[str, Any], field: str) 
         messages.append({"role": "user", "content": given})
 
 
-def _said(blocks: list[dict[str, Any]], field: str) -> dict[str, Any]:
+def _said(blocks: list[dict[str, Any]], field: str, *, keeps_thinking: bool) -> dict[str, Any]:
     calls = [_call(block) for block in blocks if block.get("type") == "tool_use"]
     text = content_of([block for block in blocks if block.get("type") != "tool_use"], field)
     made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
     if calls:
         made["tool_calls"] = calls
+    if calls and keeps_thinking:
+        thoughts = [block["thinking"] for block in blocks if block.get("type") == "thinking"]
+        if thought := "".join(text for text in thoughts if type(text) is str):
+            made["reasoning_content"] = thought
     return made
 
 

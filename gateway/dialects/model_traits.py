@@ -10,6 +10,7 @@ _OPENAI = re.compile(r"(?:^|/)(?:o\d|gpt-|chatgpt-|codex-)")
 _OPENAI_THINKS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9]|gpt-oss|codex-)")
 _GPT = re.compile(r"(?:^|/)gpt-(\d+)(?:\.(\d+))?")
 _GEMINI_THINKS = re.compile(r"gemini-(?:2\.5|[3-9])")
+_REASONS_ON = re.compile(r"deepseek|kimi|glm-|minimax", re.IGNORECASE)
 _NEWEST = (99, 0)
 
 
@@ -59,6 +60,11 @@ def takes_sampling_in_chat(model: str) -> bool:
 def takes_effort(model: str) -> bool:
     """Whether a model behind Chat Completions takes `reasoning_effort`; those that do not think refuse it."""
     return bool(_OPENAI_THINKS.search(model) or _GEMINI_THINKS.search(model))
+
+
+def wants_reasoning_back(model: str) -> bool:
+    """Whether the model goes on thinking after tool calls and is to see what it thought before them."""
+    return bool(_REASONS_ON.search(model))
 
 
 def limit_field(model: str, kind: str) -> str:

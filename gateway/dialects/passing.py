@@ -7,6 +7,7 @@ import msgspec
 from gateway.dialects.collected import SHAPE_ERRORS
 from gateway.dialects.errors import classify, error_event
 from gateway.dialects.facts import RequestError
+from gateway.dialects.leftovers import clean_chat, clean_messages, clean_responses
 from gateway.dialects.sse import DONE, Event, frame
 from gateway.structs import Dialect
 
@@ -32,6 +33,10 @@ class Translator:
         """The body for the provider; `document` stays as it is. Raises TranslationError."""
         made = {**document, "model": model}
         _drop_tags(made)
+        if self.provider is Dialect.MESSAGES:
+            clean_messages(made)
+        elif self.provider is Dialect.RESPONSES:
+            clean_responses(made)
         return made
 
     def answer(self, body: bytes) -> bytes:
@@ -67,8 +72,11 @@ class Translator:
 class ChatPassing(Translator):
     """Chat Completions and Completions: usage is always asked for, and hidden from who did not ask."""
 
-    def __init__(self, client: Dialect, provider: Dialect, *, wants_usage: bool) -> None:
+    def __init__(
+        self, client: Dialect, provider: Dialect, *, wants_usage: bool, kind: str = ""
+    ) -> None:
         super().__init__(client, provider)
+        self._kind = kind
         self._hides_usage = not wants_usage
         self._is_ended = False
 
@@ -76,6 +84,7 @@ class ChatPassing(Translator):
         made = super().request(document, model=model)
         if made.get("stream"):
             made["stream_options"] = {**(made.get("stream_options") or {}), "include_usage": True}
+        clean_chat(made, self._kind)
         return made
 
     def event(self, event: Event) -> bytes:

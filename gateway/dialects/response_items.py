@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects.chat_calls import Piece
+from gateway.dialects.leftovers import OURS
 from gateway.dialects.tool_ids import packed_id
 
 _encode = msgspec.json.encode
@@ -32,7 +33,7 @@ def message_item(name: str, text: str, refusal: str | None = None) -> dict[str, 
 def reasoning_item(name: str, text: str) -> dict[str, Any]:
     """What the model thought, as open models say it."""
     parts = [{"type": "reasoning_text", "text": text}]
-    return {"type": "reasoning", "id": f"rs_{name}", "summary": [], "content": parts}
+    return {"type": "reasoning", "id": f"{OURS}{name}", "summary": [], "content": parts}
 
 
 def call_item(name: str, place: int, call: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Names of tool calls that survive the other wire (pure).
 
-Anthropic takes letters, digits, `_` and `-`; OpenAI at most 40 characters. Google's signature of a call
-(`extra_content`), without which it refuses the next turn, travels inside the name through clients that keep only that.
+Anthropic takes letters, digits, `_` and `-`; OpenAI at most 40 characters; Kimi wants its own back. Google's signature
+of a call (`extra_content`), without which it refuses the next turn, travels inside the name, which all clients keep.
 """
 
 import base64
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 _MARK = "__extra__"
+_Packed = tuple[str, Any]
 _BAD = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_OPENAI_ID = 40
 MAX_USER = 64
@@ -20,23 +21,25 @@ _OPAQUE = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 
 def packed_id(call: dict[str, Any]) -> str:
     """A chat tool call's name for a client of another wire, with what else must come back."""
-    name = str(call.get("id") or "")
-    extra = call.get("extra_content")
-    if not extra:
+    name, extra = str(call.get("id") or ""), call.get("extra_content")
+    clean = _BAD.sub("_", name)
+    if not extra and clean == name:
         return name
-    text = base64.urlsafe_b64encode(msgspec.json.encode(extra)).rstrip(b"=")
-    return f"{name}{_MARK}{text.decode()}"
+    text = base64.urlsafe_b64encode(msgspec.json.encode([name, extra])).rstrip(b"=")
+    return f"{clean}{_MARK}{text.decode()}"
 
 
 def unpacked(name: str) -> tuple[str, Any]:
     """The chat tool call's own name, and the `extra_content` that came with it or None."""
-    own, mark, text = name.partition(_MARK)
-    if not mark:
-        return short_id(name), None
-    try:
-        return own, msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, msgspec.DecodeError):
-        return short_id(name), None
+    _, mark, text = name.partition(_MARK)
+    if mark:
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            own, extra = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Packed)
+        except ValueError:
+            return short_id(name), None
+        return own, extra
+    return short_id(name), None
 
 
 def short_id(name: str) -> str:

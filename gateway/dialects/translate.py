@@ -48,7 +48,7 @@ def translator(
     """
     if client is provider:
         if client in _CHAT_LIKE:
-            return ChatPassing(client, provider, wants_usage=wants_usage)
+            return ChatPassing(client, provider, wants_usage=wants_usage, kind=kind)
         return Translator(client, provider)
     if not can_translate(client, provider):
         raise ValueError(f"no translation between {client} and {provider}")
