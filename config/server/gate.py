@@ -33,7 +33,8 @@ class Gate:
         self.waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # The gateway's calls wait for providers, without a thread or a database connection, and count for themselves.
+        if scope["type"] != "http" or is_gateway(scope["path"]):
             await self.application(scope, receive, send)
             return
         started = time.perf_counter()
@@ -46,8 +47,7 @@ class Gate:
             await send(message)
 
         try:
-            # The gateway's calls wait for providers, without a thread or a database connection.
-            if scope["path"] in UNGATED or is_gateway(scope["path"]):
+            if scope["path"] in UNGATED:
                 await self.application(scope, receive, counted)
             elif self.places.locked() and self.waiting >= self.limits.waiting:
                 await self._turn_away(scope, counted)

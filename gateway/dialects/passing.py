@@ -169,6 +169,10 @@ def _drop_tags(document: dict[str, Any]) -> None:
         del document[name]
     if type(document.get("tags")) is list:
         del document["tags"]
+    if type(document.get("cache")) is dict:
+        del document["cache"]
+    if type(document.get("priority")) in (int, str):
+        del document["priority"]
     metadata = document.get("metadata")
     if type(metadata) is dict and type(metadata.get("tags")) is list:
         document["metadata"] = {key: value for key, value in metadata.items() if key != "tags"}

@@ -9,6 +9,12 @@ from gateway.structs import Call, Dialect, Summary
 Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+# What LiteLLM calls what a worker says.
+_LITELLM = (
+    ("x-llmlab-connection", b"x-litellm-model-id"),
+    ("x-llmlab-retries", b"x-litellm-attempted-retries"),
+    ("x-llmlab-fallbacks", b"x-litellm-attempted-fallbacks"),
+)
 
 
 class RefusalError(Exception):
@@ -80,6 +86,7 @@ def _clean(value: str) -> str:
 def answer_headers(call: Call, headers: dict[str, str]) -> Headers:
     """Of an answer's head that came from a worker."""
     found = call_headers(call, headers)
+    found += [(alias, headers[name].encode()) for name, alias in _LITELLM if headers.get(name)]
     if call.cache is not None and "x-llmlab-cache" not in headers:
         found += cache_headers("miss" if call.cache.reads else "refresh")
     return found
@@ -117,10 +124,13 @@ def hit_headers(call: Call, hit: Hit, now: float) -> Headers:
     return found
 
 
-def cost_headers(summary: Summary | None, duration_ms: float) -> Headers:
-    """Of an answer that is whole: what it cost and how long it took."""
-    took = b"%.1f" % duration_ms
-    found = [(b"x-litellm-response-duration-ms", took)]
+def cost_headers(summary: Summary | None, headers: dict[str, str], duration_ms: float) -> Headers:
+    """Of an answer that is whole: what it cost, how long it took, and how much of that was not the provider."""
+    found = [(b"x-litellm-response-duration-ms", b"%.1f" % duration_ms)]
+    provider = headers.get("x-llmlab-provider-ms")
+    if provider:
+        ours = max(0.0, duration_ms - float(provider))
+        found.append((b"x-litellm-overhead-duration-ms", b"%.1f" % ours))
     if summary is not None and summary.cost_usd:
         cost = summary.cost_usd.encode()
         found += [(b"x-llmlab-cost-usd", cost), (b"x-litellm-response-cost", cost)]

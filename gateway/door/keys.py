@@ -46,6 +46,8 @@ class KeysAwayError(DomainError):
 
 
 class _Kept(msgspec.Struct):
+    """What PostgreSQL said of a key; None: there is no such key."""
+
     opened: Opened | None
     seen_at: float
 
@@ -55,6 +57,8 @@ class Keys:
 
     def __init__(self) -> None:
         self._kept: dict[bytes, _Kept] = {}
+        # Apart, so that whoever tries keys displaces no good one.
+        self._unknown: dict[bytes, _Kept] = {}
         self._asked: dict[bytes, asyncio.Future[_Kept]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway-keys")
         self._away_until = 0.0
@@ -62,7 +66,7 @@ class Keys:
     async def open(self, raw: str) -> Opened | None:
         """What the key opens; None: it is unknown, expired or revoked. Raises KeysAwayError."""
         digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).digest()
-        kept, now = self._kept.get(digest), time.monotonic()
+        kept, now = self._kept.get(digest) or self._unknown.get(digest), time.monotonic()
         if kept is not None and now - kept.seen_at < FRESH_S:
             if now - kept.seen_at > RENEW_S and digest not in self._asked:
                 self._ask(digest, raw)
@@ -98,9 +102,14 @@ class Keys:
             self._away_until = time.monotonic() + PAUSE_S
             logger.warning("gateway.keys.away", extra={"why": type(error).__name__})
             return
-        if len(self._kept) >= MAX_KEPT and digest not in self._kept:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[digest] = asked.result()
+        found = asked.result()
+        kept, other = self._kept, self._unknown
+        if found.opened is None:
+            kept, other = other, kept
+        other.pop(digest, None)
+        if len(kept) >= MAX_KEPT and digest not in kept:
+            kept.pop(next(iter(kept)))
+        kept[digest] = found
 
 
 def _look(raw: str) -> _Kept:

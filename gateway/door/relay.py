@@ -68,7 +68,9 @@ async def _relay(call: Call, waiting: Waiting, request: Request, extra: Headers)
 
 async def _whole(call: Call, frame: Frame, request: Request, extra: Headers) -> None:
     headers = answers.answer_headers(call, frame.headers) + extra
-    headers += answers.cost_headers(frame.summary, (time.time() - call.accepted_at) * 1000)
+    headers += answers.cost_headers(
+        frame.summary, frame.headers, (time.time() - call.accepted_at) * 1000
+    )
     await request.answer(frame.status, headers, frame.data)
 
 

@@ -32,7 +32,7 @@ class Wishes(msgspec.Struct, frozen=True):
 def wishes_of(said: Said, facts: RequestFacts, rules: ProjectRules, key_id: str) -> Wishes:
     """Raises HeaderError."""
     return Wishes(
-        priority=_priority(said, rules, key_id),
+        priority=_priority(said, facts, rules, key_id),
         deadline_s=_deadline(said, rules),
         cache=_cache(said, facts),
         flags=_flags(said),
@@ -58,15 +58,19 @@ def followed(rules: RouteRules, said: Said) -> RouteRules:
     return msgspec.structs.replace(rules, retry=retry, first_token_s=first)
 
 
-def _priority(said: Said, rules: ProjectRules, key_id: str) -> int:
+def _priority(said: Said, facts: RequestFacts, rules: ProjectRules, key_id: str) -> int:
+    """The header's, the body's (LiteLLM's place: 0 is the highest there), the key's, the project's."""
     asked = said.values.get("priority")
-    if asked is None:
-        name = rules.key_priorities.get(key_id, rules.default_priority)
-        return PRIORITIES.index(name)
-    try:
+    if asked is not None:
+        if asked.lower() not in PRIORITIES:
+            raise HeaderError(said.names["priority"], "It must be high, normal or low.")
         return PRIORITIES.index(asked.lower())
-    except ValueError:
-        raise HeaderError(said.names["priority"], "It must be high, normal or low.") from None
+    name = facts.document.get("priority")
+    if type(name) is int:
+        return min(max(name, 0), len(PRIORITIES) - 1)
+    if type(name) is not str or name not in PRIORITIES:
+        name = rules.key_priorities.get(key_id, rules.default_priority)
+    return PRIORITIES.index(name)
 
 
 def _deadline(said: Said, rules: ProjectRules) -> float:

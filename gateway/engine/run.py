@@ -122,6 +122,7 @@ class Run:
             shot = await self._first_of(step)
             if shot is None:
                 continue
+            shot.said = self._tries()
             try:
                 await shot.relay(self._sink)
             except ProviderError as error:
@@ -166,6 +167,12 @@ class Run:
     async def _snapshot(self) -> Snapshot:
         caller = self.call.caller
         return await self._parts.snapshot(caller.organization_id, caller.project_id)
+
+    def _tries(self) -> dict[str, str]:
+        """Fallbacks are targets that were left, retries all other tries after the first."""
+        fallbacks = len({id(one.target) for one in self.attempts}) - 1
+        retries = len(self.attempts) - 1 - fallbacks
+        return {"x-llmlab-retries": str(retries), "x-llmlab-fallbacks": str(fallbacks)}
 
     async def _next(self) -> Try | Stop:
         """The policy's word; a probe of an open circuit is only made by whom it is given to."""

@@ -48,6 +48,8 @@ class Shot:
         # Set when the request is on its way: from then on there may be something to pay for.
         self.collector: Collector | None = None
         self.first_token_at = 0.0
+        # What else the answer's head says: how many tries it took.
+        self.said: dict[str, str] = {}
         self._response: httpx2.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._events = Events()
@@ -216,7 +218,10 @@ class Shot:
             **common,
             "x-llmlab-provider": target.provider,
             "x-llmlab-model": target.model or self.call.model,
+            "x-llmlab-connection": target.connection,
             "x-llmlab-provider-request-id": self.attempt.request_id,
+            "x-llmlab-provider-ms": f"{(self.first_token_at - self.attempt.began_at) * 1000:.1f}",
+            **self.said,
         }
 
 

@@ -56,6 +56,8 @@ def test_openai_chat_whole_and_streamed(gpt: openai.OpenAI) -> None:
     assert whole.usage.completion_tokens > 0
     assert whole._request_id == raw.headers["x-llmlab-request-id"]
     assert raw.headers["x-llmlab-model"] == MODEL
+    assert Decimal(raw.headers["x-litellm-response-cost"]) > 0
+    assert raw.headers["x-litellm-attempted-retries"] == "0"
 
     pieces = list(gpt.chat.completions.create(model=MODEL, messages=HI, stream=True))
     assert len(pieces) > 3

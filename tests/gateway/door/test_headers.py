@@ -135,6 +135,9 @@ def test_priority_by_header_key_and_project() -> None:
     assert wishes(b"{}", rules).priority == 0
     assert wishes(b"{}", rules, x_llmlab_priority="Low").priority == 2
     assert wishes().priority == 1
+    assert wishes(b'{"priority":"low"}').priority == 2
+    assert [wishes(b'{"priority":%d}' % n).priority for n in (0, 1, 2000)] == [0, 1, 2]
+    assert wishes(b'{"priority":0}', x_llmlab_priority="normal").priority == 1
     with pytest.raises(HeaderError, match="high, normal or low"):
         wishes(x_llmlab_priority="urgent")
 
