@@ -1,10 +1,12 @@
 """Where a waterfall's bars and ticks stand, in percent of the lane. Pure, as the layout is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from traces.idle import FoldedAxis
+from traces.phases import Phase
 from traces.waterfall import Extent, Row
 
 Scale = Literal["time", "cost"]
@@ -48,6 +50,24 @@ def bar_of(row: Row, extent: Extent, scale: Scale = "time", fold: FoldedAxis | N
     if end + LABEL_ROOM <= 100:
         return Bar(x, width, first, end, "after")
     return Bar(x, width, first, x, "before")
+
+
+def phase_bars(
+    row: Row, phases: Sequence[Phase], extent: Extent, fold: FoldedAxis | None = None
+) -> list[tuple[Phase, float, float]]:
+    """Each phase with x and width, inside the row's bar. The provider's time is the bar itself."""
+    found = []
+    for phase in phases:
+        start = row.start_ms + min(phase.from_ms, row.length_ms)
+        end = row.start_ms + min(phase.from_ms + phase.length_ms, row.length_ms)
+        if fold:
+            x, until = fold.percent(start), fold.percent(end)
+        else:
+            x = (start - extent.start_ms) / extent.length_ms * 100
+            until = (end - extent.start_ms) / extent.length_ms * 100
+        if phase.name != "provider" and until > x:
+            found.append((phase, x, until - x))
+    return found
 
 
 def ticks(extent: Extent, *, at_most: int = 7) -> list[tuple[float, float]]:

@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from traces import lines
 from traces.models import Trace
 from traces.selectors import detail
+from traces.selectors.phases import Phases, phases_in
 from traces.tree import Tree, placed
 from traces.viewer import Viewer
 from traces.waterfall import Layout, Row, lay_out
@@ -60,16 +61,24 @@ def trace_context(viewer: Viewer, trace: Trace, tree: Tree, *, now: dt.datetime)
 
 
 def build_frame(
-    viewer: Viewer, trace: Trace, tree: Tree, *, from_seq: int, now: dt.datetime
+    viewer: Viewer,
+    trace: Trace,
+    tree: Tree,
+    *,
+    from_seq: int,
+    now: dt.datetime,
+    phases: Phases | None = None,
 ) -> Frame:
-    """Everything between `from_seq` and the trace's present state. No query; CPU only."""
+    """Everything between `from_seq` and the trace's present state. No query; CPU only. `phases` of gateway calls."""
     rows = changed_rows(tree.layout, from_seq)
     is_reload = len(rows) > MAX_ROWS
     context = trace_context(viewer, trace, tree, now=now) | {
         "from_seq": from_seq,
         "is_reload": is_reload,
         "behind": len(rows),
-        "lines": [] if is_reload else lines.step_lines(placed(tree, rows), tree.extent, "time"),
+        "lines": []
+        if is_reload
+        else lines.step_lines(placed(tree, rows), tree.extent, "time", phases=phases),
         "is_frame": True,
         "new_after": from_seq,
     }
@@ -103,11 +112,14 @@ def changed_rows(layout: Layout, from_seq: int) -> list[Row]:
 
 
 def read_frame(viewer: Viewer, after: int, *, now: dt.datetime) -> Frame | None:
-    """For polling: the frame from `after`, None when nothing changed. Two queries, one when nothing changed."""
+    """For polling: the frame from `after`, None when nothing changed. Two queries, one when nothing changed,
+    two more with gateway calls."""
     trace = detail.trace_of(viewer.project, viewer.trace_id)
     if trace is None:
         return gone_frame(after)
     if trace.seq <= after:
         return None
-    tree = Tree(lay_out(detail.steps_of(trace), now=now))
-    return build_frame(viewer, trace, tree, from_seq=after, now=now)
+    steps = detail.steps_of(trace)
+    phases = phases_in(viewer.project, trace.trace_id, steps) if viewer.sees_payloads else {}
+    tree = Tree(lay_out(steps, now=now))
+    return build_frame(viewer, trace, tree, from_seq=after, now=now, phases=phases)

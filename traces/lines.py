@@ -1,6 +1,6 @@
 """How steps and traces read on a page: icons, words, cost cells, geometry as text. Pure; templates only place it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from traces import bars, waterfall
 from traces.bars import Scale
 from traces.idle import FoldedAxis
 from traces.models import Trace
+from traces.phases import Phase
 from traces.tree import Drawn
 from traces.waterfall import Extent, Row
 
@@ -64,6 +65,8 @@ class StepLine:
     x: str
     width: str
     first_token: str
+    # What the gateway's time went on: (css class, x, width, from ms, ms, words).
+    phases: tuple[tuple[str, ...], ...]
     label_x: str
     label_dx: int
     label_anchor: str
@@ -82,13 +85,20 @@ def percent(value: float) -> str:
 
 
 def step_lines(
-    drawn: Sequence[Drawn], extent: Extent, scale: Scale, fold: FoldedAxis | None = None
+    drawn: Sequence[Drawn],
+    extent: Extent,
+    scale: Scale,
+    fold: FoldedAxis | None = None,
+    phases: Mapping[str, Sequence[Phase]] | None = None,
 ) -> list[StepLine]:
-    """Lines for rows whose steps have all their facts."""
-    return [_line(one, extent, scale, fold) for one in drawn]
+    """Lines for rows whose steps have all their facts; `phases` of gateway calls by step."""
+    known = phases or {}
+    return [_line(one, extent, scale, fold, known.get(one.row.step.span_id, ())) for one in drawn]
 
 
-def _line(drawn: Drawn, extent: Extent, scale: Scale, fold: FoldedAxis | None) -> StepLine:
+def _line(
+    drawn: Drawn, extent: Extent, scale: Scale, fold: FoldedAxis | None, phases: Sequence[Phase]
+) -> StepLine:
     row, step = drawn.row, drawn.row.step
     css, icon, words = KIND_LOOK.get(step.kind, KIND_LOOK["span"])
     name = step.name or words
@@ -112,7 +122,8 @@ def _line(drawn: Drawn, extent: Extent, scale: Scale, fold: FoldedAxis | None) -
         bar_css=_bar_css(row),
         x=percent(bar.x),
         width=percent(bar.width),
-        first_token=percent(bar.first_token) if bar.first_token else "",
+        first_token=percent(bar.first_token) if bar.first_token and not phases else "",
+        phases=_phases(row, phases, extent, fold) if scale == "time" else (),
         label_x=percent(bar.label_x),
         label_dx=dx,
         label_anchor=anchor,
@@ -122,6 +133,22 @@ def _line(drawn: Drawn, extent: Extent, scale: Scale, fold: FoldedAxis | None) -
         is_lazy=drawn.is_lazy,
         parent=drawn.parent,
         previous=drawn.previous,
+    )
+
+
+def _phases(
+    row: Row, phases: Sequence[Phase], extent: Extent, fold: FoldedAxis | None
+) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            f"ph {phase.name}",
+            percent(x),
+            percent(width),
+            str(round(phase.from_ms, 3)),
+            str(round(phase.length_ms, 3)),
+            f"{phase.words}: {formats.duration(phase.length_ms)}",
+        )
+        for phase, x, width in bars.phase_bars(row, phases, extent, fold)
     )
 
 

@@ -23,6 +23,7 @@ from projects.models import Project
 from traces.frames import Frame, build_frame, gone_frame
 from traces.models import Trace
 from traces.selectors import detail
+from traces.selectors.phases import Phases, phases_in
 from traces.tree import Tree
 from traces.viewer import member_viewer
 from traces.waterfall import StepFacts, lay_out
@@ -49,6 +50,7 @@ class TraceState:
         self.trace_id = trace_id
         self.trace: Trace | None = None
         self.steps: dict[str, StepFacts] = {}
+        self.phases: Phases = {}
         self.tree: Tree | None = None
         self.read_at: dt.datetime = timezone.now()
         self._read_seq = -1  # what `steps` and `tree` show
@@ -77,7 +79,7 @@ class TraceState:
         return self.trace is not None and from_seq != self.seq and self._read_seq != self.seq
 
     def read(self) -> None:
-        """Read the steps that are new. One query.
+        """Read the steps that are new. One query, two more with gateway calls.
 
         The trace was read before its steps: a step of a later transaction may come along, which the next reading
         repeats.
@@ -86,6 +88,8 @@ class TraceState:
             return
         found = detail.steps_of(self.trace, after_seq=self._read_seq)
         self.steps.update((step.span_id, step) for step in found)
+        if self.viewer.sees_payloads:
+            self.phases.update(phases_in(self.project, self.trace_id, found))
         self.read_at = timezone.now()
         self.tree = Tree(lay_out(self.steps.values(), now=self.read_at))
         self._read_seq = self.trace.seq
@@ -103,7 +107,12 @@ class TraceState:
         if key not in self._frames:
             with reading_as(lambda: reader):
                 self._frames[key] = build_frame(
-                    self.viewer, self.trace, self.tree, from_seq=from_seq, now=self.read_at
+                    self.viewer,
+                    self.trace,
+                    self.tree,
+                    from_seq=from_seq,
+                    now=self.read_at,
+                    phases=self.phases,
                 )
             while len(self._frames) > KEPT_FRAMES:
                 self._frames.popitem(last=False)

@@ -46,6 +46,7 @@ class StepFacts(msgspec.Struct, frozen=True, gc=False):
     is_cache_hit: bool = False
     error_type: str = ""
     finish_reason: str = ""
+    dialect: str = ""
     seq: int = 0
     placed_seq: int = 0
 

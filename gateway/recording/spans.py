@@ -141,9 +141,11 @@ def _add_outcome(span: NormalSpan, finished: Finished) -> None:
     if attempt is None:
         # Nothing was asked of anybody, unless its worker died on the way.
         span.is_rejected = finished.state != RequestState.LOST.value
+    elif attempt.status >= 400:
+        # An error instead of an answer: no provider charges for one, whoever's fault it was.
+        span.is_rejected = span.usage is None or not span.usage.is_known
     else:
-        known = {"http.response.status_code": attempt.status} if attempt.status else {}
-        span.is_rejected = is_refusal(span, known)
+        span.is_rejected = is_refusal(span, {})
 
 
 def _omit(span: NormalSpan, flags: set[str]) -> None:
@@ -241,7 +243,7 @@ def _event(accepted_at: float, attempt: Attempt, cleaner: Cleaner) -> dict[str, 
 
 
 def _flags(finished: Finished, cleaner: Cleaner) -> tuple[str, ...]:
-    flags = [short_text(flag, 60) for flag in (*finished.call.flags, *finished.flags)]
+    flags = [short_text(flag, 40) for flag in (*finished.call.flags, *finished.flags)]
     if finished.usage is not None and finished.usage.is_estimated:
         flags.append(ESTIMATED)
     if finished.state == RequestState.CANCELLED.value:

@@ -91,12 +91,16 @@ class TraceWaterfall extends HTMLElement {
       const first = (Math.min(Number(row.dataset.first || 0), ms) / span) * 100;
       const text = row.hasAttribute("data-running") ? `${duration(ms)}…` : null;
       this.draw(row, ((at - start) / span) * 100, Math.max((ms / span) * 100, MIN_WIDTH), first, text);
+      for (const part of row.querySelectorAll("rect.ph")) {
+        part.setAttribute("x", pc(((at + Number(part.dataset.from) - start) / span) * 100));
+        part.setAttribute("width", pc((Number(part.dataset.ms) / span) * 100));
+      }
     }
     this.axis(span);
   }
 
   draw(row, x, width, first, text) {
-    const [bar, pale] = row.querySelectorAll(".wf-lane rect");
+    const [bar, pale] = row.querySelectorAll(".wf-lane rect:not(.ph)");
     const label = row.querySelector(".wf-lane text");
     if (!bar || !label) return;
     x = Math.min(Math.max(x, 0), 100 - MIN_WIDTH);

@@ -17,14 +17,22 @@ from core.htmx import wants_part
 from projects.access import project_for
 from traces import conversation, documents, lines
 from traces.errors.fingerprint import Failure, fingerprint
+from traces.ingest.twins import GATEWAY
 from traces.media import Media, extract, said_with_media
 from traces.models import Span, Trace
 from traces.selectors import detail
 from traces.states import MASKED, why_silent
 from traces.viewer import Viewer, member_viewer
 from traces.views.step_cost import cost_context
+from traces.views.step_gateway import gateway_context
 
-TABS = {"io": "Input / output", "cost": "Cost", "attributes": "Attributes", "raw": "Raw"}
+TABS = {
+    "io": "Input / output",
+    "gateway": "Gateway",
+    "cost": "Cost",
+    "attributes": "Attributes",
+    "raw": "Raw",
+}
 KEPT = ("view", "scale", "only", "idle", "find", "list", "kind", "status", "q", "sort")
 SEEN_SINCE = dt.timedelta(days=7)
 FULL_CUT = 4 * 1024 * 1024
@@ -60,9 +68,12 @@ def _address(request: HttpRequest, viewer: Viewer, span_id: str) -> str:
     return viewer.url(**kept, step=span_id, tab=tab if tab in TABS and tab != "io" else "")
 
 
-def tabs_for(viewer: Viewer) -> dict[str, str]:
-    """The pane's tabs: what was said only for those who may see it."""
-    return TABS if viewer.sees_payloads else {"cost": TABS["cost"]}
+def tabs_for(viewer: Viewer, span: Span | None) -> dict[str, str]:
+    """The pane's tabs: what was said only for those who may see it, the gateway's for its own steps."""
+    if not viewer.sees_payloads:
+        return {"cost": TABS["cost"]}
+    is_gateways = span is not None and span.dialect == GATEWAY
+    return {name: label for name, label in TABS.items() if name != "gateway" or is_gateways}
 
 
 def step_context(
@@ -71,7 +82,7 @@ def step_context(
     """What the pane shows. `missing` when the step is not (yet) there. Two to three queries."""
     span = detail.step_of(trace, span_id)
     tab = request.GET.get("tab", "io")
-    tabs = tabs_for(viewer)
+    tabs = tabs_for(viewer, span)
     tab = tab if tab in tabs else next(iter(tabs))
     if span is None:
         return {"missing": span_id, "page_url": viewer.base_url}
@@ -156,6 +167,8 @@ def _tab_context(
 ) -> dict[str, Any]:
     if tab == "cost" or content is None:
         return {"cost": cost_context(span)}
+    if tab == "gateway":
+        return {"gateway": gateway_context(content.content)}
     budget = FULL_CUT if is_full else conversation.CUT_AT
     if tab == "io":
         return _said(content.content, budget)

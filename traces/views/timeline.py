@@ -10,6 +10,7 @@ from traces.bars import Scale
 from traces.models import Trace
 from traces.selectors import find
 from traces.selectors.outline import filled
+from traces.selectors.phases import Phases, phases_in
 from traces.tree import MORE_ROWS, Drawn, Entry, Gap, Tree, draw
 from traces.viewer import Viewer
 from traces.waterfall import Row, dom_id
@@ -21,7 +22,7 @@ MOST_ROWS = 1_500
 def timeline_context(
     request: HttpRequest, viewer: Viewer, trace: Trace, tree: Tree, *, selected: str
 ) -> dict[str, Any]:
-    """What the waterfall is drawn from. One query, and what the search costs."""
+    """What the waterfall is drawn from. One query, two more with gateway calls, and what the search costs."""
     scale: Scale = "cost" if request.GET.get("scale") == "cost" else "time"
     only = request.GET.get("only", "")
     only = only if only in chosen.ONLY else ""
@@ -33,11 +34,14 @@ def timeline_context(
     found = find_context(request, viewer, trace, tree)
     hits = set(found["found"].span_ids)
     items: list[dict[str, Any]] = []
-    for entry in filled(trace, entries):
+    entries = filled(trace, entries)
+    phases = _phases(viewer, trace, entries)
+    for entry in entries:
         if isinstance(entry, Gap):
             items.append({"gap": _gap(viewer, entry, keep)})
         else:
-            items.append({"line": lines.step_lines([entry], tree.extent, scale, fold)[0]})
+            line = lines.step_lines([entry], tree.extent, scale, fold, phases)[0]
+            items.append({"line": line})
     return found | {
         "items": items,
         "more": more and more | {"href": viewer.url("rows/", after=more["after"], **keep)},
@@ -54,6 +58,14 @@ def timeline_context(
         "keep": urlencode(keep),
         "under": _named(tree, request.GET.get("under", "")),
     }
+
+
+def _phases(viewer: Viewer, trace: Trace, entries: list[Entry]) -> Phases:
+    """Where the drawn gateway calls' time went, for those who may open what lies with it."""
+    if not viewer.sees_payloads:
+        return {}
+    steps = (entry.row.step for entry in entries if isinstance(entry, Drawn))
+    return phases_in(viewer.project, trace.trace_id, steps)
 
 
 def _entries(

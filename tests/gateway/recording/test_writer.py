@@ -112,7 +112,12 @@ def test_an_answer_from_the_cache_is_free(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error", "price"),
-    [(429, "rate_limit", "free"), (401, "auth", "free"), (500, "error", "unpriced")],
+    [
+        (429, "rate_limit", "free"),
+        (401, "auth", "free"),
+        (500, "error", "free"),
+        (0, "timeout", "unpriced"),  # nobody knows what it did
+    ],
 )
 def test_a_call_its_provider_failed_is_an_error(
     project: Project, status: int, error: str, price: str
