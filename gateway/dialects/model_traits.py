@@ -20,6 +20,11 @@ def claude_version(model: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2] or 0)) if found else _NEWEST
 
 
+def is_claude(model: str) -> bool:
+    """Whether the name is a Claude's."""
+    return _CLAUDE.search(model) is not None
+
+
 def takes_sampling(model: str) -> bool:
     """Whether a Claude model takes temperature and top_p: from 4.7 on they are refused."""
     return claude_version(model) < (4, 7)

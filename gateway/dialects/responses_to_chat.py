@@ -31,16 +31,7 @@ def chat_request(
         if document.get(field):
             raise TranslationError(field, "The server behind this model keeps no responses.")
     dropped += [field for field in _HINTS if document.get(field) is not None]
-    messages: list[dict[str, Any]] = []
-    if document.get("instructions"):
-        messages.append({"role": "system", "content": document["instructions"]})
-    given = document.get("input")
-    if type(given) is str:
-        messages.append({"role": "user", "content": given})
-    else:
-        for place, item in enumerate(given or ()):
-            _add_item(messages, item, f"input.{place}")
-    made: dict[str, Any] = {"model": model, "messages": messages}
+    made: dict[str, Any] = {"model": model, "messages": _messages(document)}
     made.update((name, document[name]) for name in _SAME if document.get(name) is not None)
     if type(made.get("user")) is str:
         made["user"] = openai_user(made["user"])
@@ -50,12 +41,7 @@ def chat_request(
         made["logprobs"], made["top_logprobs"] = True, document["top_logprobs"]
     _add_tools(made, document)
     _add_text(made, document.get("text"))
-    effort = (document.get("reasoning") or {}).get("effort")
-    if effort is not None and effort != "none":
-        if model_traits.takes_effort(model) or model_traits.claude_version(model) < (99, 0):
-            made["reasoning_effort"] = effort
-        else:
-            dropped.append("reasoning")
+    _add_effort(made, document, dropped)
     if document.get("stream"):
         made["stream"] = True
         made["stream_options"] = {"include_usage": True}
@@ -65,7 +51,30 @@ def chat_request(
     return made
 
 
+def _add_effort(made: dict[str, Any], document: dict[str, Any], dropped: list[str]) -> None:
+    effort, model = (document.get("reasoning") or {}).get("effort"), made["model"]
+    if effort is None or effort == "none":
+        return
+    if model_traits.takes_effort(model) or model_traits.is_claude(model):
+        made["reasoning_effort"] = effort
+    else:
+        dropped.append("reasoning")
+
+
 # --- Items
+
+
+def _messages(document: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    if document.get("instructions"):
+        messages.append({"role": "system", "content": document["instructions"]})
+    given = document.get("input")
+    if type(given) is str:
+        messages.append({"role": "user", "content": given})
+    else:
+        for place, item in enumerate(given or ()):
+            _add_item(messages, item, f"input.{place}")
+    return messages
 
 
 def _add_item(messages: list[dict[str, Any]], item: dict[str, Any], field: str) -> None:

@@ -78,7 +78,7 @@ class Events:
         if not rest.strip():
             return []
         is_whole = rest.endswith((b"\r\r", b"\n\n"))
-        return [_event(rest if is_whole else rest.rstrip(b"\r\n") + b"\n\n")]
+        return [_parsed(rest if is_whole else rest.rstrip(b"\r\n") + b"\n\n")]
 
     def _keep(self, rest: bytes) -> None:
         if len(rest) > MAX_EVENT_BYTES:
@@ -103,7 +103,7 @@ class Events:
             position += 2 if buffer[position : position + 2] == b"\r\n" else 1
             if is_blank:
                 if buffer[start:position].strip():
-                    found.append(_event(buffer[start:position]))
+                    found.append(_parsed(buffer[start:position]))
                 start = position
             is_blank = True
         self._keep(buffer[start:])
@@ -122,6 +122,11 @@ def _event(raw: bytes) -> Event:
     """The event in `raw`, which ends with its blank line."""
     if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
         return Event("", raw[6:-2], raw)
+    return _parsed(raw)
+
+
+def _parsed(raw: bytes) -> Event:
+    """As `_event`, for lines that end in any way."""
     name = ""
     data: list[bytes] = []
     for line in raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):

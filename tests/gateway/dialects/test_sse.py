@@ -10,6 +10,7 @@ STREAMS = {
     "anthropic": (b'event: ping\ndata: {"type":"ping"}\n\nevent: x\ndata: {}\n\n', ["ping", "x"]),
     "crlf": (b'event: ping\r\ndata: {"a":1}\r\n\r\ndata: 2\r\n\r\n', ["ping", ""]),
     "cr": (b"data: 1\r\rdata: 2\r\r", ["", ""]),
+    "cr, cut": (b"data: 1\r\rdata: 2\revent: x\rdata: 3\r\r", ["", "x"]),
     "comments": (b": OPENROUTER PROCESSING\n\ndata: 1\n\n: x\ndata: 2\n\n", ["", "", ""]),
     "lines": (b"data: a\ndata: b\nid: 7\nretry: 3\n\ndata:c\n\n", ["", ""]),
 }
@@ -36,6 +37,11 @@ def test_cut_anywhere_gives_the_same_events(name: str, step: int) -> None:
 def test_data_lines_are_joined_and_other_fields_are_not_data() -> None:
     assert [e.data for e in fed(STREAMS["lines"][0], 5)] == [b"a\nb", b"c"]
     assert [e.data for e in fed(STREAMS["comments"][0], 5)] == [b"", b"1", b"2"]
+
+
+def test_last_event_may_end_with_one_carriage_return() -> None:
+    events = Events()
+    assert [e.data for e in [*events.feed(b"data: 1\rdata: 2\r"), *events.end()]] == [b"1\n2"]
 
 
 def test_event_without_its_blank_line_comes_out_at_the_end() -> None:
