@@ -81,7 +81,7 @@ def test_each_class_falls_back_only_where_the_route_says(error: str) -> None:
     retry = RetryRule(tries=1)
     others = tuple(one for one in ALL if one != error)
     on = a_call("a", "b", rules=RouteRules(fallback_on=(error,), retry=retry))  # type: ignore[arg-type]
-    off = a_call("a", "b", rules=RouteRules(fallback_on=others, retry=retry))  # type: ignore[arg-type]
+    off = a_call("a", "b", rules=RouteRules(fallback_on=others, retry=retry))
     assert asks(after(on, failed("a", error))) == "b"
     assert isinstance(after(off, failed("a", error)), Stop)
 
