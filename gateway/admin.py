@@ -1,5 +1,6 @@
 """The gateway for operators. Each area registers its own models beside its pages."""
 
 from gateway.connections import admin as connections
+from gateway.routing import admin as routing
 
-__all__ = ["connections"]
+__all__ = ["connections", "routing"]

@@ -1,0 +1,56 @@
+"""What holds for all of a project's calls: seen by whoever sees the project, changed by admins."""
+
+from http import HTTPStatus
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import Role
+from accounts.selectors import person
+from core.errors import DomainError
+from gateway.models import GatewaySettings
+from gateway.routing import form_parts, services
+from gateway.routing.services import By
+from gateway.routing.settings_form import SettingsForm, keys_of, settings_initial
+from gateway.routing.views import may_change
+from projects.access import project_for
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def settings(request: HttpRequest, slug: str) -> HttpResponse:
+    """The form of ProjectRules."""
+    role = Role.ADMIN if request.method == "POST" else Role.VIEWER
+    project = project_for(request, slug, role)
+    keys, rules = keys_of(project), services.rules_of_project(project.pk)
+    shown = settings_initial(rules)
+    if request.method == "POST":
+        form = SettingsForm(request.POST, initial=shown, keys=keys)
+        if form.is_valid():
+            try:
+                services.change_settings(
+                    project=project, changes=form.changes(), by=By(person(request)), now=timezone.now()
+                )  # fmt: skip
+            except DomainError as error:
+                form_parts.refuse(form, error, form.paths())
+            else:
+                messages.success(request, "Saved. It holds from the next call on.")
+                return redirect("gateway:settings", slug=slug)
+    else:
+        form = SettingsForm(initial=shown, keys=keys, is_read_only=not may_change(project))
+    context = {
+        "project": project,
+        "form": form,
+        "rules": rules,
+        "may_change": may_change(project),
+        "row": GatewaySettings.objects.select_related("updated_by").filter(pk=project.pk).first(),
+        "now": timezone.now(),
+    }
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_bound else HTTPStatus.OK
+    return render(request, "gateway/settings/page.html", context, status=status)

@@ -1,0 +1,78 @@
+"""What holds for all calls of a project."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEvent
+from gateway.models import ConfigVersion, GatewaySettings
+from gateway.routing.services import rules_of_project
+from tests.factories.projects import ApiKeyFactory
+
+pytestmark = pytest.mark.django_db
+URL = "/projects/checkout/gateway/settings/"
+FORM = {
+    "default_priority": "low", "on_client_gone": "cancel", "deadline_s": "90", "queue_limit": "50",
+    "job_max_attempts": "2", "job_keep_days": "0.5", "cache_exact": "on", "cache_ttl_s": "60", "cache_namespace": "",
+    "cache_threshold": "0.99", "cache_shadow_share": "0.1", "cache_wrong_limit": "0.02", "compact_whitespace": "on",
+    "compact_history_tokens": "4000",
+}  # fmt: skip
+
+
+def test_settings_are_saved_once_and_audited(admin: Client, project: Any) -> None:
+    key = ApiKeyFactory.create(project=project, scopes=["gateway"])
+    GatewaySettings.objects.create(
+        project=project, rules={"guards": [{"kind": "secrets", "action": "mask"}]}
+    )
+    sent = FORM | {f"key_{key.pk.hex}": "high"}
+    for _ in range(2):
+        assert admin.post(URL, sent).status_code == 302
+    rules = rules_of_project(project.pk)
+    assert (rules.default_priority, rules.on_client_gone, rules.deadline_s) == ("low", "cancel", 90)
+    assert (rules.direct, rules.job_keep_s, rules.cache.exact) == (False, 43_200, True)
+    assert (rules.compact.whitespace, rules.compact.history_tokens) == (True, 4000)
+    assert rules.key_priorities == {key.pk.hex: "high"}
+    assert [one.kind for one in rules.guards] == ["secrets"]  # what the form does not show stays
+    assert AuditEvent.objects.filter(action="gateway.settings.changed").count() == 1
+    assert ConfigVersion.objects.get(pk=project.organization_id).version == 1
+    page = admin.get(URL).content.decode()
+    assert 'value="0.5"' in page
+    assert "secrets (mask)" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"deadline_s": "0"}, "deadline_s"),
+        ({"queue_limit": "20001"}, "queue_limit"),
+        ({"job_keep_days": "91"}, "job_keep_s"),
+        ({"cache_threshold": "0.2"}, "cache.threshold"),
+        ({"compact_history_tokens": "3"}, "compact.history_tokens"),
+        ({"default_priority": "x"}, "Select a valid choice"),
+    ],
+)
+def test_wrong_settings_are_refused_beside_their_field(
+    admin: Client, project: Any, values: dict[str, str], words: str
+) -> None:
+    response = admin.post(URL, FORM | values)
+    assert response.status_code == 422
+    assert words in response.content.decode()
+    assert not GatewaySettings.objects.exists()
+
+
+def test_others_look_or_see_nothing(
+    viewer: Client, client_of: Any, acme: SimpleNamespace, globex: Any, project: Any
+) -> None:
+    seen = viewer.get(URL)
+    assert seen.status_code == 200
+    assert b"Save settings" not in seen.content
+    for client, status in (
+        (viewer, 403),
+        (client_of(acme.member), 403),
+        (client_of(globex.owner), 404),
+    ):
+        assert client.post(URL, FORM).status_code == status
+    assert client_of(globex.owner).get(URL).status_code == 404
+    assert not GatewaySettings.objects.exists()
