@@ -18,6 +18,7 @@ import httpx2
 
 from core import http, outbound
 from core.errors import DomainError
+from core.http_pool import Pool
 from core.http_streams import AsyncioBackend
 from core.outbound import (
     OutboundError,
@@ -166,18 +167,16 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
         resolve: AsyncResolver | None = None,
     ) -> None:
         """`resolve` replaces the system's resolver in tests."""
-        super().__init__(
-            verify=http._certificates(),
-            trust_env=False,
-            retries=0,
-            limits=httpx2.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=min(MAX_IDLE, max_connections),
-                keepalive_expiry=IDLE_SECONDS,
-            ),
-        )
+        certificates = http._certificates()
+        super().__init__(verify=certificates, trust_env=False)
         self._names, self._max_body = _Names(resolve or resolved), max_body
-        self._pool._network_backend = _Backend(self._names)
+        self._pool: Any = Pool(
+            ssl_context=certificates,
+            backend=_Backend(self._names),
+            most=max_connections,
+            most_idle=MAX_IDLE,
+            idle_s=IDLE_SECONDS,
+        )
         # Requests whose answer is not read to its end yet.
         self.active = 0
         self._is_leaving = False

@@ -122,6 +122,9 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         except (OSError, ssl.SSLError) as error:
             self._transport.abort()
             raise httpcore2.ConnectError(str(error)) from error
+        except asyncio.CancelledError:
+            self._transport.abort()
+            raise
         if secure is None:
             raise httpcore2.ConnectError("closed")
         self._transport = secure
