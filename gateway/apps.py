@@ -9,11 +9,14 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from core import partitions
         from gateway import purge as rows
+        from gateway.cache import emptying
         from gateway.connections import demo, secrets
         from projects import purge, resealing
-        from traces.signals import demo_seeded
+        from traces.signals import demo_seeded, user_erased
 
         partitions.register("gateway_llmrequest", "accepted_at")
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
         resealing.register(secrets.seal_again)
+        resealing.register(emptying.forget_sealed)
+        user_erased.connect(emptying.forget_user, dispatch_uid="gateway.cache.forget")
         demo_seeded.connect(demo.follow, dispatch_uid="gateway.demo")

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from gateway.cache import emptying, shadow
 from gateway.connections import checking, holding
 from gateway.quotas import sweeping
 from gateway.recording import recorder, replay, writer
@@ -53,3 +54,33 @@ def sweep_reservations(**_: Any) -> int:
 def forget_counters(**_: Any) -> int:
     """Delete counters of windows long past."""
     return sweeping.forget_old(timezone.now())
+
+
+@shared_task(name="gateway.tasks.check_hit", queue="llm.low", time_limit=180, soft_time_limit=160)
+def check_hit(
+    *,
+    project_id: str,
+    call: str,
+    cached_id: str,
+    similarity: float,
+    threshold: float,
+    **_: Any,
+) -> bool | None:
+    """Ask again for real what was answered by meaning: whether the kept answer was right."""
+    found = shadow.check(
+        project_id=UUID(project_id),
+        call=call,
+        cached_id=UUID(cached_id),
+        similarity=similarity,
+        threshold=threshold,
+        now=timezone.now(),
+    )
+    return found.is_right if found else None
+
+
+@shared_task(
+    name="gateway.tasks.expire_answers", queue="analysis", time_limit=300, soft_time_limit=270
+)
+def expire_answers(**_: Any) -> int:
+    """Delete kept answers whose time is over."""
+    return emptying.sweep(now=timezone.now())

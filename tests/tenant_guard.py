@@ -74,6 +74,7 @@ ALLOWED = {
         "_delete_project",
     ): "the keys Django collected from the project being deleted",
     ("traces/feedback/shares.py", "find_share_link"): "the token's hash is what names the tenant",
+    ("gateway/cache/emptying.py", "sweep"): "expired answers of all projects, and only those",
     ("costs/admin.py", "ledger_lag"): "the operator's system page",
 }
 OPERATORS = (

@@ -82,6 +82,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "expire-answers": {
+        "task": "gateway.tasks.expire_answers",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "expire-exports": {"task": "projects.tasks.expire_exports", "schedule": 3600.0},
     "compact-tallies": {"task": "traces.tasks.compact_tallies", "schedule": 3600.0},
     "forget-langfuse-items": {

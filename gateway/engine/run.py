@@ -140,13 +140,19 @@ class Run:
         try:
             snapshot = await self._snapshot()
             found = await self._parts.kept(call, snapshot)
-        except _UNREADABLE:
+            if found is None:
+                return False
+            hit = found.hit
+            events = (
+                as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage)
+                if call.is_stream
+                else []
+            )
+        except (*_UNREADABLE, ValueError):
             return False
         finally:
             call.cache_s += time.perf_counter() - began
-        if found is None:
-            return False
-        self._hit = hit = found.hit
+        self._hit = hit
         headers = {
             "x-llmlab-provider": hit.provider,
             "x-llmlab-model": hit.model,
@@ -156,7 +162,6 @@ class Run:
             "x-llmlab-saved-usd": f"{hit.cost_usd:f}" if hit.cost_usd is not None else "",
         }
         if call.is_stream:
-            events = as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage)
             self._sink.head(200, {**EVENTS, **headers})
             self._sink.data(b"".join(events))
         else:

@@ -2,20 +2,18 @@
 
 import asyncio
 import datetime as dt
-import time
 from uuid import UUID
 
 from costs.pricing import price_call
 from costs.services.rule_cache import known_rules
 from costs.usage import ChargeableCall
-from gateway.cache.semantic import Found, SemanticCache
+from gateway.cache.finding import Finder
 from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
 from gateway.recording import recorder
 from gateway.routing.health import Health
-from gateway.snapshot import Snapshot
-from gateway.structs import Call, Finished
+from gateway.structs import Finished
 
 # What may wait for PostgreSQL when the process ends; the rest is in the journal.
 LAST_RECORDS_S = 5.0
@@ -26,10 +24,7 @@ def production_parts(url: str) -> Parts:
     snapshots = Snapshots()
     link = Link(url, name="llmlab-health")
     health = Health(link)
-    meaning = SemanticCache()
-
-    async def kept(call: Call, snapshot: Snapshot) -> Found | None:
-        return await meaning.lookup(call, snapshot, now=time.time())
+    finder = Finder()
 
     async def open_journal() -> None:
         # Without a journal no call is made: it would be one that nobody can account for.
@@ -39,14 +34,14 @@ def production_parts(url: str) -> Parts:
         await health.stop()
         await link.close()
         snapshots.close()
-        await meaning.close()
+        await finder.close()
         await asyncio.to_thread(recorder.close, LAST_RECORDS_S)
 
     return Parts(
         snapshot=snapshots.get,
         begin=recorder.begin,
         finish=recorder.finish,
-        kept=kept,
+        kept=finder.find,
         health=lambda: health.view,
         probe=health.claim,
         report=health.report,

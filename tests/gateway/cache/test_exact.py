@@ -1,7 +1,7 @@
 """The same request gets the kept answer, from Redis or PostgreSQL, as long as it is good."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,10 @@ from django.conf import settings
 from django.db import connection
 from redis import Redis
 
+from accounts.models import Organization
 from gateway.cache.exact import ExactCache
+from gateway.cache.meaning import VECTORS
+from gateway.cache.semantic import SemanticCache
 from gateway.cache.storing import store
 from gateway.models import CachedResponse
 from gateway.queues.link import Link
@@ -22,8 +25,18 @@ from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.gateway.cache.conftest import BOTH, COST, NOW, answer_of, ask, ended, snapshot_now
 
-pytestmark = pytest.mark.django_db(transaction=True)
 AFTER = NOW + 2
+
+
+@pytest.fixture(scope="module")
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Without a transaction around each test: the cache's threads see what was stored."""
+    with django_db_blocker.unblock():
+        yield
+        CachedResponse.objects.filter(
+            project__in=list(Project.objects.values_list("pk", flat=True))
+        ).delete()
+        Organization.objects.all().delete()
 
 
 @pytest_asyncio.fixture
@@ -199,3 +212,16 @@ def test_contents_are_sealed_in_the_table(project: Project) -> None:
         )
         assert b"Paris" not in bytes(cursor.fetchone()[0])
     assert msgspec.json.encode(CachedResponse.objects.get(project=project.pk).facts)
+
+
+@pytest.mark.asyncio
+async def test_a_lookup_by_meaning_leaves_the_loop_alone(project: Project) -> None:
+    meanings, snapshot = SemanticCache(), await sync_to_async(snapshot_now)(project)
+    call = ask(project)
+    assert await meanings.lookup(call, snapshot, now=NOW) is None
+    kept = ended(call)
+    await sync_to_async(store)([kept], costs={}, vectors=VECTORS)
+    calls = [ask(project, "hi, what's the capital of France") for _ in range(5)]
+    found = await asyncio.gather(*(meanings.lookup(one, snapshot, now=AFTER) for one in calls))
+    assert [one and one.hit.answer for one in found] == [kept.answer] * 5
+    await meanings.close()

@@ -1,6 +1,5 @@
 """A question that means the same gets the kept answer; one that only looks alike does not."""
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -135,20 +134,6 @@ def test_an_endpoint_gives_the_vectors_and_costs_are_recorded(
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_indexes WHERE indexname = 'gateway_cached_near_24'")
         assert cursor.fetchone()
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.asyncio
-async def test_a_lookup_leaves_the_loop_alone(project: Project) -> None:
-    from asgiref.sync import sync_to_async
-
-    await sync_to_async(keep)(project)
-    cache = SemanticCache()
-    snapshot = await sync_to_async(snapshot_now)(project)
-    calls = [ask(project, ALIKE) for _ in range(5)]
-    found = await asyncio.gather(*(cache.lookup(call, snapshot, now=NOW + 2) for call in calls))
-    assert all(one is not None for one in found)
-    await cache.close()
 
 
 def test_the_offline_default_never_mistakes_what_only_looks_alike() -> None:
