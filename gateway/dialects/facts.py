@@ -50,6 +50,7 @@ class RequestFacts(msgspec.Struct, kw_only=True):
     user: str = ""
     session: str = ""
     service_tier: str = ""
+    speed: str = ""  # Anthropic's: fast costs more
     max_output_tokens: int | None = None  # of one choice
     choices: int = 1
     turns: list[Turn]
@@ -194,6 +195,8 @@ def _add_origin(facts: RequestFacts, document: dict[str, Any]) -> None:
     """Who asks and for what, as far as the body says: OpenAI's, Anthropic's and LiteLLM's places."""
     tier = document.get("service_tier")
     facts.service_tier = tier if type(tier) is str else ""
+    speed = document.get("speed")
+    facts.speed = speed if type(speed) is str and facts.dialect.is_anthropic else ""
     metadata = document.get("metadata")
     user = document.get("user") or document.get("safety_identifier")
     tags = document.get("tags")

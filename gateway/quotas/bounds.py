@@ -92,6 +92,7 @@ def _call(facts: RequestFacts, target: Target, at: dt.datetime) -> ChargeableCal
         model=target.model,
         request_model=target.model,
         service_tier=facts.service_tier,
+        speed=facts.speed if target.kind == "anthropic" else "",
     )
 
 

@@ -93,6 +93,7 @@ def span_of(finished: Finished) -> NormalSpan:
         is_call=call.dialect is not Dialect.COUNT_TOKENS,
         is_cache_hit=is_hit,
         service_tier=short_text(finished.service_tier, 32),
+        speed=short_text(_speed(finished, document), 32),
         processing="batch" if finished.service_tier == "batch" else "",
         response_id=short_text(finished.response_id),
         finish_reason=short_text(finished.finish_reason, 40),
@@ -118,6 +119,18 @@ def span_of(finished: Finished) -> NormalSpan:
     span.events = [_event(call.accepted_at, one, cleaner) for one in finished.attempts]
     span.flags = _flags(finished, cleaner)
     return span
+
+
+def _speed(finished: Finished, document: Any) -> str:
+    """How fast Anthropic served it, which has a price; as asked where the answer broke off before it said."""
+    target = target_of(finished)
+    if target is None or target.kind != "anthropic":
+        return ""
+    served = (finished.raw_usage or {}).get("speed")
+    if type(served) is str:
+        return served
+    asked = document.get("speed") if type(document) is dict else None
+    return asked if type(asked) is str else ""
 
 
 def moment(seconds: float) -> dt.datetime:

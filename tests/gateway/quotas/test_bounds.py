@@ -84,6 +84,19 @@ def test_the_dearest_target_counts_and_a_hedge_twice() -> None:
     assert of(Dialect.CHAT, chat(max_tokens=50), dear, is_hedged=True).usd == 2 * most
 
 
+def test_fast_costs_more_where_it_is_known() -> None:
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    fast = {**asked, "speed": "fast"}
+    claude = Target(connection="c", kind="anthropic", model="claude-opus-5-5", provider="anthropic")
+    usual = of(Dialect.MESSAGES, asked, claude).usd
+    most = of(Dialect.MESSAGES, fast, claude).usd
+    assert usual is not None
+    assert most is not None
+    assert most > usual
+    gpt = target("gpt-4o")
+    assert of(Dialect.MESSAGES, fast, gpt).usd == of(Dialect.MESSAGES, asked, gpt).usd
+
+
 def test_one_target_without_a_price_makes_it_unknown() -> None:
     found = of(Dialect.CHAT, chat(max_tokens=9), target("gpt-4o"), target("x", "ollama"))
     assert found.usd is None

@@ -62,6 +62,23 @@ def test_the_conversation_is_readable_whatever_the_wire(dialect: Dialect) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "raw", "speed"),
+    [
+        ("anthropic", {"speed": "standard"}, "standard"),
+        ("anthropic", {"speed": "fast"}, "fast"),
+        ("anthropic", None, "fast"),
+        ("openai", None, ""),
+    ],
+)
+def test_speed_is_the_one_that_was_served(kind: str, raw: Any, speed: str) -> None:
+    body, answer = SHAPES[Dialect.MESSAGES]
+    one = end(Dialect.MESSAGES, {**body, "speed": "fast"}, answer, raw_usage=raw)
+    target = msgspec.structs.replace(one.attempts[0].target, kind=kind)
+    one.attempts = [msgspec.structs.replace(one.attempts[0], target=target)]
+    assert span_of(one).speed == speed
+
+
 def test_bodies_without_a_conversation() -> None:
     span = span_of(end(Dialect.EMBEDDINGS, {"input": ["a", "b"]}, {"data": [{"embedding": [0.1]}]}))
     assert (span.kind, span.operation, span.input, span.output) == (
