@@ -1,6 +1,7 @@
 """The gateway for operators. Each area registers its own models beside its pages."""
 
 from gateway.connections import admin as connections
+from gateway.quotas import admin as quotas
 from gateway.routing import admin as routing
 
-__all__ = ["connections", "routing"]
+__all__ = ["connections", "quotas", "routing"]
