@@ -153,6 +153,7 @@ class FrameReader:
         # Calls nobody knows any more, and the entry up to which their end may still be in the stream.
         self._missing: dict[str, tuple[int, int]] = {}
         self._strikes: dict[str, int] = {}
+        self._workers: set[str] = set()
         self._lost_at = 0.0
 
     async def start(self) -> None:
@@ -307,12 +308,15 @@ class FrameReader:
             await self.link.send("PEXPIRE", self.name, STREAM_KEEP_MS)
 
     async def _bury_the_dead(self) -> bool:
+        """Whether a worker died since the last time."""
         workers = texts(await self.link.send("ZRANGE", "{gw}:workers", 0, -1))
+        # One that is gone from the list was buried by somebody else.
+        found = not self._workers.issubset(workers)
+        self._workers = set(workers)
         if not workers:
-            return False
+            return found
         channels = [worker_channel(worker) for worker in workers]
         heard = await self.link.send("PUBSUB", "NUMSUB", *channels)
-        found = False
         strikes: dict[str, int] = {}
         for worker, listeners in zip(workers, heard[1::2], strict=True):
             if listeners:
