@@ -11,10 +11,14 @@ class GatewayConfig(AppConfig):
         from gateway import purge as rows
         from gateway.cache import emptying
         from gateway.connections import demo, secrets
+        from gateway.recording import forgetting
         from projects import purge, resealing
+        from traces import retention
         from traces.signals import demo_seeded, user_erased
 
         partitions.register("gateway_llmrequest", "accepted_at")
+        retention.register("gateway_llmrequest", "accepted_at")
+        user_erased.connect(forgetting.forget_user, dispatch_uid="gateway.forget")
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
         resealing.register(secrets.seal_again)
         resealing.register(emptying.forget_sealed)

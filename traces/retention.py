@@ -28,6 +28,9 @@ SPAN_BYTES = 700
 ENOUGH_ROWS = 1_000
 SPAN_TABLES = ("traces_span", "traces_spanpayload")
 LEDGER = "costs_costrecord"
+# Partitioned tables of other domains whose rows go with the traces of their time: by column of time.
+_BESIDE: dict[str, str] = {}
+ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Stored:
     @property
     def steps(self) -> int:
         return sum(steps for _, _, steps in self.days)
+
+
+def register(table: str, column: str) -> None:
+    """Name a day-partitioned table of a project's rows that are kept as long as its traces (from an app's `ready`)."""
+    _BESIDE[table] = column
 
 
 def kept_days(project: Project) -> int:
@@ -78,7 +86,8 @@ def drop_old_days(*, now: dt.datetime) -> int:
     days = min(longest, limit) if everyone_chose and longest else limit
     today = now.astimezone(dt.UTC).date()
     # One day of slack: a day goes when all of it is too old.
-    dropped = partitions.drop_before(today - dt.timedelta(days=days + 1), tables=SPAN_TABLES)
+    tables = (*SPAN_TABLES, *_BESIDE)
+    dropped = partitions.drop_before(today - dt.timedelta(days=days + 1), tables=tables)
     return dropped + partitions.drop_before(today - dt.timedelta(days=limit + 1), tables=(LEDGER,))
 
 
@@ -95,6 +104,8 @@ def handle(*, payload: dict[str, Any], now: dt.datetime) -> None:
     if cutoff is None:
         cutoff = trace_cutoff(project, now=now)
     is_more = expire_traces(project.pk, before=cutoff, now=now)
+    if not is_more:
+        is_more = expire_rows(project.pk, before=cutoff)
     if not is_more and project.payload_retention_days is not None:
         oldest = now - dt.timedelta(days=project.payload_retention_days)
         is_more = expire_payloads(project.pk, before=oldest)
@@ -168,6 +179,20 @@ def expire_traces(project_id: UUID, *, before: dt.datetime, now: dt.datetime) ->
     )
     remove_traces(project_id=project_id, trace_ids=ids, now=now)
     return len(ids) == TRACES_AT_ONCE
+
+
+def expire_rows(project_id: UUID, *, before: dt.datetime) -> bool:
+    """Delete rows beside the traces (`register`) of before; True when there may be more."""
+    is_more = False
+    with connection.cursor() as cursor:
+        for table, column in sorted(_BESIDE.items()):
+            cursor.execute(
+                f"DELETE FROM {table} WHERE project_id = %s AND {column} < %s AND (tableoid, ctid) IN"  # noqa: S608
+                f" (SELECT tableoid, ctid FROM {table} WHERE project_id = %s AND {column} < %s LIMIT %s)",
+                [project_id, before, project_id, before, ROWS_AT_ONCE],
+            )
+            is_more |= cursor.rowcount == ROWS_AT_ONCE
+    return is_more
 
 
 _OLD_PAYLOADS = (

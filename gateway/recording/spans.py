@@ -28,9 +28,8 @@ _OPERATIONS = {
     Dialect.EMBEDDINGS: "embeddings",
     Dialect.COUNT_TOKENS: "count_tokens",
 }
-_FAILED = frozenset(
-    {RequestState.FAILED.value, RequestState.EXPIRED.value, RequestState.LOST.value}
-)
+_LOST = RequestState.LOST.value
+_FAILED = frozenset({RequestState.FAILED.value, RequestState.EXPIRED.value, _LOST})
 
 
 def trace_id_of(finished: Finished) -> str:
@@ -145,16 +144,17 @@ def _first_token_ms(finished: Finished) -> float | None:
 
 def _add_outcome(span: NormalSpan, finished: Finished) -> None:
     """Whether it failed, and whether the provider refused it before doing any work."""
+    attempt = counting(finished.attempts)
+    if attempt is None and finished.state not in (_LOST, RequestState.CACHED.value):
+        span.is_rejected = True  # nobody was asked
     if finished.state not in _FAILED:
         return
     span.status = "error"
     span.error_type = short_text(finished.error or finished.state)
     span.error_message = clean_text(finished.message)[:ERROR_LENGTH]
-    attempt = counting(finished.attempts)
     if attempt is None:
-        # Nothing was asked of anybody, unless its worker died on the way.
-        span.is_rejected = finished.state != RequestState.LOST.value
-    elif attempt.status >= 400:
+        return
+    if attempt.status >= 400:
         # An error instead of an answer: no provider charges for one, whoever's fault it was.
         span.is_rejected = span.usage is None or not span.usage.is_known
     else:

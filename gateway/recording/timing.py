@@ -6,7 +6,7 @@ never negative and always add up to the whole.
 
 import msgspec
 
-from gateway.structs import Attempt, Finished
+from gateway.structs import Attempt, Call, Finished
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,16 +29,15 @@ def timing_of(finished: Finished) -> Timing:
     clock = _Clock(call.accepted_at, finished.ended_at)
     first_try = tries[0].began_at if tries else finished.ended_at
     door = clock.until(call.queued_at or first_try)
-    cache = min(door, call.cache_s * 1000) if call.cache_s else None
-    door -= cache or 0.0
     queue = clock.until(call.claimed_at or first_try) if call.queued_at else None
     last = counting(tries)
     if last is None:
         rest = clock.until(finished.ended_at)
-        if finished.cached_id:  # found by the worker, or by the door after all
-            cache, rest = (cache or 0.0) + rest, 0.0
-        return Timing(door=door, cache=cache, queue=queue, send=rest or None, total=clock.total)
-    prepare = clock.until(first_try)
+        cache, door, left = _looked(call, door, rest)
+        if finished.cached_id and cache is not None:  # the answer itself came from there
+            cache, left = cache + left, 0.0
+        return Timing(door=door, cache=cache, queue=queue, send=left or None, total=clock.total)
+    cache, door, prepare = _looked(call, door, clock.until(first_try))
     retry = clock.until(last.began_at) if len(tries) > 1 else None
     first = (last.first_token_at - last.began_at) * 1000 if last.first_token_at else None
     provider = clock.until(last.ended_at or finished.ended_at)
@@ -53,6 +52,18 @@ def timing_of(finished: Finished) -> Timing:
         send=clock.until(finished.ended_at),
         total=clock.total,
     )
+
+
+def _looked(call: Call, door: float, prepare: float) -> tuple[float | None, float, float]:
+    """The time in the caches, and what is left of the parts it was in: the worker asks for meaning, the door for the
+    same request."""
+    if not call.cache_s:
+        return None, door, prepare
+    looked = call.cache_s * 1000
+    is_workers = call.cache is not None and call.cache.rule.semantic
+    of_prepare = min(prepare, looked) if is_workers else 0.0
+    of_door = min(door, looked - of_prepare)
+    return of_door + of_prepare, door - of_door, prepare - of_prepare
 
 
 def counting(tries: list[Attempt]) -> Attempt | None:

@@ -176,3 +176,13 @@ def test_a_hit_is_time_in_the_cache() -> None:
     assert (timing.queue, timing.provider) == (None, None)
     assert timing.cache == pytest.approx(2, abs=0.01)
     assert parts(timing) == pytest.approx(timing.total)
+
+
+def test_looking_for_meaning_is_time_of_the_cache_not_of_the_worker() -> None:
+    plan = CachePlan(key="k", scope="s", rule=CacheRule(semantic=True))
+    call = calls.call(cache=plan, cache_s=0.0021)
+    timing = timing_of(calls.finished(of=call))
+    assert timing.cache == pytest.approx(2.1, abs=0.01)
+    assert timing.prepare == pytest.approx(0, abs=0.01)
+    assert timing.door == pytest.approx(3.9, abs=0.01)
+    assert parts(timing) == pytest.approx(timing.total)

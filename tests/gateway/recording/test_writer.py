@@ -22,11 +22,13 @@ from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
 from tests.traces.uploads import call_span, otlp
+from traces import retention
 from traces.ingest.context import IngestContext
 from traces.ingest.limits import Limits, Window
 from traces.ingest.otlp_decode import decode_otlp
 from traces.ingest.write import write_spans
 from traces.models import Span, Trace
+from traces.signals import user_erased
 
 PRICE = Decimal("0.00045")  # 1,000 tokens in, 500 out
 
@@ -238,3 +240,32 @@ def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -
         record([one], now=now())
     report(project, paid, span_id=5, above="00000000000000ff")
     assert Trace.objects.get(project=project).cost_usd == PRICE
+
+
+def test_rows_go_with_the_traces_of_their_time(project: Project) -> None:
+    days = [calls.finished(of=calls.call(project, ago_s=86_400 * n + 60)) for n in (0, 2, 5)]
+    other = calls.finished(ProjectFactory(), of=None)
+    record([*days, other], now=now())
+    assert not retention.expire_rows(project.pk, before=now() - dt.timedelta(days=1))
+    assert [row.id.hex for row in LLMRequest.objects.filter(project=project)] == [days[0].call.id]
+    assert LLMRequest.objects.filter(project=other.call.caller.project_id).count() == 1
+
+
+def test_an_erased_user_is_no_longer_named(project: Project) -> None:
+    ends = [
+        calls.finished(of=calls.call(caller=calls.caller(project, user=user)))
+        for user in ("mia", "ben")
+    ]
+    record(ends, now=now())
+    user_erased.send(sender=Trace, project_id=project.pk, user_id="mia", now=now())
+    named = LLMRequest.objects.filter(project=project).values_list("user_id", flat=True)
+    assert sorted(named) == ["", "ben"]
+
+
+def test_a_call_that_was_cancelled_before_it_was_made_costs_nothing(project: Project) -> None:
+    waiting = calls.finished(
+        project, state="cancelled", status=499, error="client_left", attempts=[], usage=None
+    )
+    record([waiting], now=now())
+    span = Span.objects.get(project=project)
+    assert (span.status, span.price_status, span.flags) == ("ok", "free", ["cancelled"])
