@@ -18,6 +18,25 @@ _GOOGLES = frozenset(
 )  # fmt: skip
 
 
+def without_searches(tools: list[Any], choice: Any, dropped: list[str]) -> list[Any]:
+    """The tools without the provider's own web search, where there are others and none is forced: agents (Codex) offer
+    it with every request, and can do without. Alone it is what was asked for, and stays to be refused."""
+    kept = [tool for tool in tools if not _is_search(tool)]
+    names = {tool.get("name") for tool in tools if _is_search(tool)}
+    is_forced = type(choice) is dict and (
+        _is_search(choice) or choice.get("name") in names - {None}
+    )
+    if len(kept) == len(tools) or not kept or is_forced:
+        return tools
+    dropped.append("tools.web_search")
+    return kept
+
+
+def _is_search(tool: Any) -> bool:
+    kind = tool.get("type") if type(tool) is dict else None
+    return type(kind) is str and kind.startswith(("web_search", "web_fetch"))
+
+
 def fit(made: dict[str, Any], *, kind: str, dropped: list[str]) -> None:
     """Take out of `made` what the server of this kind, or the model, refuses; `dropped` gets its names."""
     model = made["model"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.dialects import model_traits
 from gateway.dialects.block_parts import content_of, json_text, text_of
-from gateway.dialects.chat_fitting import fit
+from gateway.dialects.chat_fitting import fit, without_searches
 from gateway.dialects.equivalents import EFFORTS, effort_of_budget
 from gateway.dialects.passing import TranslationError
 from gateway.dialects.schemas import is_strict
@@ -34,7 +34,7 @@ def chat_request(
     made: dict[str, Any] = {"model": model, "messages": messages}
     if document.get("max_tokens"):
         made[model_traits.limit_field(model, kind)] = document["max_tokens"]
-    _add_tools(made, document)
+    _add_tools(made, document, dropped)
     _add_parameters(made, document, kind, dropped)
     _add_thinking(made, document, dropped)
     _add_format(made, document)
@@ -105,12 +105,13 @@ def _result(block: dict[str, Any], field: str, rest: list[dict[str, Any]]) -> di
     return {"role": "tool", "tool_call_id": name, "content": text}
 
 
-def _add_tools(made: dict[str, Any], document: dict[str, Any]) -> None:
-    tools = [_tool(tool, place) for place, tool in enumerate(document.get("tools") or ())]
+def _add_tools(made: dict[str, Any], document: dict[str, Any], dropped: list[str]) -> None:
+    choice = document.get("tool_choice")
+    given = without_searches(document.get("tools") or [], choice, dropped)
+    tools = [_tool(tool, place) for place, tool in enumerate(given)]
     if not tools:
         return
     made["tools"] = tools
-    choice = document.get("tool_choice")
     if type(choice) is not dict:
         return
     kind = choice.get("type")

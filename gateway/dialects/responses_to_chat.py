@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.dialects import model_traits
-from gateway.dialects.chat_fitting import fit
+from gateway.dialects.chat_fitting import fit, without_searches
 from gateway.dialects.passing import TranslationError
 from gateway.dialects.tool_ids import openai_user, unpacked
 
@@ -39,7 +39,7 @@ def chat_request(
         made[model_traits.limit_field(model, kind)] = document["max_output_tokens"]
     if document.get("top_logprobs"):
         made["logprobs"], made["top_logprobs"] = True, document["top_logprobs"]
-    _add_tools(made, document)
+    _add_tools(made, document, dropped)
     _add_text(made, document.get("text"))
     _add_effort(made, document, dropped)
     if document.get("stream"):
@@ -150,12 +150,13 @@ def _add_result(messages: list[dict[str, Any]], item: dict[str, Any], field: str
 # --- Tools and text
 
 
-def _add_tools(made: dict[str, Any], document: dict[str, Any]) -> None:
-    tools = [_tool(tool, place) for place, tool in enumerate(document.get("tools") or ())]
+def _add_tools(made: dict[str, Any], document: dict[str, Any], dropped: list[str]) -> None:
+    choice = document.get("tool_choice")
+    given = without_searches(document.get("tools") or [], choice, dropped)
+    tools = [_tool(tool, place) for place, tool in enumerate(given)]
     if not tools:
         made.pop("parallel_tool_calls", None)
         return
-    choice = document.get("tool_choice")
     if type(choice) is dict and choice.get("type") == "allowed_tools":
         names = {one.get("name") for one in choice.get("tools") or ()}
         tools = [tool for tool in tools if tool["function"]["name"] in names]

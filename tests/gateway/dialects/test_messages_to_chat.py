@@ -299,6 +299,15 @@ def test_refused(document: dict[str, Any], field: str) -> None:
     assert caught.value.field == field
 
 
+def test_web_search_beside_other_tools_is_left_out_and_named() -> None:
+    made_by = translator(Dialect.MESSAGES, Dialect.CHAT)
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    document = {"model": "a", "max_tokens": 9, "messages": HI, "tools": [search, TOOL]}
+    found = made_by.request(document, model="m")
+    assert [tool["function"]["name"] for tool in found["tools"]] == ["f"]
+    assert made_by.dropped == ["tools.web_search"]
+
+
 def test_server_tools_in_the_history_are_left_out() -> None:
     blocks = [
         {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},

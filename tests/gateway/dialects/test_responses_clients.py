@@ -154,6 +154,18 @@ def test_refused(document: dict[str, Any], field: str) -> None:
     assert caught.value.field == field
 
 
+def test_web_search_beside_other_tools_is_left_out_and_named() -> None:
+    made_by = translator(Dialect.RESPONSES, Dialect.CHAT)
+    document = {"model": "a", "input": "Hi", "tools": [*TOOLS, {"type": "web_search"}]}
+    found = made_by.request(document, model="m")
+    assert [tool["function"]["name"] for tool in found["tools"]] == ["f", "g"]
+    assert made_by.dropped == ["tools.web_search"]
+    named = {**document, "tool_choice": {"type": "function", "name": "f"}}
+    assert len(made_by.request(named, model="m")["tools"]) == 2
+    with pytest.raises(TranslationError, match=r"tools\.2"):
+        made_by.request({**document, "tool_choice": {"type": "web_search"}}, model="m")
+
+
 def streamed(wire: Wire, **asked: Any) -> Response:
     """Put together by the package's own accumulator."""
     with wire.openai().responses.stream(model="m", input="Hi", **asked) as stream:
