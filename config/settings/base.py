@@ -119,7 +119,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 if env_bool("LLMLAB_DB_POOL", False):
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 2,
-        "max_size": env_int("LLMLAB_DB_POOL_SIZE", 10, minimum=2),
+        "max_size": env_int("LLMLAB_DB_POOL_SIZE", 14, minimum=2),
         "timeout": 3,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

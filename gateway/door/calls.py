@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from django.conf import settings
+from redis.exceptions import RedisError
 
 from gateway.cache.exact import ExactCache
 from gateway.cache.kept import Hit
@@ -26,7 +27,6 @@ from gateway.door.request import Request
 from gateway.door.wishes import Wishes, followed, wishes_of
 from gateway.queues.frames import FrameReader, Waiting
 from gateway.queues.line import Full
-from gateway.queues.link import LinkLostError
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
 from gateway.quotas.reserving import Quotas, Refused
 from gateway.recording import recorder
@@ -229,7 +229,7 @@ class Calls:
     async def _push(self, call: Call, limit: int) -> Waiting:
         try:
             placed = await self.reader.ask(call, limit=limit, now=time.time())
-        except LinkLostError:
+        except (RedisError, TimeoutError):
             text = "The queue does not answer. Send it again in a moment."
             raise RefusalError(503, "queue_unavailable", text, retry_after_s=2) from None
         if isinstance(placed, Full):
