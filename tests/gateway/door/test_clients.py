@@ -1,5 +1,6 @@
 """Unmodified clients of OpenAI and Anthropic, through web process, line and worker to a provider and back."""
 
+import asyncio
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ import httpx2
 import openai
 import pytest
 from django.conf import settings
+from pydantic import BaseModel
 from redis import Redis
 
 from gateway.models import CachedResponse, Connection, LLMRequest
@@ -93,6 +95,44 @@ def test_anthropic_messages_whole_streamed_and_counted(claude: anthropic.Anthrop
 
     assert claude.messages.count_tokens(model=CLAUDE, messages=HI).input_tokens > 0
     assert claude.models.list().data
+
+
+def test_tools_and_structured_output(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    class Forecast(BaseModel):
+        city: str
+        degrees: int
+
+    shape = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    asked: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    function: Any = {"name": "get_weather", "parameters": shape}
+    said = gpt.chat.completions.create(
+        model=MODEL, messages=asked, tools=[{"type": "function", "function": function}]
+    )
+    assert said.choices[0].message.tool_calls
+    parsed = gpt.chat.completions.parse(model=MODEL, messages=asked, response_format=Forecast)
+    assert isinstance(parsed.choices[0].message.parsed, Forecast)
+
+    tool: Any = {"name": "get_weather", "input_schema": shape}
+    with claude.messages.stream(
+        model=CLAUDE, max_tokens=99, messages=asked, tools=[tool]
+    ) as stream:
+        final = stream.get_final_message()
+    assert final.stop_reason == "tool_use"
+
+
+def test_asynchronous_clients_all_at_once(gateway: Server, key: Any) -> None:
+    async def ask() -> list[str]:
+        async with openai.AsyncOpenAI(
+            base_url=f"{gateway.url}/v1", api_key=key.raw, max_retries=0
+        ) as client:
+            return await asyncio.gather(*(read(client, number) for number in range(30)))
+
+    async def read(client: openai.AsyncOpenAI, number: int) -> str:
+        asked: list[Any] = [{"role": "user", "content": f"Say {number}"}]
+        stream = await client.chat.completions.create(model=MODEL, messages=asked, stream=True)
+        return "".join([piece.choices[0].delta.content or "" async for piece in stream])
+
+    assert all(asyncio.run(ask()))
 
 
 def test_each_reaches_the_others_models(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
