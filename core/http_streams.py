@@ -14,6 +14,8 @@ import httpcore2
 
 # An answer nobody reads is not read from the network either.
 FULL_BYTES = 256 * 1024
+# What is larger is not worth waiting with.
+SOON_BYTES = 64 * 1024
 
 
 class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
@@ -28,6 +30,7 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._reading: asyncio.Future[None] | None = None
         self._writing: asyncio.Future[None] | None = None
         self._is_paused = False
+        self._unsent: list[bytes] = []
 
     # --- what the loop says
 
@@ -65,6 +68,7 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What came, at most so much; nothing when the other side has ended. Raises ReadTimeout, ReadError."""
+        self._flush()
         if not self._chunks and not self._is_over:
             self._reading = asyncio.get_running_loop().create_future()
             try:
@@ -90,14 +94,25 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             return
         if transport is None or transport.is_closing():
             raise httpcore2.WriteError(str(self._error or "closed"))
-        transport.write(buffer)
+        # A request's head and body come one after the other: they leave together.
+        self._unsent.append(buffer)
+        if len(buffer) > SOON_BYTES:
+            self._flush()
+        elif len(self._unsent) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
         if self._writing is not None:
             await _within(self._writing, timeout, httpcore2.WriteTimeout("silence"))
         if self._error is not None:
             raise httpcore2.WriteError(str(self._error)) from self._error
 
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if unsent and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(unsent) if len(unsent) > 1 else unsent[0])
+
     async def aclose(self) -> None:
         if self._transport is not None:
+            self._flush()
             self._transport.abort()
             # The socket itself is closed in the loop's next turn.
             await asyncio.sleep(0)
@@ -110,6 +125,7 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         """Raises ConnectTimeout, ConnectError."""
         loop = asyncio.get_running_loop()
+        self._flush()
         assert self._transport is not None  # noqa: S101 - connected
         try:
             async with asyncio.timeout(timeout):
