@@ -31,6 +31,9 @@ def test_menu_leads_to_the_readers_project() -> None:
     found = _links(html, 'id="menu"', "</aside>")
     # The organisation's cost pages, after Models & prices' project ones or before: each area tests its own.
     money = f"/organizations/{organization}/"
+    # The gateway's entry leads to the first of its tabs, a project's or the organisation's.
+    assert any("/gateway/" in one for one in found)
+    found = [one for one in found if "/support/gateway/" not in one]
     own = [
         one for one in found if not one.startswith(money) or one.endswith(("members/", "settings/"))
     ]
