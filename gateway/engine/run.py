@@ -13,10 +13,10 @@ from django.db import DatabaseError
 from core.errors import DomainError
 from gateway.cache.kept import Hit
 from gateway.dialects.errors import Failure, client_error
-from gateway.dialects.facts import RequestError, RequestFacts, facts_of
 from gateway.dialects.replay import as_stream
 from gateway.engine.parts import Parts
 from gateway.engine.providers import ProviderError
+from gateway.engine.record import finished_of
 from gateway.engine.shot import Shot
 from gateway.engine.sink import EVENTS, JSON, Sink
 from gateway.routing.policy import Stop, Try, next_step
@@ -325,68 +325,19 @@ class Run:
         shot = self._shot
         if shot is not None:
             await _quietly(shot.close())
-        finished = self._finished(shot)
+        finished = finished_of(
+            self.call, shot, state=self._state, status=self._sink.status, answered=self._hit
+        )
+        finished.error, finished.message = self._code, self._message[:2_000]
+        finished.attempts, finished.client_left_at = self.attempts, self.left_at
+        summary = Summary(state=finished.state, cache=finished.cache)
         try:
             self._parts.finish(finished)
-        except Exception:
+            summary.cost_usd = "0" if self._hit is not None else self._parts.cost(finished)
+        except Exception:  # the client's answer does not depend on it
             logger.exception("gateway.run.unrecorded")
-        self._sink.end(
-            Summary(state=finished.state, cost_usd=self._parts.cost(finished), cache=finished.cache)
-        )
+        self._sink.end(summary)
         return finished
-
-    def _finished(self, shot: Shot | None) -> Finished:
-        finished = Finished(
-            call=self.call,
-            ended_at=time.time(),
-            state=self._state,
-            status=self._sink.status,
-            error=self._code,
-            message=self._message[:2_000],
-            attempts=self.attempts,
-            client_left_at=self.left_at,
-            flags=self.call.flags,
-        )
-        if self.call.cache is not None:
-            finished.cache = "miss" if self.call.cache.reads else "bypass"
-        if self._hit is not None:
-            _tell_hit(finished, self._hit)
-        collector = shot.collector if shot is not None else None
-        if shot is None or collector is None:
-            return finished
-        finished.first_token_at = shot.first_token_at
-        try:
-            # An error before the first token with a status of its own was not work; anything else may have been.
-            if self._state == "done" or shot.first_token_at or not shot.attempt.status >= 400:
-                finished.usage = collector.usage or collector.estimate(self._facts())
-            finished.raw_usage = collector.raw_usage
-            finished.response_id = collector.response_id
-            finished.response_model = collector.model
-            finished.finish_reason = collector.finish_reason
-            finished.service_tier = collector.service_tier
-            if shot.first_token_at:
-                finished.answer = shot.translator.answer(collector.answer())
-        except Exception:  # what a provider sent must never keep a call from being recorded
-            logger.exception("gateway.run.unreadable")
-        # What the provider's wire had no words for.
-        dropped = (f"dropped:{name}"[:60] for name in shot.translator.dropped)
-        finished.flags = (*finished.flags, *collector.flags, *dropped)
-        return finished
-
-    def _facts(self) -> RequestFacts:
-        try:
-            return facts_of(self.call.dialect, self.call.body)
-        except RequestError:  # the door has read it before
-            return RequestFacts(
-                dialect=self.call.dialect, model=self.call.model, document={}, turns=[]
-            )
-
-
-def _tell_hit(finished: Finished, hit: Hit) -> None:
-    finished.cache, finished.cached_id = hit.kind, hit.id
-    finished.saved_usd, finished.similarity = hit.cost_usd, hit.similarity
-    finished.response_model, finished.finish_reason = hit.model, hit.finish_reason
-    finished.answer = hit.answer
 
 
 def _unknown_connections() -> ProviderError:

@@ -1,0 +1,63 @@
+"""What is recorded of a call, however it ended (pure)."""
+
+import logging
+import time
+
+from gateway.cache.kept import Hit
+from gateway.dialects.facts import RequestError, RequestFacts, facts_of
+from gateway.engine.shot import Shot
+from gateway.structs import Call, Finished
+
+logger = logging.getLogger(__name__)
+
+
+def finished_of(
+    call: Call, shot: Shot | None, *, state: str, status: int, answered: Hit | None
+) -> Finished:
+    """The record of a call whose last attempt, if there was one, is `shot`; `answered`: a kept answer was given."""
+    finished = Finished(
+        call=call, ended_at=time.time(), state=state, status=status, flags=call.flags
+    )
+    if call.cache is not None:
+        finished.cache = "miss" if call.cache.reads else "bypass"
+    if answered is not None:
+        _add_hit(finished, answered)
+    if shot is not None and shot.collector is not None:
+        _add_answer(finished, shot)
+    return finished
+
+
+def _add_hit(finished: Finished, hit: Hit) -> None:
+    finished.cache, finished.cached_id = hit.kind, hit.id
+    finished.saved_usd, finished.similarity = hit.cost_usd, hit.similarity
+    finished.response_model, finished.finish_reason = hit.model, hit.finish_reason
+    finished.answer = hit.answer
+
+
+def _add_answer(finished: Finished, shot: Shot) -> None:
+    collector = shot.collector
+    assert collector is not None  # noqa: S101 - the caller looked
+    finished.first_token_at = shot.first_token_at
+    try:
+        # An error with a status of its own before the first token was not work; anything else may have been.
+        if finished.state == "done" or shot.first_token_at or shot.attempt.status < 400:
+            finished.usage = collector.usage or collector.estimate(_facts(finished.call))
+        finished.raw_usage = collector.raw_usage
+        finished.response_id = collector.response_id
+        finished.response_model = collector.model
+        finished.finish_reason = collector.finish_reason
+        finished.service_tier = collector.service_tier
+        if shot.first_token_at:
+            finished.answer = shot.translator.answer(collector.answer())
+    except Exception:  # what a provider sent must never keep a call from being recorded
+        logger.exception("gateway.run.unreadable")
+    # What the provider's wire had no words for.
+    dropped = (f"dropped:{name}"[:60] for name in shot.translator.dropped)
+    finished.flags = (*finished.flags, *collector.flags, *dropped)
+
+
+def _facts(call: Call) -> RequestFacts:
+    try:
+        return facts_of(call.dialect, call.body)
+    except RequestError:  # the door has read it before
+        return RequestFacts(dialect=call.dialect, model=call.model, document={}, turns=[])
