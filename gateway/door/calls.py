@@ -28,7 +28,7 @@ from gateway.door.wishes import Wishes, followed, wishes_of
 from gateway.queues.frames import FrameReader, Waiting
 from gateway.queues.line import Full
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
-from gateway.quotas.reserving import Quotas, Refused
+from gateway.quotas.reserving import Granted, Quotas, Refused
 from gateway.recording import recorder
 from gateway.routing.decide import NoRouteError, decide, rules_of
 from gateway.routing.health import Health
@@ -107,7 +107,8 @@ class Calls:
             return None
         hit = await self._look_up(call, snapshot, facts, wishes, at)
         if hit is not None:
-            await self._replay(request, call, hit)
+            extra = _headers_of(await self.quotas.count_hit(call, snapshot))
+            await self._replay(request, call, hit, extra)
             return None
         extra = await self._reserve(call, snapshot, facts, at)
         return await self._push(call, snapshot.rules.queue_limit), extra
@@ -172,7 +173,7 @@ class Calls:
         call.cache_s = time.perf_counter() - began
         return hit
 
-    async def _replay(self, request: Request, call: Call, hit: Hit) -> None:
+    async def _replay(self, request: Request, call: Call, hit: Hit, extra: Headers) -> None:
         """The kept answer, as a stream when it is asked for as one."""
         body, kind = hit.answer, answers.JSON
         if call.is_stream:
@@ -189,7 +190,8 @@ class Calls:
             response_model=hit.model,
             finish_reason=hit.finish_reason,
         )
-        await request.answer(200, [kind, *answers.hit_headers(call, hit, time.time())], body)
+        headers = [kind, *answers.hit_headers(call, hit, time.time()), *extra]
+        await request.answer(200, headers, body)
 
     # --- limits
 
@@ -212,17 +214,9 @@ class Calls:
             is_hedged=call.rules.hedge_after_s is not None,
         )
         outcome = await self.quotas.reserve(call, snapshot, bounds)
-        if isinstance(outcome, Refused):
-            raise RefusalError(
-                outcome.status,
-                outcome.code,
-                outcome.message,
-                headers=outcome.headers,
-                extra=outcome.extra,
-                retry_after_s=outcome.retry_after_s or 0,
-            )
+        headers = _headers_of(outcome)
         call.flags = (*call.flags, *outcome.flags)
-        return answers.encoded(outcome.headers)
+        return headers
 
     # --- the line
 
@@ -264,6 +258,20 @@ class Calls:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _headers_of(outcome: Granted | Refused) -> Headers:
+    """What limits say of a call that may go on. Raises RefusalError for one that may not."""
+    if isinstance(outcome, Refused):
+        raise RefusalError(
+            outcome.status,
+            outcome.code,
+            outcome.message,
+            headers=outcome.headers,
+            extra=outcome.extra,
+            retry_after_s=outcome.retry_after_s or 0,
+        )
+    return answers.encoded(outcome.headers)
 
 
 def _accepted(

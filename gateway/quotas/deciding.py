@@ -61,6 +61,7 @@ class Refused(msgspec.Struct, frozen=True):
     retry_after_s: int | None = None
     headers: dict[str, str] = {}
     extra: dict[str, Any] = {}
+    flags: tuple[str, ...] = ()
 
 
 Counters = Mapping[CounterKey, Counter]

@@ -22,11 +22,12 @@ from typing import TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from core.ids import uuid7
+from gateway.models import LimitMetric
 from gateway.quotas import deciding, owners, settling
 from gateway.quotas.bounds import Bounds
 from gateway.quotas.deciding import FREE, Granted, Refused
 from gateway.quotas.granting import Asked, Known, grant
-from gateway.quotas.lines import lines_of
+from gateway.quotas.lines import Line, lines_of
 from gateway.quotas.offline import Offline
 from gateway.snapshot import Snapshot
 from gateway.structs import Call
@@ -76,6 +77,18 @@ class Quotas:
             money = next((line for line in lines if line.is_money and line.is_hard), None)
             if money is not None:
                 return deciding.unpriced(money, bounds.unpriced)
+        return await self._ask(call, lines, at)
+
+    async def count_hit(self, call: Call, snapshot: Snapshot) -> Granted | Refused:
+        """A kept answer is a request like any other, but costs nothing: only limits of requests count it."""
+        if all(one.metric != LimitMetric.REQUESTS for one in snapshot.limits):
+            return FREE
+        at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
+        lines = lines_of(call, snapshot, Bounds(), at)
+        counting = [line for line in lines if line.metric == LimitMetric.REQUESTS]
+        return await self._ask(call, counting, at) if counting else FREE
+
+    async def _ask(self, call: Call, lines: list[Line], at: dt.datetime) -> Granted | Refused:
         future: asyncio.Future[Granted | Refused] = asyncio.get_running_loop().create_future()
         call.has_reservation = True
         self._asked.append((Asked(call, lines, at), future))

@@ -110,6 +110,23 @@ def test_who_leaves_while_asking_gives_back(project: Project) -> None:
     assert Reservation.objects.count() == 10
 
 
+def test_a_kept_answer_is_a_request_and_nothing_else(project: Project) -> None:
+    now, call = read(project), make_call(project)
+
+    async def main() -> None:
+        quotas = Quotas()
+        outcome = await quotas.count_hit(call, now)
+        assert set(outcome.headers) == {
+            f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
+        }
+        await quotas.close()
+
+    asyncio.run(main())
+    with transaction.atomic(), connection.cursor() as cursor:
+        settling.settle(cursor, [ended(call, state="cached", attempts=[])], timezone.now())
+    assert counters(project) == {call.caller.key_id: (1, 0)}
+
+
 def test_killed_processes_keep_nothing(project: Project) -> None:
     now = read(project)
     connection.close()
