@@ -152,3 +152,10 @@ def test_error_event_in_the_middle_of_a_stream(client):
 def test_missing_max_tokens_is_a_bad_request(client):
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
         ask(client, max_tokens=0)
+
+
+def test_its_models_are_listed_as_anthropic_does(client):
+    page = client.models.list()
+    assert [one.type for one in page.data] == ["model"] * len(page.data)
+    assert "claude-haiku-5-5" in [one.id for one in page.data]
+    assert page.has_more is False
