@@ -85,8 +85,8 @@ class Shot:
         document: dict[str, Any],
         refused: Collection[str],
     ) -> None:
-        call, attempt = self.call, self.attempt
-        model = attempt.target.model or call.model
+        call = self.call
+        model = self.attempt.target.model or call.model
         self.dialect = wire(call.dialect, view)
         try:
             self.translator = translator(
@@ -97,9 +97,24 @@ class Shot:
             raise ProviderError(
                 Failure("bad_request", "cannot_translate", str(error)), was_sent=False
             ) from None
-        now = dt.datetime.now(dt.UTC)
-        # A limited key may be free for another model: better than none.
-        self.key = pick_key(view, now=now, exclude=refused) or pick_key(view, now=now)
+        now, refused = dt.datetime.now(dt.UTC), set(refused)
+        while True:
+            # A limited key may be free for another model: better than none.
+            self.key = pick_key(view, now=now, exclude=refused) or pick_key(view, now=now)
+            try:
+                await self._ask(view, snapshot, model, body)
+                return
+            except ProviderError as error:
+                if self.key is None or error.failure.reason != "auth":
+                    raise
+                refused.add(self.key.id)
+                # Another of its keys, or the one that this one replaced and that stands in until it retires.
+                if pick_key(view, now=now, exclude=refused) is None:
+                    raise
+
+    async def _ask(self, view: ConnectionView, snapshot: Snapshot, model: str, body: bytes) -> None:
+        """Once, with the chosen key."""
+        call, attempt = self.call, self.attempt
         attempt.key_hint = self.key.hint if self.key else ""
         try:
             client = client_for(view, self.key, data_cipher(snapshot.data_key))

@@ -1,19 +1,26 @@
 """Calls through a worker: answered whole and streamed, tried again, elsewhere, and recorded however they end."""
 
 import asyncio
+import datetime as dt
 import json
 import time
+import uuid
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
+from core.crypto import data_cipher, seal
 from gateway.cache.kept import Hit
 from gateway.cache.semantic import Found
+from gateway.connections.secrets import context
 from gateway.queues.frames import CallLostError
+from gateway.snapshot import KeyView
 from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind
 from tests.gateway.engine.conftest import World
 from tests.gateway.engine.provider import (
     USAGE,
+    Exchange,
     chunk,
     completion,
     cutting,
@@ -130,6 +137,35 @@ async def test_refused_credentials_are_not_the_clients(world: World) -> None:
     assert frame.status == 502
     assert b"sk-test" not in frame.data
     assert world.provider.asked == ["m"]
+
+
+async def test_a_replaced_key_stands_in_when_the_new_one_is_refused(world: World) -> None:
+    """Until it retires; a key that is limited or a fault of the provider is no reason."""
+    await world.start()
+    assert world.snapshot is not None
+    view, wrapped = world.snapshot.connections["c1"], world.snapshot.data_key
+    old, new_id = view.keys[0], uuid.uuid4()
+    sealed = seal(data_cipher(wrapped), b"sk-new", context(new_id))
+    new = KeyView(id=new_id.hex, sealed=sealed, hint="sk-…ew", weight=1, retires_at=None)
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.headers["authorization"] == "bearer sk-new":
+            await exchange.answer({"error": {"message": "Incorrect API key"}}, 401)
+        else:
+            await exchange.answer(completion())
+
+    world.provider.behaviours["m"] = answer
+    for hours, status, hint in ((1, 200, "sk-…st"), (-1, 502, "sk-…ew")):
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours)
+        keys = (structs.replace(old, retires_at=until), new)
+        connection = structs.replace(view, keys=keys)
+        world.snapshot = structs.replace(world.snapshot, connections={"c1": connection})
+        world.provider.asked.clear()
+        call = world.call("m")
+        assert (await world.whole(call)).status == status
+        assert len(world.provider.asked) == (2 if hours > 0 else 1)
+        (attempt,) = (await world.end_of(call)).attempts
+        assert attempt.key_hint == hint
 
 
 async def test_nobody_there_is_a_502_that_says_so(world: World) -> None:
