@@ -138,6 +138,12 @@ class Journal:
         with self._guard:
             return sum(segment.size for segment in self._segments)
 
+    def show_life(self) -> None:
+        """Let those who find this journal later know until when its owner lived, if calls are under way."""
+        if self._begun and not self._is_closed:
+            with suppress(OSError):
+                os.utime(self._lock_path)
+
     def close(self) -> None:
         """Let go. What is not recorded stays for others to replay."""
         with self._guard:
@@ -242,7 +248,7 @@ class Remains:
                     begun.pop(unpack_finished(data).call.id, None)
                 else:
                     begun.pop(data.decode(), None)
-        alive_at = max((path.stat().st_mtime for path in self.segments), default=0.0)
+        alive_at = max(path.stat().st_mtime for path in (*self.segments, self._lock_path))
         return [(call, alive_at) for call in begun.values()]
 
     def ended(self, path: Path) -> Iterator[Finished]:

@@ -34,6 +34,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 REPLAY_EVERY_S = 60.0
+SIGN_OF_LIFE_S = 1.0
 # How often a batch may fail while PostgreSQL answers, before it is taken apart to find the call it will not take.
 MAX_FAILURES = 5
 SET_ASIDE = "set-aside"
@@ -178,7 +179,8 @@ class Recorder:
                 wait = until - time.monotonic()
                 if wait <= 0:
                     return []
-                self._changed.wait(wait)
+                self._changed.wait(min(wait, SIGN_OF_LIFE_S))
+                self.journal.show_life()
             self._is_busy = True
             if self._waiting:
                 ends = time.monotonic() + WAIT_S

@@ -29,7 +29,6 @@ def row_of(finished: Finished, *, cost_usd: Decimal | None) -> tuple[Any, ...]:
     flags = [short_text(flag, 60) for flag in (*call.flags, *finished.flags)]
     if usage is not None and usage.is_estimated:
         flags.append(spans.ESTIMATED)
-    first = finished.first_token_at
     has_span = spans.has_span(finished)
     return (
         UUID(caller.project_id),
@@ -53,7 +52,7 @@ def row_of(finished: Finished, *, cost_usd: Decimal | None) -> tuple[Any, ...]:
         list(dict.fromkeys(flags)),
         timing.queue,
         timing.provider,
-        max(0.0, (first - call.accepted_at) * 1000) if first else None,
+        spans.first_token_ms(finished),
         timing.total,
         usage.input_tokens if usage else None,
         usage.output_tokens if usage else None,

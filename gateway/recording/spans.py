@@ -83,7 +83,7 @@ def span_of(finished: Finished) -> NormalSpan:
         kind="embedding" if call.dialect is Dialect.EMBEDDINGS else "llm",
         started_at=moment(call.accepted_at),
         ended_at=moment(max(call.accepted_at, finished.ended_at)),
-        first_token_ms=_first_token_ms(finished),
+        first_token_ms=first_token_ms(finished),
         provider=short_text(target.provider if target else "", SHORT_LENGTH),
         request_model=short_text(model),
         response_model=short_text(finished.response_model),
@@ -136,8 +136,9 @@ def moment(seconds: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-def _first_token_ms(finished: Finished) -> float | None:
-    if not finished.first_token_at:
+def first_token_ms(finished: Finished) -> float | None:
+    """From the call's acceptance to the first token of a stream."""
+    if not finished.first_token_at or not finished.call.is_stream:
         return None
     return max(0.0, (finished.first_token_at - finished.call.accepted_at) * 1000)
 

@@ -39,7 +39,9 @@ def timing_of(finished: Finished) -> Timing:
         return Timing(door=door, cache=cache, queue=queue, send=left or None, total=clock.total)
     cache, door, prepare = _looked(call, door, clock.until(first_try))
     retry = clock.until(last.began_at) if len(tries) > 1 else None
-    first = (last.first_token_at - last.began_at) * 1000 if last.first_token_at else None
+    # An answer that does not stream comes whole: its first token says nothing.
+    is_seen = last.first_token_at and call.is_stream
+    first = (last.first_token_at - last.began_at) * 1000 if is_seen else None
     provider = clock.until(last.ended_at or finished.ended_at)
     return Timing(
         door=door,

@@ -53,6 +53,7 @@ def call(project: Project | None = None, *, ago_s: float = 2.0, **values: Any) -
         "caller": values.pop("caller", None) or caller(project),
         "decision": Decision(targets=(TARGET,), route="fast", because="route fast: weight"),
         "rules": RouteRules(),
+        "is_stream": True,
         "accepted_at": at,
         "deadline_at": at + 600,
         "queued_at": at + 0.004,

@@ -140,3 +140,16 @@ def test_a_lost_call_counts_with_the_most_it_could_have_used() -> None:
     assert found.usage.output_tokens == 800
     assert found.usage.input_tokens is not None
     assert 5 <= found.usage.input_tokens <= 12
+
+
+def test_a_lost_call_lasted_until_its_owners_last_sign_of_life(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    one = calls.call(ago_s=100)
+    journal.begin(one)
+    for path in tmp_path.iterdir():
+        os.utime(path, (one.accepted_at + 1, one.accepted_at + 1))
+    journal.show_life()
+    kill(journal)
+    [found] = remains(tmp_path)
+    [(call, at)] = found.unended()
+    assert 99 < lost(call, at=at).ended_at - one.accepted_at < 110

@@ -90,3 +90,18 @@ def test_the_page_shows_the_phases_and_what_was_decided(
 def test_flags_of_any_length_fit_their_column(project: Project) -> None:
     record([calls.finished(project, flags=("f" * 300,))], now=timezone.now())
     assert Trace.objects.filter(project=project).count() == 1
+
+
+def test_without_contents_the_phases_and_the_route_stay(project: Project) -> None:
+    project.content_capture = "off"
+    project.save(update_fields=["content_capture"])
+    record([retried(project)], now=timezone.now())
+    trace, steps = steps_of(project)
+    [phases] = phases_in(project, trace.trace_id, steps).values()
+    assert len(phases) == 8
+    span = detail.step_of(trace, steps[0].span_id)
+    assert span is not None
+    content = detail.step_content(project, span).content
+    assert not {"input", "output", "tools"} & set(content)
+    assert content["attributes"]["llmlab.gateway.route"] == "fast"
+    assert "slow down" not in str(content)

@@ -186,3 +186,10 @@ def test_looking_for_meaning_is_time_of_the_cache_not_of_the_worker() -> None:
     assert timing.prepare == pytest.approx(0, abs=0.01)
     assert timing.door == pytest.approx(3.9, abs=0.01)
     assert parts(timing) == pytest.approx(timing.total)
+
+
+def test_only_a_stream_has_a_first_token() -> None:
+    end = calls.finished(of=calls.call(is_stream=False))
+    assert span_of(end).first_token_ms is None
+    assert timing_of(end).first_token is None
+    assert timing_of(end).provider == pytest.approx(500, abs=0.01)
