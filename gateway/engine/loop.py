@@ -95,7 +95,7 @@ class Engine:
     async def _claim(self) -> None:
         """Take what there is room for; with nothing to take, wait for the bell."""
         if not self.is_ready.is_set():
-            await line.beat(self.link, self.worker)
+            await self._beat()
             self.is_ready.set()
         room = min(BATCH, self._calls - len(self.runs))
         if room <= 0:
@@ -154,8 +154,11 @@ class Engine:
             except (*LOST, RedisError):
                 self._strikes.clear()
 
+    async def _beat(self) -> list[str]:
+        return await line.beat(self.link, self.worker, running=len(self.runs), most=self._calls)
+
     async def _tick(self, tick: int) -> None:
-        silent = set(await line.beat(self.link, self.worker))
+        silent = set(await self._beat())
         workers = texts(await self.link.send("ZRANGE", "{gw}:workers", 0, -1))
         streams = {run.call.reply_to for run in self.runs.values() if run.call.reply_to}
         channels = {worker_channel(one): one for one in workers if one != self.worker}

@@ -59,6 +59,15 @@ class Depth(msgspec.Struct, frozen=True):
     oldest_s: float
 
 
+class Load(msgspec.Struct, frozen=True):
+    """A worker, and how many calls it has under way."""
+
+    worker: str
+    silent_s: float  # since its last sign of life
+    running: int
+    most: int
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a call is: one of STATES, and with which worker."""
 
@@ -146,9 +155,11 @@ async def places(redis: Runner, stream: str, call_ids: Sequence[str]) -> tuple[s
     return last, [Place(STATES[state[:1]], state[1:]) for state in found]
 
 
-async def beat(redis: Runner, worker: str, *, at: float = 0.0) -> list[str]:
-    """A worker's sign of life; answers with the workers that have given none for SILENT_S."""
-    return texts(await redis.run("beat", _ms(at), worker, _ms(SILENT_S)))
+async def beat(
+    redis: Runner, worker: str, *, running: int = 0, most: int = 0, at: float = 0.0
+) -> list[str]:
+    """A worker's sign of life, and how busy it is; answers with the workers that have given none for SILENT_S."""
+    return texts(await redis.run("beat", _ms(at), worker, _ms(SILENT_S), running, most))
 
 
 async def depths(
@@ -161,6 +172,16 @@ async def depths(
 def depths_of(client: Any, project_id: str | None = None) -> dict[str, Depth]:
     """`depths` for pages: by an ordinary, synchronous redis client."""
     return _depths(client.eval(script("depths").source, 1, "{gw}", 0, project_id or ""))
+
+
+def loads_of(client: Any) -> list[Load]:
+    """The workers that take calls, for pages."""
+    answer = client.eval(script("loads").source, 1, "{gw}", 0)
+    found = []
+    for name, silent, load in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
+        running, _, most = load.decode().partition("/")
+        found.append(Load(name.decode(), silent / 1000, int(running), int(most)))
+    return found
 
 
 def _depths(answer: Sequence[int]) -> dict[str, Depth]:

@@ -15,4 +15,5 @@ for _, id in ipairs(redis.call('SMEMBERS', G .. 'held:' .. worker)) do
 end
 redis.call('DEL', G .. 'held:' .. worker)
 redis.call('ZREM', G .. 'workers', worker)
+redis.call('HDEL', G .. 'loads', worker)
 return {again, lost}

@@ -9,6 +9,7 @@
 --                     bytes of waiting bodies
 --   held:<worker>     calls a worker has claimed and not finished
 --   workers           workers by their last sign of life
+--   loads             by worker: calls it runs / calls it may run
 --   bell              one entry while somebody should look
 local G = '{gw}:'
 local AT = G .. 'at'

@@ -62,6 +62,17 @@ async def test_projects_take_turns_whoever_came_first(link: Link) -> None:
     assert sum(one.startswith("a") for one in order) == 3
 
 
+async def test_a_project_that_comes_back_at_once_is_not_always_first(link: Link) -> None:
+    await put(link, *(make_call(id=f"b{n}", project="b") for n in range(9)))
+    await taken(link, 1)
+    order = []
+    for n in range(6):
+        if not order or order[-1] == "a":
+            await put(link, make_call(id=f"a{n}", project="a"))
+        order += [one[0] for one in await taken(link, 1)]
+    assert order.count("a") == order.count("b") == 3
+
+
 async def test_a_project_has_a_bound_and_is_told_how_long_its_first_call_waits(link: Link) -> None:
     await put(link, make_call(id="first"), make_call(priority=2), limit=2)
     refused = await line.push(link, make_call(), limit=2, now=NOW, at=NOW + 7.2)
@@ -176,6 +187,16 @@ async def test_a_silent_worker_is_named_to_the_others(link: Link) -> None:
     assert await line.beat(link, "w1", at=NOW) == []
     assert await line.beat(link, "w2", at=NOW + 14) == []
     assert await line.beat(link, "w2", at=NOW + 15) == ["w1"]
+
+
+async def test_pages_see_how_busy_each_worker_is(link: Link, redis: Redis) -> None:
+    await line.beat(link, "w1", running=3, most=10)
+    (load,) = line.loads_of(redis)
+    assert (load.worker, load.running, load.most) == ("w1", 3, 10)
+    assert load.silent_s < 5
+    await line.bury(link, "w1")
+    assert line.loads_of(redis) == []
+    assert redis.hlen("{gw}:loads") == 0
 
 
 async def test_a_flush_of_everything_leaves_a_line_that_works(link: Link, redis: Redis) -> None:
