@@ -12,6 +12,7 @@ class GatewayConfig(AppConfig):
         from gateway.cache import emptying
         from gateway.connections import demo, secrets
         from gateway.recording import forgetting
+        from gateway.routing import demo as routing_demo
         from projects import purge, resealing
         from traces import retention
         from traces.signals import demo_seeded, user_erased
@@ -24,3 +25,5 @@ class GatewayConfig(AppConfig):
         resealing.register(emptying.forget_sealed)
         user_erased.connect(emptying.forget_user, dispatch_uid="gateway.cache.forget")
         demo_seeded.connect(demo.follow, dispatch_uid="gateway.demo")
+        # After the connections: receivers are called in the order they were connected.
+        demo_seeded.connect(routing_demo.follow, dispatch_uid="gateway.routing.demo")

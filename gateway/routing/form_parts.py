@@ -65,6 +65,14 @@ def said(value: bool | None) -> str:
     return "" if value is None else "yes" if value else "no"
 
 
+def plain(shown: dict[str, Any]) -> dict[str, Any]:
+    """Numbers without a part behind the point are shown without one."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in shown.items()
+    }
+
+
 class CacheFields(forms.Form):
     """The fields of a CacheRule, each with `cache_` in front."""
 

@@ -30,7 +30,10 @@ class TargetForm(forms.Form):
 
     connection = forms.ChoiceField(label="Connection")
     model = forms.CharField(
-        required=False, max_length=200, label="Model", widget=forms.TextInput(attrs=parts.TEXT)
+        required=False,
+        max_length=200,
+        label="Model",
+        widget=forms.TextInput(attrs=parts.TEXT | {"list": "known-models"}),
     )
     weight = parts.whole("Weight", initial="1", needed=True)
     step = parts.whole("Step", initial="0", needed=True)
@@ -181,7 +184,7 @@ def route_initial(name: str, note: str, rules: RouteRules) -> dict[str, Any]:
     shown |= {"name": name, "note": note, "fallback_on": list(rules.fallback_on)}
     if rules.cache is not None:
         shown |= {"has_cache": "own", **parts.cache_initial(rules.cache)}
-    return shown
+    return parts.plain(shown)
 
 
 _Targets = forms.formset_factory(

@@ -57,15 +57,23 @@ def clean_route_name(name: str) -> str:
 
 
 def create_route(
-    *, project: Project, name: str, note: str, rules: Mapping[str, Any], by: By, now: dt.datetime
+    *,
+    project: Project,
+    name: str,
+    note: str,
+    rules: Mapping[str, Any],
+    by: By,
+    now: dt.datetime,
+    is_enabled: bool = True,
 ) -> Route:
-    """A new route, switched on. Raises InvalidRulesError, RouteNameTakenError, ConflictError at MAX_ROUTES."""
+    """A new route. Raises InvalidRulesError, RouteNameTakenError, ConflictError at MAX_ROUTES."""
     read = read_route_rules(rules, connections=connection_ids(project))
     route = Route(
         project=project,
         name=clean_route_name(name),
         note=_note(note),
         rules=_stored(read),
+        is_enabled=is_enabled,
         updated_by=by.user,
     )
     with transaction.atomic():
@@ -88,12 +96,17 @@ def change_route(
     rules: Mapping[str, Any],
     by: By,
     now: dt.datetime,
+    is_enabled: bool | None = None,
 ) -> Route:
-    """Replace what a route says; nothing is written when it says the same.
+    """Replace what a route says, and switch it on or off where asked; nothing is written when it says the same.
 
     Raises NotFoundError, InvalidRulesError, RouteNameTakenError.
     """
     route = locked(project, route_id)
+    if is_enabled is not None and is_enabled != route.is_enabled:
+        route = enable_route(
+            project=project, route_id=route_id, is_enabled=is_enabled, by=by, now=now
+        )
     read = read_route_rules(rules, connections=connection_ids(project))
     before = {"name": route.name, "note": route.note, "rules": route.rules}
     route.name, route.note = clean_route_name(name), _note(note)
@@ -142,11 +155,15 @@ def duplicate_route(*, project: Project, route_id: UUID, by: By, now: dt.datetim
         for said in (f"{stem}-copy{n or ''}" for n in range(MAX_ROUTES + 2))
         if said.lower() not in taken
     )
-    with transaction.atomic():
-        made = create_route(
-            project=project, name=name, note=route.note, rules=route.rules, by=by, now=now
-        )
-        return enable_route(project=project, route_id=made.pk, is_enabled=False, by=by, now=now)
+    return create_route(
+        project=project,
+        name=name,
+        note=route.note,
+        rules=route.rules,
+        is_enabled=False,
+        by=by,
+        now=now,
+    )
 
 
 def route_of(project: Project, route_id: UUID) -> Route:

@@ -98,10 +98,9 @@ def settings_initial(rules: ProjectRules) -> dict[str, Any]:
     shown: dict[str, Any] = {name: getattr(rules, name) for name in _PLAIN}
     shown |= parts.cache_initial(rules.cache)
     shown |= {f"compact_{name}": getattr(rules.compact, name) for name in _COMPACT}
-    days = rules.job_keep_s / _DAY_S
-    shown["job_keep_days"] = int(days) if days == int(days) else round(days, 2)
+    shown["job_keep_days"] = round(rules.job_keep_s / _DAY_S, 4)
     shown |= {f"key_{pk}": said for pk, said in rules.key_priorities.items()}
-    return shown
+    return parts.plain(shown)
 
 
 def _name(key: ApiKey) -> str:

@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEvent
-from gateway.models import ConfigVersion, GatewaySettings
+from gateway.connections.demo import PLACES
+from gateway.models import ConfigVersion, GatewaySettings, Route
+from gateway.routing.demo import seed_routes
+from gateway.routing.dry_run import Trial, run_dry
+from gateway.routing.quality import scores_by_model
 from gateway.routing.services import rules_of_project
-from tests.factories.projects import ApiKeyFactory
+from tests.factories.feedback import ScoreFactory
+from tests.factories.gateway import ConnectionFactory, ConnectionKeyFactory
+from tests.factories.projects import ApiKeyFactory, ProjectFactory
+from tests.traces.spans import context_for, llm
+from traces.ingest.write import write_spans
 
 pytestmark = pytest.mark.django_db
 URL = "/projects/checkout/gateway/settings/"
@@ -76,3 +85,34 @@ def test_others_look_or_see_nothing(
         assert client.post(URL, FORM).status_code == status
     assert client_of(globex.owner).get(URL).status_code == 404
     assert not GatewaySettings.objects.exists()
+
+
+def test_the_demo_has_routes_once(project: Any, acme: SimpleNamespace) -> None:
+    now = timezone.now()
+    seed_routes(project=project, owner=acme.owner.user, now=now)
+    assert not Route.objects.exists()  # nothing to lead to
+    for name, kind, _ in PLACES:
+        made = ConnectionFactory.create(organization=acme.organization, name=name, kind=kind)
+        ConnectionKeyFactory.create(connection=made)
+    for _ in range(2):
+        seed_routes(project=project, owner=acme.owner.user, now=now)
+    assert set(Route.objects.values_list("name", flat=True)) == {"smart", "cheap"}
+    for name, connections in (("smart", 3), ("cheap", 3)):
+        outcome = run_dry(project, Trial(model=name), now=now)
+        assert len(outcome.chain) == connections, outcome
+        assert not outcome.error
+
+
+def test_models_are_scored_by_what_people_said_of_their_steps(project: Any) -> None:
+    now = timezone.now()
+    spans = [
+        llm(f"s{n}", trace_id=f"t{n}", request_model="good" if n % 2 else "bad", started_at=now)
+        for n in range(8)
+    ]
+    write_spans(context_for(project), spans, now=now)
+    for n in range(8):
+        ScoreFactory.create(
+            project=project, trace_id=f"t{n}", span_id="", name="stars", value=5 if n % 2 else 2, scored_at=now,
+        )  # fmt: skip
+    assert scores_by_model(project.pk, now=now) == {"good": 1.0, "bad": 0.0}
+    assert scores_by_model(ProjectFactory.create().pk, now=now) == {}
