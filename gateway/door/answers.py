@@ -131,8 +131,11 @@ def cost_headers(summary: Summary | None, headers: dict[str, str], duration_ms: 
     if provider:
         ours = max(0.0, duration_ms - float(provider))
         found.append((b"x-litellm-overhead-duration-ms", b"%.1f" % ours))
-    if summary is not None and summary.cost_usd:
-        cost = summary.cost_usd.encode()
+    said = summary.cost_usd if summary is not None else ""
+    if summary is not None and summary.state == "cached":
+        said = "0"
+    if said:
+        cost = said.encode()
         found += [(b"x-llmlab-cost-usd", cost), (b"x-litellm-response-cost", cost)]
     return found
 

@@ -106,9 +106,10 @@ class Calls:
             await self._count(request, call, facts)
             return None
         hit = await self._look_up(call, snapshot, facts, wishes, at)
-        if hit is not None:
+        body = _kept_body(call, hit) if hit is not None else None
+        if hit is not None and body is not None:
             extra = _headers_of(await self.quotas.count_hit(call, snapshot))
-            await self._replay(request, call, hit, extra)
+            await self._replay(request, call, hit, body, extra)
             return None
         extra = await self._reserve(call, snapshot, facts, at)
         return await self._push(call, snapshot.rules.queue_limit), extra
@@ -173,12 +174,10 @@ class Calls:
         call.cache_s = time.perf_counter() - began
         return hit
 
-    async def _replay(self, request: Request, call: Call, hit: Hit, extra: Headers) -> None:
-        """The kept answer, as a stream when it is asked for as one."""
-        body, kind = hit.answer, answers.JSON
-        if call.is_stream:
-            events = as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage)
-            body, kind = b"".join(events), answers.EVENTS
+    async def _replay(
+        self, request: Request, call: Call, hit: Hit, body: bytes, extra: Headers
+    ) -> None:
+        """Give the kept answer."""
         self._record(
             call,
             "cached",
@@ -190,6 +189,7 @@ class Calls:
             response_model=hit.model,
             finish_reason=hit.finish_reason,
         )
+        kind = answers.EVENTS if call.is_stream else answers.JSON
         headers = [kind, *answers.hit_headers(call, hit, time.time()), *extra]
         await request.answer(200, headers, body)
 
@@ -258,6 +258,17 @@ class Calls:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _kept_body(call: Call, hit: Hit) -> bytes | None:
+    """The kept answer as this call wants it, whole or as a stream; None: it has no stream, so the provider is asked."""
+    if not call.is_stream:
+        return hit.answer
+    try:
+        return b"".join(as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage))
+    except ValueError:
+        logger.exception("gateway.door.kept_without_stream", extra={"cached_id": hit.id})
+        return None
 
 
 def _headers_of(outcome: Granted | Refused) -> Headers:

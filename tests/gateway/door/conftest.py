@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,6 +99,14 @@ def connect(project: Project, kind: str, address: str = "") -> Connection:
     sealed = seal_key(project.organization, key, "sk-simulator")
     ConnectionKey.objects.create(pk=key, connection=made, sealed=sealed, hint="sk-…tor")
     return made
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what other processes do."""
+    end = time.monotonic() + 5
+    while not is_so():
+        assert time.monotonic() < end, "It did not come."
+        time.sleep(0.02)
 
 
 def make_key(simulator: str = "") -> Any:

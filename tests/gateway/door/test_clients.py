@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ from gateway.models import CachedResponse, Connection, LLMRequest
 from gateway.snapshot import touch
 from tests.factories.gateway import LimitFactory, RouteFactory
 from tests.functional.server import Server
-from tests.gateway.door.conftest import make_key
+from tests.gateway.door.conftest import make_key, until
 
 MODEL, CLAUDE = "gpt-5.4-mini", "claude-opus-4-6"
 HI: list[Any] = [{"role": "user", "content": "Say hello to the world"}]
@@ -41,13 +41,6 @@ def gpt(gateway: Server, key: Any) -> Iterator[openai.OpenAI]:
 def claude(gateway: Server, key: Any) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=gateway.url, api_key=key.raw, max_retries=0) as client:
         yield client
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not is_so():
-        assert time.monotonic() < end, "It did not come."
-        time.sleep(0.02)
 
 
 def test_openai_chat_whole_and_streamed(gpt: openai.OpenAI) -> None:

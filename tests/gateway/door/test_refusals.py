@@ -10,10 +10,12 @@ import httpx2
 import pytest
 from django.utils import timezone
 
+from gateway.models import LLMRequest
 from projects.models import ApiKey, Project
+from tests.factories.gateway import LimitFactory
 from tests.factories.projects import ApiKeyFactory
 from tests.functional.server import Server
-from tests.gateway.door.conftest import make_key
+from tests.gateway.door.conftest import make_key, until
 
 CHAT = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Hi"}]}
 MESSAGE = {"model": "claude-opus-4-5", "max_tokens": 9, "messages": CHAT["messages"]}
@@ -70,10 +72,17 @@ def test_revoked_key_is_refused_within_a_second(gateway: Server, db: None) -> No
     assert post(gateway, key.raw, {}).status_code == 401
 
 
-def post(gateway: Server, raw: str, body: dict[str, Any] = CHAT) -> httpx2.Response:
-    with httpx2.Client(trust_env=False) as client:
-        headers = {"authorization": f"Bearer {raw}"}
-        return client.post(gateway.url + "/v1/chat/completions", json=body, headers=headers)
+def post(
+    gateway: Server,
+    raw: str,
+    body: dict[str, Any] = CHAT,
+    *,
+    headers: dict[str, str] | None = None,
+    timeout: float = 10,
+) -> httpx2.Response:
+    with httpx2.Client(trust_env=False, timeout=timeout) as client:
+        sent = {"authorization": f"Bearer {raw}", **(headers or {})}
+        return client.post(gateway.url + "/v1/chat/completions", json=body, headers=sent)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +125,25 @@ def test_unknown_address_and_method(http: httpx2.Client) -> None:
 
     answer = http.get("/v1/chat/completions")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_call_that_nobody_takes_gives_back_what_was_set_aside(gateway: Server, db: None) -> None:
+    key = make_key()
+    LimitFactory(organization=key.project.organization, metric="concurrency", window="", amount=1)
+    rows = LLMRequest.objects.filter(project_id=key.project_id)
+
+    def states() -> list[str]:
+        return sorted(rows.values_list("state", flat=True))
+
+    with pytest.raises(httpx2.ReadTimeout):
+        post(gateway, key.raw, timeout=0.5)
+    until(lambda: states() == ["cancelled"])
+    late = post(gateway, key.raw, headers={"x-llmlab-timeout": "0.1"})
+    assert (late.status_code, error(late)["code"]) == (504, "deadline_exceeded")
+    until(lambda: states() == ["cancelled", "expired"])
+    with pytest.raises(httpx2.ReadTimeout):
+        post(gateway, key.raw, timeout=0.5)
+    until(lambda: states() == ["cancelled", "cancelled", "expired"])
 
 
 def too_long(url: str, path: str) -> tuple[str, dict[str, Any]]:
