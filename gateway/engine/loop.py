@@ -30,6 +30,7 @@ CALLS = 1_000
 BATCH = 32
 BELL_S = 5
 TICK_S = 0.5
+IDLE_TICK_S = 1.0
 STRIKES = 2
 # Ticks between two comparisons of what Redis says this worker holds with what it does.
 COMPARE_TICKS = 4
@@ -147,7 +148,7 @@ class Engine:
     async def _watch(self) -> None:
         tick = 0
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_S if self.runs else IDLE_TICK_S)
             tick += 1
             try:
                 await self._tick(tick)

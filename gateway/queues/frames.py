@@ -290,6 +290,8 @@ class FrameReader:
                 waiting._fail("away")
 
     async def _tick(self, tick: int) -> None:
+        if not self._waiting and tick % LOOK_TICKS and not self._lost_at:
+            return
         if self._read_to != self._trimmed_to:
             self._trimmed_to = self._read_to
             self.link.send("XTRIM", self.name, "MINID", self._read_to)

@@ -148,6 +148,22 @@ async def test_a_dead_worker_is_found_within_half_a_second_and_what_had_not_begu
     await other.listener.close()
 
 
+async def test_every_process_hears_of_a_dead_worker_that_one_of_them_buried(
+    reader: FrameReader, worker: Worker, redis: Redis
+) -> None:
+    other = FrameReader(settings.REDIS_URL)
+    both = [await ask(reader), await ask(other)]
+    for call in await worker.take():
+        worker.say(call, 0, b"a")
+    for waiting in both:
+        assert (await waiting.__anext__()).data == b"a"
+    await worker.listener.close()
+    began = asyncio.get_running_loop().time()
+    assert await asyncio.gather(*map(lost, both)) == ["worker_died", "worker_died"]
+    assert asyncio.get_running_loop().time() - began < 2
+    await other.close()
+
+
 async def test_a_flushed_redis_ends_every_call_and_the_next_one_works(
     reader: FrameReader, worker: Worker, redis: Redis
 ) -> None:
