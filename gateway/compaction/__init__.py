@@ -1,1 +1,1 @@
-"""Prompts made shorter without changing what they say. Pure."""
+"""Prompt compaction: fewer tokens for the same meaning, and nothing changed that could be code, data or a quote."""

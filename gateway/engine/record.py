@@ -12,12 +12,20 @@ logger = logging.getLogger(__name__)
 
 
 def finished_of(
-    call: Call, shot: Shot | None, *, state: str, status: int, answered: Hit | None
+    call: Call,
+    shot: Shot | None,
+    *,
+    state: str,
+    status: int,
+    answered: Hit | None,
+    compaction: dict[str, int],
 ) -> Finished:
-    """The record of a call whose last attempt, if there was one, is `shot`; `answered`: a kept answer was given."""
+    """The record of a call whose last attempt, if there was one, is `shot`; `answered`: a kept answer was given;
+    `compaction`: what was saved before it was sent."""
     finished = Finished(
         call=call, ended_at=time.time(), state=state, status=status, flags=call.flags
     )
+    finished.compaction = compaction
     if call.cache is not None:
         finished.cache = "miss" if call.cache.reads else "bypass"
     if answered is not None:
@@ -41,7 +49,7 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     try:
         # An error with a status of its own before the first token was not work; anything else may have been.
         if finished.state == "done" or shot.first_token_at or shot.attempt.status < 400:
-            finished.usage = collector.usage or collector.estimate(_facts(finished.call))
+            finished.usage = collector.usage or collector.estimate(_facts(finished))
         finished.raw_usage = collector.raw_usage
         finished.response_id = collector.response_id
         finished.response_model = collector.model
@@ -56,8 +64,12 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     finished.flags = (*finished.flags, *collector.flags, *dropped)
 
 
-def _facts(call: Call) -> RequestFacts:
+def _facts(finished: Finished) -> RequestFacts:
+    """Of what was sent, compacted."""
+    call = finished.call
     try:
-        return facts_of(call.dialect, call.body)
+        facts = facts_of(call.dialect, call.body)
+        facts.input_tokens = max(1, facts.input_tokens - sum(finished.compaction.values()))
+        return facts
     except RequestError:  # the door has read it before
         return RequestFacts(dialect=call.dialect, model=call.model, document={}, turns=[])

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 
 from core.errors import DomainError
 from gateway.cache.kept import Hit
+from gateway.compaction.compact import compact
 from gateway.dialects.errors import Failure, client_error
 from gateway.dialects.replay import as_stream
 from gateway.engine.parts import Parts
@@ -52,6 +53,8 @@ class Run:
         # Keys that were refused or are limited: not used again for this call.
         self._refused: set[str] = set()
         self._document: dict[str, Any] = {}
+        # Tokens that compaction saved, by what saved them.
+        self._compaction: dict[str, int] = {}
         self._hit: Hit | None = None
         self._error: ProviderError | None = None
         self._error_dialect = call.dialect
@@ -108,6 +111,10 @@ class Run:
         if await self._answer_kept():
             return
         self._document = msgspec.json.decode(self.call.body)
+        if self.call.compact is not None:
+            self._document, self._compaction = compact(
+                self.call.compact, self.call.dialect, self._document
+            )
         while True:
             step = await self._next()
             if isinstance(step, Stop):
@@ -326,7 +333,12 @@ class Run:
         if shot is not None:
             await _quietly(shot.close())
         finished = finished_of(
-            self.call, shot, state=self._state, status=self._sink.status, answered=self._hit
+            self.call,
+            shot,
+            state=self._state,
+            status=self._sink.status,
+            answered=self._hit,
+            compaction=self._compaction,
         )
         finished.error, finished.message = self._code, self._message[:2_000]
         finished.attempts, finished.client_left_at = self.attempts, self.left_at
