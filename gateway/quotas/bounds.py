@@ -5,7 +5,7 @@ the input taken as one token per byte, so that no tokenizer and no cache write m
 """
 
 import datetime as dt
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 import msgspec
 
@@ -124,7 +124,7 @@ def _most(rates: Rates, facts: RequestFacts, body: bytes, output: int) -> Decima
         elif key in _INPUT or key.startswith(("input", "cache")):
             into = max(into, price)
     usd = (into * size + out * output + each) * rates.factor
-    return usd.quantize(QUANTUM) + QUANTUM
+    return usd.quantize(QUANTUM, ROUND_UP)
 
 
 def _price(unit: Unit, size: int) -> Decimal:

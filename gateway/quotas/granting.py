@@ -55,7 +55,7 @@ class Known:
 def grant(
     asked: Sequence[Asked], *, owner: str, known: Known, now: dt.datetime
 ) -> list[Granted | Refused]:
-    """Decide them all. Six queries in two transactions where counters are new, else four; two more with budgets.
+    """Decide them all. Four queries where counters are new, else three; one or two more with budgets.
 
     Raises DatabaseError when PostgreSQL is away: nothing was granted then, unless the end of the transaction got lost.
     """
@@ -92,8 +92,7 @@ def _decide(
         counter = found[key]
         if counter.used != used or counter.reserved != reserved:
             deltas[key] = rows.Delta(counter.used - used, counter.reserved - reserved)
-    rows.grow(deltas)
-    rows.write_reservations(written)
+    rows.grow_and_reserve(deltas, written)
     return outcomes
 
 

@@ -21,6 +21,8 @@ from gateway.structs import Call
 ONE, ZERO = Decimal(1), Decimal(0)
 BUDGET = "budget"
 MAX_SUBJECT = 200
+# What no database holds.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 # A dated version of a model, as ledgers name what answered: -2024-08-06, -20250514.
 _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
@@ -94,7 +96,7 @@ def models_of(call: Call) -> list[str]:
 
 def subject_of(text: str) -> str:
     """A subject as keys hold it: what is too long for one is its hash."""
-    if len(text) <= MAX_SUBJECT and "\0" not in text:
+    if len(text) <= MAX_SUBJECT and "\0" not in text and not _SURROGATES.search(text):
         return text
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 

@@ -141,5 +141,5 @@ class Offline:
                     delta.used += line.need
                 elif is_set is None:
                     delta.reserved += line.need
-        rows.grow({key: delta for key, delta in deltas.items() if key in found})
-        rows.write_reservations(written)
+        known = {key: delta for key, delta in deltas.items() if key in found}
+        rows.grow_and_reserve(known, written)

@@ -39,6 +39,10 @@ MAX_BATCH = 256
 PAUSE_S = 1.0
 # Two processes that met in a circle, or one that had to wait too long: asked again.
 _AGAIN = frozenset({"40P01", "40001", "55P03"})
+# The same, and a statement that took too long.
+_BUSY = _AGAIN | {"57014"}
+# Shut down, starting, or a standby that is not yet the primary.
+_AWAY = ("08", "57P", "25006")
 MAX_TRIES = 3
 T = TypeVar("T")
 
@@ -166,16 +170,27 @@ class Quotas:
             return outcomes
         try:
             self._write_back(now)
-            outcomes = again(
-                lambda: grant(asked, owner=self.owner, known=self._known, now=now) if asked else []
-            )
-        except (DatabaseError, InterfaceError) as error:
-            if not is_away(error):
-                logger.exception("gateway.quotas.failed")
+            outcomes = self._grant(asked, now)
+        except (DatabaseError, InterfaceError):
             self._lose(now)
             outcomes = self._offline.grant(asked)
         self._give(released, now)
         return outcomes
+
+    def _grant(self, asked: Sequence[Asked], now: dt.datetime) -> list[Granted | Refused]:
+        """Raises DatabaseError when PostgreSQL is away. What it objects to is refused: one call's fault is not the
+        others'."""
+        if not asked:
+            return []
+        try:
+            return again(lambda: grant(asked, owner=self.owner, known=self._known, now=now))
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.exception("gateway.quotas.failed", extra={"calls": len(asked)})
+            if len(asked) > 1 and sqlstate(error) not in _BUSY:
+                return [outcome for one in asked for outcome in self._grant([one], now)]
+        return [deciding.unavailable(one.lines[0]) for one in asked]
 
     def _write_back(self, now: dt.datetime) -> None:
         try:
@@ -226,4 +241,6 @@ def sqlstate(error: BaseException) -> str:
 def is_away(error: BaseException) -> bool:
     """Whether PostgreSQL did not answer, rather than objected."""
     state = sqlstate(error)
-    return isinstance(error, (OperationalError, InterfaceError)) or state.startswith(("08", "57P"))
+    if state.startswith(_AWAY):
+        return True
+    return isinstance(error, (OperationalError, InterfaceError)) and state not in _BUSY

@@ -11,6 +11,7 @@ from costs.pricing import price_call
 from costs.usage import ChargeableCall, Usage
 from gateway.dialects.facts import facts_of
 from gateway.quotas.bounds import Bounds, bounds_of
+from gateway.quotas.lines import subject_of
 from gateway.structs import Decision, Dialect, Target
 
 AT = dt.datetime(2026, 11, 18, 10, 20, 30, tzinfo=dt.UTC)
@@ -106,3 +107,9 @@ def test_one_target_without_a_price_makes_it_unknown() -> None:
 def test_counting_tokens_costs_nothing() -> None:
     found = of(Dialect.COUNT_TOKENS, chat(), target("claude-sonnet-4-5", "anthropic"))
     assert (found.tokens, found.usd) == (0, Decimal(0))
+
+
+def test_subjects_are_what_a_database_holds() -> None:
+    assert subject_of("ann") == "ann"
+    for odd in ("\0", "\ud800", "x" * 300):
+        assert subject_of(odd).startswith("sha256:")

@@ -128,10 +128,10 @@ def test_the_ledger_is_read_again_only_when_it_grew(
     now, known = read(project), Known()
     first = make_call(project, AT)
     ask(first, now, bounds(usd="0.001"), known)
-    with django_assert_num_queries(6):  # savepoint, lock, mark, grow, reserve, release
+    with django_assert_num_queries(5):  # savepoint, lock, mark, write, release
         ask(make_call(project, AT), now, bounds(usd="0.001"), known)
     spend(first, project, "0.001")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         ask(make_call(project, AT), now, bounds(usd="0.001"), known)
 
 

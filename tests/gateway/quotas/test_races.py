@@ -19,6 +19,7 @@ from redis import Redis
 
 from gateway import snapshot
 from gateway.models import LimitCounter, Reservation
+from gateway.quotas import counters as counters_sql
 from gateway.quotas import owners, settling, spending, sweeping
 from gateway.quotas.deciding import Granted, Refused
 from gateway.quotas.reserving import Quotas
@@ -125,6 +126,45 @@ def test_a_kept_answer_is_a_request_and_nothing_else(project: Project) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         settling.settle(cursor, [ended(call, state="cached", attempts=[])], timezone.now())
     assert counters(project) == {call.caller.key_id: (1, 0)}
+
+
+def test_who_cannot_lock_is_told_and_nothing_is_granted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.quotas.reserving.MAX_TRIES", 1)
+    monkeypatch.setattr(
+        "gateway.quotas.counters._LOCK", counters_sql._LOCK.replace("'2s'", "'50ms'")
+    )
+    now = read(project)
+    quotas = Quotas()
+
+    async def ask(call: Call) -> Granted | Refused:
+        return await quotas.reserve(call, now, bounds())
+
+    async def main() -> None:
+        assert isinstance(await ask(make_call(project)), Granted)
+        held, may_end = threading.Event(), threading.Event()
+        holder = asyncio.to_thread(hold_counters, held, may_end)
+        task = asyncio.create_task(holder)
+        await asyncio.to_thread(held.wait)
+        outcome = await ask(make_call(project))
+        assert isinstance(outcome, Refused)
+        assert (outcome.status, outcome.code) == (503, "limits_unavailable")
+        may_end.set()
+        await task
+        assert isinstance(await ask(make_call(project)), Granted)
+        await quotas.close()
+
+    asyncio.run(main())
+    assert counters(project)[project.pk.hex] == (0, Decimal("0.02"))
+
+
+def hold_counters(held: threading.Event, may_end: threading.Event) -> None:
+    with transaction.atomic():
+        list(LimitCounter.objects.select_for_update())
+        held.set()
+        may_end.wait(5)
+    connection.close()
 
 
 def test_killed_processes_keep_nothing(project: Project) -> None:
