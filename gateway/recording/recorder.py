@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 from prometheus_client import Counter
 
@@ -35,9 +35,6 @@ MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 REPLAY_EVERY_S = 60.0
 SIGN_OF_LIFE_S = 1.0
-# How often a batch may fail while PostgreSQL answers, before it is taken apart to find the call it will not take.
-MAX_FAILURES = 5
-SET_ASIDE = "set-aside"
 
 recorded_total = Counter(
     "llmlab_gateway_recorded", "Calls of the gateway by how they were recorded", ["outcome"]
@@ -62,11 +59,11 @@ class Recorder:
         *,
         write: Write = writer.record,
         clock: Callable[[], dt.datetime] = timezone.now,
-        is_there: Callable[[], bool] | None = None,
+        reconnect: Callable[[], None] | None = None,
         most_waiting: int = MAX_WAITING,
     ) -> None:
         self.journal, self._write, self._clock = journal, write, clock
-        self.most_waiting, self._is_there = most_waiting, is_there or _answers
+        self.most_waiting, self._reconnect = most_waiting, reconnect or _reconnect
         self._waiting: deque[Item] = deque()
         self._bytes = 0
         # Where in the journal what is not in memory begins; None: all of it is in memory.
@@ -159,17 +156,16 @@ class Recorder:
                 is_done = not self._waiting and self._spilled is None
             if not is_stored or (self._is_stopping and is_done):
                 break
-        with suppress(DatabaseError, InterfaceError):
-            connection.close()
+        self._reconnect()
 
     def _replay(self) -> None:
         """What dead processes of this machine left. PostgreSQL being away is no news here."""
         try:
             replay.replay(directory=self.journal.directory, write=self._write, clock=self._clock)
-        except (OperationalError, InterfaceError):
-            connection.close()
-        except Exception:
-            logger.exception("gateway.recording.replay_failed")
+        except Exception as error:
+            if not replay.is_away(error):
+                logger.exception("gateway.recording.replay_failed")
+            self._reconnect()
 
     def _next_batch(self, until: float) -> list[Item]:
         """What to record next: from memory, and when that is empty from the journal; empty when it is time to look
@@ -212,37 +208,24 @@ class Recorder:
 
     def _store(self, batch: list[Item]) -> bool:
         """Record the batch, however long that takes. False: the process ends first."""
-        pause, failures = FIRST_PAUSE_S, 0
+        finished = [one for one, _ in batch]
+        pause = FIRST_PAUSE_S
         while True:
             try:
-                self._write([finished for finished, _ in batch], now=self._clock())
-            except (OperationalError, InterfaceError) as error:
+                aside = replay.write_or_halve(finished, self._write, self._clock)
+                break
+            except Exception as error:
+                if not replay.is_away(error):
+                    raise
                 logger.warning("gateway.recording.storage_away: %s", error.__class__.__name__)
-                failures += self._is_there()
-            except Exception:
-                logger.exception("gateway.recording.failed")
-                failures = MAX_FAILURES
-            else:
-                self.journal.committed(place.segment for _, place in batch if place is not None)
-                recorded_total.labels("recorded").inc(len(batch))
-                return True
-            if failures >= MAX_FAILURES:
-                return self._store_apart(batch)
+            self._reconnect()
             if self._stop.wait(pause):
                 return False
             pause = min(pause * 2, LONGEST_PAUSE_S)
-
-    def _store_apart(self, batch: list[Item]) -> bool:
-        """Find the call that PostgreSQL will not take, and set it aside; the others are recorded."""
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            return self._store(batch[:middle]) and self._store(batch[middle:])
-        [(finished, place)] = batch
-        logger.error("gateway.recording.set_aside", extra={"call_id": finished.call.id})
-        recorded_total.labels("set_aside").inc()
-        replay.set_aside(self.journal.directory / SET_ASIDE, finished)
-        if place is not None:
-            self.journal.committed([place.segment])
+        replay.set_aside(self.journal.directory / replay.SET_ASIDE, aside)
+        self.journal.committed(place.segment for _, place in batch if place is not None)
+        recorded_total.labels("recorded").inc(len(batch) - len(aside))
+        recorded_total.labels("set_aside").inc(len(aside))
         return True
 
 
@@ -250,14 +233,10 @@ def _size(finished: Finished) -> int:
     return len(finished.call.body) + len(finished.answer) + 2048
 
 
-def _answers() -> bool:
-    """Whether PostgreSQL is there; a broken connection is opened anew."""
-    try:
+def _reconnect() -> None:
+    """Let go of this thread's connection, which may be broken; the next query opens one."""
+    with suppress(DatabaseError, InterfaceError):
         connection.close()
-        connection.ensure_connection()
-    except (DatabaseError, InterfaceError):
-        return False
-    return True
 
 
 _recorder: Recorder | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from gateway.recording.journal import Journal, remains
 from gateway.recording.lost import lost
@@ -25,10 +25,18 @@ SET_ASIDE = "set-aside"
 Write = Callable[..., Any]
 
 
+def is_away(error: Exception) -> bool:
+    """Whether this is PostgreSQL's trouble (gone, full, read-only, not migrated yet) and will pass, not the calls'."""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if state.startswith("54"):  # a value beyond what PostgreSQL can hold
+        return False
+    return isinstance(error, (OperationalError, InterfaceError, InternalError, ProgrammingError))
+
+
 def replay(*, directory: Path, write: Write, clock: Callable[[], dt.datetime]) -> int:
     """Record what is left of dead owners in `directory`; how many calls that were.
 
-    Raises OperationalError when PostgreSQL is away: what is not recorded stays.
+    Raises what `is_away` when PostgreSQL is: what is not recorded stays.
     """
     total = 0
     for found in remains(directory):
@@ -49,40 +57,49 @@ def replay(*, directory: Path, write: Write, clock: Callable[[], dt.datetime]) -
 def _write_all(
     finished: Iterable[Finished], directory: Path, write: Write, clock: Callable[[], dt.datetime]
 ) -> int:
+    """Write all in batches; how many it were. What PostgreSQL will not take is set aside."""
     batch: list[Finished] = []
+    aside: list[Finished] = []
     size = number = 0
     for one in finished:
         batch.append(one)
         size += len(one.call.body) + len(one.answer)
+        number += 1
         if len(batch) >= BATCH or size >= BATCH_BYTES:
-            number += _write_batch(batch, directory, write, clock)
+            aside += write_or_halve(batch, write, clock)
             batch, size = [], 0
-    return number + _write_batch(batch, directory, write, clock)
+    aside += write_or_halve(batch, write, clock)
+    set_aside(directory / SET_ASIDE, aside)
+    return number - len(aside)
 
 
-def _write_batch(
-    batch: list[Finished], directory: Path, write: Write, clock: Callable[[], dt.datetime]
-) -> int:
-    """One that PostgreSQL will not take is set aside, so that the others need not wait for it."""
+def write_or_halve(
+    batch: list[Finished], write: Write, clock: Callable[[], dt.datetime]
+) -> list[Finished]:
+    """Write the batch; returns those that cannot be, so that the others need not wait for them."""
     if not batch:
-        return 0
+        return []
     try:
         write(batch, now=clock())
-    except OperationalError:
-        raise
-    except (DataError, IntegrityError, ValueError, TypeError, ArithmeticError):
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception("gateway.recording.failed")
         if len(batch) == 1:
-            set_aside(directory / SET_ASIDE, batch[0])
-            return 0
+            return batch
         middle = len(batch) // 2
-        for part in (batch[:middle], batch[middle:]):
-            _write_batch(part, directory, write, clock)
-    return len(batch)
+        return write_or_halve(batch[:middle], write, clock) + write_or_halve(
+            batch[middle:], write, clock
+        )
+    return []
 
 
-def set_aside(directory: Path, finished: Finished) -> None:
-    """Keep an end that could not be recorded, as a journal of its own: moved up again it is replayed."""
+def set_aside(directory: Path, finished: list[Finished]) -> None:
+    """Keep ends that could not be recorded, as a journal of their own: moved up again it is replayed."""
+    if not finished:
+        return
     journal = Journal(directory)
-    journal.finish(finished)
+    for one in finished:
+        logger.error("gateway.recording.set_aside", extra={"call_id": one.call.id})
+        journal.finish(one)
     journal.close()

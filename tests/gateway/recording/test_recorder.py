@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import DataError, InternalError, OperationalError, ProgrammingError
 
+from gateway.recording import replay
 from gateway.recording.journal import Journal, remains
 from gateway.recording.recorder import Recorder
 from gateway.structs import Finished
@@ -42,9 +44,7 @@ def start(tmp_path: Path, store: Store) -> Any:
     started: list[Recorder] = []
 
     def make(**options: Any) -> Recorder:
-        recorder = Recorder(
-            Journal(tmp_path), write=store, is_there=lambda: not store.is_away, **options
-        )
+        recorder = Recorder(Journal(tmp_path), write=store, **options)
         recorder.start()
         started.append(recorder)
         return recorder
@@ -133,3 +133,23 @@ def test_a_full_disk_does_not_stop_recording(start: Any, store: Store) -> None:
     assert recorder.drain(3)
     assert store.ends == [end.call.id]
     recorder.journal._is_closed = False
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "is_passing"),
+    [
+        (OperationalError, None, True),  # no connection
+        (OperationalError, psycopg.errors.DiskFull, True),
+        (InternalError, psycopg.errors.ReadOnlySqlTransaction, True),  # a standby
+        (ProgrammingError, psycopg.errors.UndefinedColumn, True),  # not migrated yet
+        (OperationalError, psycopg.errors.ProgramLimitExceeded, False),
+        (DataError, psycopg.errors.NumericValueOutOfRange, False),
+        (ValueError, None, False),
+    ],
+)
+def test_what_is_postgresqls_trouble_is_waited_for(
+    kind: type[Exception], cause: type[Exception] | None, is_passing: bool
+) -> None:
+    error = kind("no")
+    error.__cause__ = cause("no") if cause else None
+    assert replay.is_away(error) is is_passing
