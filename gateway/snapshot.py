@@ -6,6 +6,7 @@ once a second and reads again only when it grew. While PostgreSQL is away the la
 
 import datetime as dt
 import logging
+import math
 import threading
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, connection
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import Organization
 from costs.allocation.teams import Matcher
@@ -29,6 +31,7 @@ from gateway.models import (
     Limit,
     Route,
 )
+from gateway.routing.quality import scores_by_model
 from gateway.structs import ProjectRules, RouteRules
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ logger = logging.getLogger(__name__)
 FRESH_S = 1.0
 # How long the last known snapshot holds when PostgreSQL does not answer.
 STALE_S = 900.0
+# How old mean scores may be: nobody's quality changes in five minutes.
+SCORES_S = 300.0
 MAX_KEPT = 2_000
 
 _TOUCH = """
@@ -125,11 +130,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     teams: Matcher | None = None
     # The organisation's own prices.
     prices: RuleSet = NO_RULES
+    # Mean scores by model, where a route takes the best first; read every `SCORES_S`.
+    quality: dict[str, float] = {}
 
 
 class _Kept(msgspec.Struct):
     snapshot: Snapshot
     seen_at: float
+    scored_at: float = -math.inf
 
 
 _kept: dict[str, _Kept] = {}
@@ -161,12 +169,27 @@ def snapshot_of(
             raise
         logger.warning("gateway.snapshot.stale")
         return kept.snapshot
+    _score(kept, project_id, now)
     kept.seen_at = now
     with _lock:
         if len(_kept) >= MAX_KEPT and project_id.hex not in _kept:
             _kept.pop(next(iter(_kept)))
         _kept[project_id.hex] = kept
     return kept.snapshot
+
+
+def _score(kept: _Kept, project_id: UUID, now: float) -> None:
+    """Read how models are scored, where a route goes by it. No scores are no reason not to route."""
+    routes = kept.snapshot.routes.values()
+    if now - kept.scored_at < SCORES_S or all(one.rules.choose != "quality" for one in routes):
+        return
+    kept.scored_at = now
+    try:
+        scores = scores_by_model(project_id, now=timezone.now())
+    except DatabaseError:
+        logger.warning("gateway.snapshot.unscored")
+        return
+    kept.snapshot = msgspec.structs.replace(kept.snapshot, quality=scores)
 
 
 def forget() -> None:

@@ -131,7 +131,8 @@ def decide(
     draw: float,
     quality: Mapping[str, float] | None = None,
 ) -> Decision:
-    """Where the call goes. `at` is in UTC, `draw` in [0, 1) is all that is chance; `quality` are mean scores by model.
+    """Where the call goes. `at` is in UTC, `draw` in [0, 1) is all that is chance; `quality` are mean scores
+    by model, the snapshot's where not given.
 
     Raises NoRouteError when nothing can take it.
     """
@@ -143,10 +144,11 @@ def decide(
     usable = sieve.healthy(found, health)
     if not usable:
         raise _nothing_left(sieve, f"Route {route.name} has no target for this call")
+    scores = snapshot.quality if quality is None else quality
     ordered: list[Candidate] = []
     for step in sorted({one.rule.step for one in usable}):
         here = [one for one in usable if one.rule.step == step]
-        ordered += _ordered(route, here, sieve, health, prices, draw, quality or {})
+        ordered += _ordered(route, here, sieve, health, prices, draw, scores)
     how = f"{route.name} takes every model no other route names" if route.name == ANY else ""
     because = how or f"the model names route {route.name}"
     return _decision(ordered, sieve, because, route.name)

@@ -3,12 +3,16 @@
 import time
 
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from gateway import snapshot
 from gateway.models import Connection, GatewaySettings
+from tests.factories.feedback import ScoreFactory
 from tests.factories.gateway import ConnectionFactory, LimitFactory, RouteFactory
 from tests.factories.projects import ProjectFactory
+from tests.traces.spans import context_for, llm
+from traces.ingest.write import write_spans
 
 pytestmark = pytest.mark.django_db
 
@@ -53,3 +57,27 @@ def test_a_change_is_seen_after_a_second(django_assert_num_queries: DjangoAssert
     Connection.objects.all().delete()
     snapshot.touch(project.organization_id)
     assert not snapshot.snapshot_of(project.organization_id, project.pk, now=now + 3.3).connections
+
+
+def test_scores_are_read_where_a_route_goes_by_them_and_not_each_time(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    project = ProjectFactory.create()
+    RouteFactory.create(project=project, rules={"choose": "quality"})
+    for _ in range(3):
+        ScoreFactory.create(project=project, trace_id="t1", value=0.5)
+    write_spans(
+        context_for(project),
+        [llm("a", request_model="m", started_at=timezone.now())],
+        now=timezone.now(),
+    )
+
+    def quality(now: float) -> dict[str, float]:
+        found = snapshot.snapshot_of(project.organization_id, project.pk, now=now)
+        return found.quality
+
+    assert quality(0.0) == {"m": 0.5}
+    ScoreFactory.create(project=project, trace_id="t1", value=1.0)
+    with django_assert_num_queries(1):
+        assert quality(200.0) == {"m": 0.5}
+    assert quality(301.0) == {"m": 0.625}
