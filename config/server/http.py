@@ -4,10 +4,11 @@ import asyncio
 import io
 import time
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
-from twisted.web.http import HTTPChannel
+from twisted.web.http import RESPONSES, HTTPChannel
 
 from config.server.refusals import error_body, raw_response
 from gateway.door.paths import is_gateway
@@ -15,6 +16,8 @@ from gateway.door.paths import is_gateway
 if TYPE_CHECKING:
     from config.server.child import BoundedServer
 
+# Twisted has no words for the younger ones, such as 429.
+RESPONSES.update({status.value: status.phrase.encode() for status in HTTPStatus})
 IN_MEMORY = 1024 * 1024  # bytes of a body; it is read whole before Django sees it anyway
 
 

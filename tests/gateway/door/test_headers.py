@@ -50,6 +50,7 @@ def wishes(body: bytes = b"{}", rules: ProjectRules | None = None, /, **headers:
     ("headers", "found"),
     [
         ({"x_llmlab_user": "ada", "x_litellm_end_user_id": "b"}, {"user": "ada"}),
+        ({"x_litellm_end_user_id": "b", "x_llmlab_user": "ada"}, {"user": "ada"}),
         ({"x_litellm_customer_id": "ada"}, {"user": "ada"}),
         ({"helicone_user_id": "ada"}, {"user": "ada"}),
         (
