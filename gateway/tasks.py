@@ -52,8 +52,9 @@ def sweep_reservations(**_: Any) -> int:
     name="gateway.tasks.forget_counters", queue="llm.high", time_limit=120, soft_time_limit=100
 )
 def forget_counters(**_: Any) -> int:
-    """Delete counters of windows long past."""
-    return sweeping.forget_old(timezone.now())
+    """Delete counters of windows long past, and put right what is held aside for calls that are gone."""
+    now = timezone.now()
+    return sweeping.forget_old(now) + sweeping.put_right(now)
 
 
 @shared_task(name="gateway.tasks.check_hit", queue="llm.low", time_limit=180, soft_time_limit=160)

@@ -9,10 +9,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from gateway.models import Reservation
-from gateway.quotas import settling, spending
+from gateway.quotas import settling, spending, sweeping
 from gateway.quotas.deciding import Granted, Refused
 from gateway.structs import Attempt, Dialect, Finished, Target
 from projects.models import Project
+from tests.factories.budgets import BudgetFactory
 from tests.factories.gateway import LimitFactory
 from tests.factories.projects import ProjectFactory
 from tests.gateway.quotas.calls import TARGET, ask, bounds, counters, ended, make_call, read
@@ -193,8 +194,6 @@ def test_a_call_whose_reservation_is_gone_is_charged(project: Project) -> None:
     limit(project, name="Requests", scope="organization", amount=9)
     call = make_call(project, AT)
     ask(call, read(project), bounds(80))
-    from gateway.quotas import sweeping
-
     late = AT + dt.timedelta(hours=1)
     assert sweeping.sweep(AT) == 0
     assert sweeping.sweep(late) == 1
@@ -213,3 +212,18 @@ def test_releasing_gives_everything_back(project: Project) -> None:
         assert settling.release([call]) == 0
     assert counters(project) == {project.pk.hex: (0, 0)}
     assert isinstance(ask(make_call(project, AT), now), Granted)
+
+
+def test_what_a_deleted_project_had_set_aside_is_put_right(project: Project) -> None:
+    other: Project = ProjectFactory.create(organization=project.organization)
+    limit(project, scope="organization", metric="usd", window="month", amount=1)
+    BudgetFactory.create(organization=project.organization, is_hard=True)
+    stays = make_call(other, AT)
+    for call in (make_call(project, AT), stays):
+        assert isinstance(ask(call, read(project)), Granted)
+    assert sweeping.put_right(AT) == 0
+    project.delete()
+    assert sweeping.put_right(AT) == 2
+    assert counters(other) == {"": (0, Decimal("0.01")), "budget": (0, Decimal("0.01"))}
+    settle(ended(stays), costs={stays.id: Decimal("0.002")})
+    assert counters(other) == {"": (Decimal("0.002"), 0), "budget": (0, 0)}
