@@ -26,9 +26,16 @@ class Bar:
     label: Literal["in", "after", "before"]
 
 
-def bar_of(row: Row, extent: Extent, scale: Scale = "time", fold: FoldedAxis | None = None) -> Bar:
+def bar_of(
+    row: Row,
+    extent: Extent,
+    scale: Scale = "time",
+    fold: FoldedAxis | None = None,
+    *,
+    is_split: bool = False,
+) -> Bar:
     """Where the bar stands. By time: from start to end, on a folded axis if there is one. By cost: its share of the
-    trace's cost, from the left edge."""
+    trace's cost, from the left edge. The label of a split bar stands on none of its colours if it can."""
     if scale == "cost":
         amount = row.subtree_cost or _ZERO
         share = float(amount / extent.total_cost) * 100 if extent.total_cost else 0.0
@@ -45,7 +52,8 @@ def bar_of(row: Row, extent: Extent, scale: Scale = "time", fold: FoldedAxis | N
     x = min(x, 100 - MIN_WIDTH)
     width = min(width, 100 - x)
     end = x + width
-    if width >= LABEL_ROOM:
+    fits_beside = end + LABEL_ROOM <= 100 or x >= LABEL_ROOM
+    if width >= LABEL_ROOM and not (is_split and fits_beside):
         return Bar(x, width, first, end, "in")
     if end + LABEL_ROOM <= 100:
         return Bar(x, width, first, end, "after")

@@ -104,7 +104,7 @@ def _line(
     name = step.name or words
     length = formats.duration(round(row.length_ms, 3)) + ("…" if step.is_running else "")
     cost_text, cost_css, cost_title = _cost_cell(row)
-    bar = bars.bar_of(row, extent, scale, fold)
+    bar = bars.bar_of(row, extent, scale, fold, is_split=bool(phases) and scale == "time")
     anchor, dx = ("start", 6) if bar.label == "after" else ("end", -6)
     return StepLine(
         row=row,

@@ -109,7 +109,8 @@ class TraceWaterfall extends HTMLElement {
     bar.setAttribute("width", pc(width));
     pale?.setAttribute("x", pc(x));
     pale?.setAttribute("width", pc(first));
-    const place = width >= ROOM ? "in" : x + width + ROOM <= 100 ? "after" : "before";
+    const isBeside = row.querySelector("rect.ph") && (x + width + ROOM <= 100 || x >= ROOM);
+    const place = width >= ROOM && !isBeside ? "in" : x + width + ROOM <= 100 ? "after" : "before";
     label.setAttribute("x", pc(place === "before" ? x : x + width));
     label.setAttribute("dx", place === "after" ? 6 : -6);
     label.setAttribute("text-anchor", place === "after" ? "start" : "end");

@@ -11,7 +11,7 @@ from gateway.recording.writer import record
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
-from traces.bars import phase_bars
+from traces.bars import bar_of, phase_bars
 from traces.models import Trace
 from traces.phases import phases_of
 from traces.selectors import detail
@@ -52,6 +52,11 @@ def test_the_bar_is_split_where_the_time_went(project: Project) -> None:
     assert "provider" not in found  # what is left of the bar
     assert found["retry"] == pytest.approx((1.188, 48.31), abs=0.01)
     assert found["first_token"] == pytest.approx((49.5, 24.75), abs=0.01)
+    [row] = layout.rows
+    assert bar_of(row, layout.extent, is_split=True).label == "in"  # there is no room beside it
+    wide = msgspec.structs.replace(layout.extent, length_ms=2000.0)
+    assert bar_of(row, wide, is_split=True).label == "after"
+    assert bar_of(row, wide).label == "in"
 
 
 def test_payloads_are_opened_for_gateway_calls_only(
