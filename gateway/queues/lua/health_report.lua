@@ -3,12 +3,22 @@
 -- Returns the open circuits of these targets: {target, circuit or ''} …
 --   h:n:<target>  counts: row of failures, s<slot> 'second:answered:failed:limited' of the last 30 s
 --   h:t:<target>:s (streams: to the first token) and :w (whole answers): when and how long, the last 33
+--   h:m:<connection>  its targets by when they were last told of: 200 at most, so that nobody's made-up models fill Redis
 --   circuits      target -> JSON o opened (last), s since (first), p probed until, w why
 --   figures       target -> JSON t when, n answered, f failed, l limited, s and w medians in ms with st and wt, their times
 local now = clock(ARGV[1])
 local second = math.floor(now / 1000)
 local IN_ROW, LEAST, WINDOW, SAMPLES, FRESH = 5, 20, 30, 33, 600000
 local out = {}
+
+local function has_room(target)
+  local key = G .. 'h:m:' .. target:match('^[^|]*')
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - KEEP)
+  if redis.call('ZCARD', key) >= 200 and not redis.call('ZSCORE', key, target) then return false end
+  redis.call('ZADD', key, now, target)
+  redis.call('PEXPIRE', key, KEEP)
+  return true
+end
 
 local function median(key)
   local found = redis.call('LRANGE', key, 0, SAMPLES - 1)
@@ -67,7 +77,7 @@ local function judge(key, c, kind, began, why)
   return nil, false
 end
 
-for _, entry in ipairs(cjson.decode(ARGV[2])) do
+local function take(entry)
   local target, key = entry[1], G .. 'h:n:' .. entry[1]
   local held = redis.call('HGET', G .. 'circuits', target)
   local c = held and cjson.decode(held)
@@ -96,10 +106,12 @@ for _, entry in ipairs(cjson.decode(ARGV[2])) do
   for _, how in ipairs({'s', 'w'}) do
     if figures[how .. 't'] == now then figures[how] = median(G .. 'h:t:' .. target .. ':' .. how) end
   end
-  if redis.call('HLEN', G .. 'figures') < 5000 or redis.call('HEXISTS', G .. 'figures', target) == 1 then
-    redis.call('HSET', G .. 'figures', target, cjson.encode(figures))
-  end
+  redis.call('HSET', G .. 'figures', target, cjson.encode(figures))
   out[#out + 1] = target
   out[#out + 1] = c and cjson.encode(c) or ''
+end
+
+for _, entry in ipairs(cjson.decode(ARGV[2])) do
+  if has_room(entry[1]) then take(entry) end
 end
 return {now, unpack(out)}

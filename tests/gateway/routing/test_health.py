@@ -148,6 +148,23 @@ async def test_reports_leave_by_themselves_and_failures_do_not_wait(
 
 
 @pytest.mark.asyncio
+async def test_a_connection_has_room_for_so_many_models(two: tuple[Health, Health]) -> None:
+    one, _ = two
+    now = time.time()
+    for n in range(203):
+        target = Target(connection="a", kind="openai", model=f"m{n}", provider="openai")
+        one.report(CALL, Attempt(target=target, began_at=now, ended_at=now))
+    other = Target(connection="b", kind="openai", model="m", provider="openai")
+    one.report(CALL, Attempt(target=other, began_at=now, ended_at=now))
+    await one._tell()
+    await tell(one)  # one more of the full connection
+    await one.refresh()
+    kept = [place for place in one.view.figures if place[0] == "a"]
+    assert len(kept) == 200
+    assert ("b", "m") in one.view.figures
+
+
+@pytest.mark.asyncio
 async def test_without_redis_all_circuits_are_closed() -> None:
     link = Link("redis://127.0.0.1:1/0")
     health = Health(link)

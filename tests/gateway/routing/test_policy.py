@@ -88,7 +88,7 @@ def test_each_class_falls_back_only_where_the_route_says(error: str) -> None:
 
 def test_every_target_gets_its_tries_and_then_it_ends() -> None:
     call, made = a_call("a", "b"), list[Attempt]()
-    while isinstance(step := after(call, *made), Try):
+    while isinstance(step := after(call, *made), Try) and len(made) < 9:
         made.append(failed(step.target.connection))
     assert [one.target.connection for one in made] == ["a", "a", "b", "b"]
     assert step == Stop("Every target was tried.")
