@@ -122,10 +122,15 @@ class Engine:
             if self._stopping.is_set():
                 await line.put_back(self.link, self.worker, [call_id])
             elif await self._is_ours(call_id):
-                await run.run()
-                self.writer.finish(call_id)
+                try:
+                    await run.run()
+                finally:
+                    # Even without an answer: whoever waits is then told that nothing more comes.
+                    self.writer.finish(call_id)
         except (*LOST, RedisError):
             logger.warning("gateway.engine.not_put_back")  # whoever finds this worker gone does it
+        except Exception:
+            logger.exception("gateway.engine.run_broken")
         finally:
             self.runs.pop(call_id, None)
             self._freed.set()

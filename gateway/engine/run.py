@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -49,6 +48,7 @@ class Run:
         self._sink = sink
         self._task: asyncio.Task[Any] | None = None
         self._stopped = ""
+        self._is_over = False
         self._shot: Shot | None = None
         # Keys that were refused or are limited: not used again for this call.
         self._refused: set[str] = set()
@@ -73,7 +73,7 @@ class Run:
 
     def stop(self, why: str) -> None:
         """End it now: `cancelled`, `expired` or `lost`."""
-        if not self._stopped and self._task is not None:
+        if not self._stopped and not self._is_over and self._task is not None:
             self._stopped = why
             self._task.cancel()
 
@@ -83,10 +83,13 @@ class Run:
         """Make the call. Never raises: whatever happens is answered and recorded."""
         self._task = asyncio.current_task()
         self.has_begun = True
-        self._parts.begin(self.call)
         deadline = asyncio.get_running_loop().call_later(self._left(), self.stop, "expired")
+        is_made = False
         try:
+            self._parts.begin(self.call)
             await self._make()
+            # Answered, one way or the other: a stop that comes only now changes nothing.
+            is_made = bool(self._sink.status)
         except asyncio.CancelledError:
             if not self._stopped:
                 self._stopped = "lost"
@@ -95,7 +98,7 @@ class Run:
             self._fail(500, "internal_error", "The gateway failed to make the call.")
         finally:
             deadline.cancel()
-        if self._stopped and self._state not in ("done", "cached"):
+        if self._stopped and not is_made:
             if self._task is not None:
                 self._task.uncancel()
             self._end_stopped()
@@ -329,9 +332,9 @@ class Run:
                 attempt.error, attempt.message = "cancelled", message
 
     async def _finish(self) -> Finished:
+        """Record, tell the client, let go; the first two without a pause in which the run could be stopped."""
+        self._is_over = True
         shot = self._shot
-        if shot is not None:
-            await _quietly(shot.close())
         finished = finished_of(
             self.call,
             shot,
@@ -349,6 +352,8 @@ class Run:
         except Exception:  # the client's answer does not depend on it
             logger.exception("gateway.run.unrecorded")
         self._sink.end(summary)
+        if shot is not None:
+            await _closed(shot)
         return finished
 
 
@@ -357,8 +362,14 @@ def _unknown_connections() -> ProviderError:
     return ProviderError(Failure("error", "connections_unknown", text), was_sent=False)
 
 
-async def _quietly(closing: Awaitable[None]) -> None:
-    try:
-        await closing
-    except Exception:
-        logger.exception("gateway.run.not_closed")
+async def _closed(shot: Shot) -> None:
+    """Close it, also when the run was stopped in its last moment."""
+    for _ in range(2):
+        try:
+            await shot.close()
+            return
+        except asyncio.CancelledError:
+            continue
+        except Exception:
+            logger.exception("gateway.run.not_closed")
+            return

@@ -352,6 +352,24 @@ async def test_a_worker_runs_no_more_calls_at_once_than_it_may(world: World) -> 
     assert most == 3
 
 
+async def test_a_run_stopped_in_its_last_moment_is_recorded_and_answered(world: World) -> None:
+    def stop(call: Call, attempt: object) -> None:
+        engine.runs[call.id].stop("cancelled")
+
+    world.parts = replace(world.parts, report=stop)
+    engine = await world.start()
+    call = world.call("m")
+    assert (await world.whole(call)).status == 200
+    assert (await world.end_of(call)).state == "done"
+    streamed = world.call("m", stream=True)
+    assert (await world.frames(streamed))[-1].kind is FrameKind.END
+    assert (await world.end_of(streamed)).state == "done"
+    world.provider.behaviours["m"] = cutting(2)
+    broken = world.call("m", stream=True)
+    assert body(await world.frames(broken)).count(b'"error"') == 1
+    assert (await world.end_of(broken)).state == "failed"
+
+
 async def test_a_dead_web_process_leaves_its_calls_to_the_policy(world: World) -> None:
     await world.start()
     world.provider.behaviours["m"] = silent
