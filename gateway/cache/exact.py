@@ -8,6 +8,8 @@ call: then it is a miss.
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +25,8 @@ from gateway.structs import CachePlan
 
 logger = logging.getLogger(__name__)
 
-THREADS = 2
+# Each keeps a connection to PostgreSQL open: to make one costs ten times as much as what is asked.
+THREADS = 1
 MAX_BATCH = 200
 # A call waits no longer than this for either store; what answers later is still copied to Redis.
 REDIS_S = 0.2
@@ -85,7 +88,7 @@ class ExactCache:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._threads is not None:
             threads, self._threads = self._threads, None
-            await asyncio.to_thread(threads.shutdown)
+            await asyncio.to_thread(end_threads, threads, THREADS)
 
     async def _copy(self, name: str) -> Kept | None:
         try:
@@ -154,6 +157,20 @@ class ExactCache:
             self._ask()
 
 
+def end_threads(threads: ThreadPoolExecutor, count: int) -> None:
+    """Close what the threads of a pool hold, then end them."""
+    together = Barrier(count)
+
+    def end() -> None:
+        with suppress(BrokenBarrierError):
+            together.wait(2)  # so that each thread gets one
+        connection.close()
+
+    for _ in range(count):
+        threads.submit(end)
+    threads.shutdown()
+
+
 def read(places: list[_Place]) -> dict[_Place, Kept]:
     """The rows of these keys. One query. Raises DatabaseError."""
     projects, keys = [list(column) for column in zip(*places, strict=True)]
@@ -164,9 +181,9 @@ def read(places: list[_Place]) -> dict[_Place, Kept]:
                 (project.hex, key): kept_of(*columns)
                 for project, key, *columns in cursor.fetchall()
             }
-    finally:
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+    except (DatabaseError, InterfaceError):
+        connection.close()  # the next question begins anew
+        raise
 
 
 def kept_of(

@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from core import crypto
 from gateway.cache.anchors import agree, normal
-from gateway.cache.exact import COLUMNS, kept_of
+from gateway.cache.exact import COLUMNS, end_threads, kept_of
 from gateway.cache.kept import Hit, hit_of, is_fresh, open_contents
 from gateway.cache.meaning import LEAST_LEXICAL, VECTORS, Vector, anchors_of, vector_text
 from gateway.models import CacheThreshold
@@ -31,6 +31,7 @@ from traces.search import embedding, endpoint, lexical
 logger = logging.getLogger(__name__)
 
 FEATURE = "LLMLab cache"
+# Each keeps a connection to PostgreSQL open.
 THREADS = 4
 # A call waits no longer than this to be spared; then the provider is asked.
 PATIENCE_S = 3.0
@@ -91,7 +92,7 @@ class SemanticCache:
         """Let the threads go."""
         if self._threads is not None:
             threads, self._threads = self._threads, None
-            await asyncio.to_thread(threads.shutdown)
+            await asyncio.to_thread(end_threads, threads, THREADS)
 
     def find(self, call: Call, snapshot: Snapshot, now: float) -> Found | None:
         """`lookup`, in a thread. Up to four queries."""
@@ -112,9 +113,9 @@ class SemanticCache:
             threshold = threshold_of(plan, call.decision.route, terms, is_lexical=is_lexical)
             hit = nearest(plan, snapshot, vector, threshold, is_lexical=is_lexical, now=now)
             return Found(hit, threshold) if hit else None
-        finally:
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
+        except (DatabaseError, InterfaceError):
+            connection.close()  # the next question begins anew
+            raise
 
     def _terms(self, project_id: UUID) -> Terms:
         """What is allowed, at most `KNOWN_S` old. Two queries, or none."""

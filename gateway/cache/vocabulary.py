@@ -102,6 +102,7 @@ LANGUAGES = {
     "pt": _of("o os as é são qual como e para com quando quem onde por meu uma da que quais"),
     "nl": _of("de het is zijn wat hoe en voor met welke wanneer wie waar waarom mijn een van"),
     "sv": _of("är och vad hur för med vilken när vem var varför min en ett av det"),
+    "da": _of("er og hvad hvordan for med hvilken når hvem hvor hvorfor min en et af det jeg du"),
     "no": _of("er og hva hvordan for med hvilken når hvem hvor hvorfor min en et av det jeg"),
     "pl": _of("jest są co jak dla kiedy kto gdzie dlaczego mój się nie czy moje"),
     "tr": _of("ve ne nasıl için ile ne kim nerede neden bir bu"),
