@@ -8,6 +8,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from redis.exceptions import RedisError
 
@@ -25,6 +26,7 @@ from gateway.door.keys import Opened
 from gateway.door.relay import relay
 from gateway.door.request import Request
 from gateway.door.wishes import Wishes, followed, wishes_of
+from gateway.guards.checks import BLOCKED_CODE, check_input
 from gateway.queues.frames import FrameReader, Waiting
 from gateway.queues.line import Full
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
@@ -44,6 +46,8 @@ _FULL = {
     "bytes": "bytes of waiting calls",
 }
 _NOWHERE = Decision(targets=())
+# Checks of more than this would hold up other calls of the process.
+LARGE_BODY = 64 * 1024
 
 
 class Calls:
@@ -105,6 +109,8 @@ class Calls:
                 raise
             await self._count(request, call, facts)
             return None
+        if call.guards:
+            facts = await _guarded(call, facts, at)
         hit = await self._look_up(call, snapshot, facts, wishes, at)
         body = _kept_body(call, hit) if hit is not None else None
         if hit is not None and body is not None:
@@ -283,6 +289,24 @@ def _headers_of(outcome: Granted | Refused) -> Headers:
             retry_after_s=outcome.retry_after_s or 0,
         )
     return answers.encoded(outcome.headers)
+
+
+async def _guarded(call: Call, facts: RequestFacts, at: dt.datetime) -> RequestFacts:
+    """The facts of what the checks let through. Raises RefusalError."""
+    call.guards = tuple(one for one in call.guards if holds(one.when, facts, call.caller, at))
+    if len(call.body) > LARGE_BODY:
+        verdict = await asyncio.to_thread(check_input, call.guards, facts, call.caller)
+    else:
+        verdict = check_input(call.guards, facts, call.caller)
+    call.flags = (*call.flags, *verdict.flags)
+    if verdict.document is not facts.document:
+        call.body = msgspec.json.encode(verdict.document)
+        facts = facts_of(call.dialect, call.body)
+    if verdict.blocked is not None:
+        stop = verdict.blocked
+        extra = {"guard": stop.kind}
+        raise RefusalError(400, BLOCKED_CODE, stop.message, param=stop.param, extra=extra)
+    return facts
 
 
 def _accepted(

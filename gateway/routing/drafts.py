@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from core.errors import DomainError
+from gateway.guards.rules import GuardRuleError, check_guard
 from gateway.structs import (
     CacheRule,
     CompactRule,
@@ -170,13 +171,10 @@ def _check_guards(rules: tuple[GuardRule, ...]) -> None:
         _text(f"{path}.message", rule.message, 500)
         if len(rule.patterns) > MAX_WORDS or len(rule.names) > MAX_WORDS:
             raise refused(path, "too many words", f"at most {MAX_WORDS} names and patterns.")
-        for pattern in rule.patterns:
-            _text(f"{path}.patterns", pattern, 500)
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                said = f"it is no regular expression: {error}."
-                raise refused(f"{path}.patterns", pattern, said) from None
+        try:
+            check_guard(path, rule)
+        except GuardRuleError as error:
+            raise refused(error.field, error.value, error.rule) from None
 
 
 def _between(field: str, value: float | None, least: float, most: float) -> None:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from django.utils import timezone
 
-from gateway.models import LLMRequest
+from gateway.models import GatewaySettings, LLMRequest
 from projects.models import ApiKey, Project
 from tests.factories.gateway import LimitFactory
 from tests.factories.projects import ApiKeyFactory
@@ -185,3 +185,20 @@ def test_models_in_both_shapes(http: httpx2.Client) -> None:
 
     assert http.get("/v1/models/gpt-5.4-mini").json()["owned_by"] == "openai"
     assert http.get("/v1/models/nothing").status_code == 404
+
+
+def test_a_request_a_check_stops_is_told_why_and_recorded_without_what_was_found(
+    gateway: Server, db: None
+) -> None:
+    key = make_key()
+    rules = {"guards": [{"kind": "pii", "action": "block"}]}
+    GatewaySettings.objects.create(project=key.project, rules=rules)
+    body = CHAT | {"messages": [{"role": "user", "content": "Write to jane@example.com"}]}
+
+    answer = post(gateway, key.raw, body)
+
+    assert (answer.status_code, error(answer)["code"]) == (400, "guard_blocked")
+    assert error(answer)["guard"] == "pii"
+    assert "jane" not in answer.text
+    rows = LLMRequest.objects.filter(project_id=key.project_id)
+    until(lambda: list(rows.values_list("state", "flags")) == [("refused", ["guard:pii:blocked"])])
