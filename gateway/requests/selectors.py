@@ -1,0 +1,172 @@
+"""Reads about calls that ended, and of what waits now."""
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from redis import Redis
+from redis.exceptions import RedisError
+
+from core.cursors import InvalidCursorError, decode_place, encode_place
+from core.errors import NotFoundError
+from gateway.models import Connection, LLMRequest, Route
+from gateway.queues.line import Depth, depths_of
+from gateway.requests.lists import DIRECT, FAILED_STATES, FAILING, HIT, Asked
+from gateway.structs import PRIORITIES
+from projects.access import parse_uuid
+from projects.models import ApiKey, Project
+from traces.selectors import detail
+from traces.views.step_gateway import gateway_context
+
+logger = logging.getLogger(__name__)
+PAGE = 50
+MAX_EXPORT = 10_000
+CHUNK = 1_000
+REDIS_WAIT_S = 0.5
+# A request's id says when it was made; its row is of that time, give or take two machines' clocks.
+SLACK = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some calls, and where the next begin (empty: nowhere)."""
+
+    rows: Sequence[LLMRequest]
+    after: str
+
+
+@dataclass(frozen=True)
+class Now:
+    """What waits in line per priority. `depths` None: Redis is away."""
+
+    depths: dict[str, Depth] | None
+
+    @property
+    def waiting(self) -> int:
+        return sum(one.waiting for one in (self.depths or {}).values())
+
+
+def listed(project: Project, asked: Asked, *, limit: int = PAGE) -> Page:
+    """A page of calls in the order asked for. One query. Raises InvalidCursorError."""
+    is_down = asked.sort.startswith("-")
+    rows = _narrowed(project, asked)
+    if asked.after:
+        at, key = decode_place(asked.after, sort=asked.sort, kind=dt.datetime)
+        last = parse_uuid(key)
+        if last is None:
+            raise InvalidCursorError(
+                "The page cursor is not one of this list; start from the first page.",
+                fields=["after"],
+            )
+        beside = {"accepted_at__lte" if is_down else "accepted_at__gte": at}
+        beyond = Q(**{"accepted_at__lt" if is_down else "accepted_at__gt": at})
+        same = Q(accepted_at=at, **{"id__lt" if is_down else "id__gt": last})
+        rows = rows.filter(**beside).filter(beyond | same)
+    order = ("-accepted_at", "-id") if is_down else ("accepted_at", "id")
+    found = list(rows.order_by(*order)[: limit + 1])
+    if len(found) <= limit:
+        return Page(found, "")
+    end = found[limit - 1]
+    return Page(found[:limit], encode_place(asked.sort, end.accepted_at, str(end.id)))
+
+
+def exported(project: Project, asked: Asked) -> Iterator[LLMRequest]:
+    """At most MAX_EXPORT calls in order, CHUNK per query."""
+    left = MAX_EXPORT
+    while left > 0:
+        page = listed(project, asked, limit=min(CHUNK, left))
+        yield from page.rows
+        left -= len(page.rows)
+        if not page.after:
+            return
+        asked = Asked(**(vars(asked) | {"after": page.after}))
+
+
+def _narrowed(project: Project, asked: Asked) -> QuerySet[LLMRequest]:
+    rows = LLMRequest.objects.filter(
+        project=project, accepted_at__gte=asked.range.start, accepted_at__lt=asked.range.end
+    )
+    if asked.state == FAILING:
+        rows = rows.filter(state__in=FAILED_STATES)
+    elif asked.state:
+        rows = rows.filter(state=asked.state)
+    if asked.route:
+        rows = rows.filter(route="" if asked.route == DIRECT else asked.route)
+    if asked.model:
+        rows = rows.filter(Q(asked_model__icontains=asked.model) | Q(model__icontains=asked.model))
+    if asked.key_id:
+        rows = rows.filter(api_key_id=asked.key_id)
+    if asked.priority:
+        rows = rows.filter(priority=PRIORITIES.index(asked.priority))
+    if asked.cache == HIT:
+        rows = rows.filter(cache__in=("exact", "semantic"))
+    elif asked.cache:
+        rows = rows.filter(cache="" if asked.cache == "none" else asked.cache)
+    return rows
+
+
+def request_of(project: Project, request_id: UUID) -> LLMRequest:
+    """A call that ended. One query. Raises NotFoundError."""
+    rows = LLMRequest.objects.filter(project=project, id=request_id)
+    if request_id.version == 7:
+        made = dt.datetime.fromtimestamp((request_id.int >> 80) / 1000, dt.UTC)
+        rows = rows.filter(accepted_at__gte=made - SLACK, accepted_at__lte=made + SLACK)
+    found = rows.first()
+    if found is None:
+        raise NotFoundError("There is no such request in this project, or it has not ended yet.")
+    return found
+
+
+def told_of(project: Project, row: LLMRequest) -> dict[str, Any]:
+    """What its step in the trace tells: whether it is there, where the time went, every try. Three queries at most."""
+    trace = detail.trace_of(project, row.trace_id) if row.trace_id else None
+    step = detail.step_of(trace, row.span_id) if trace and row.span_id else None
+    if step is None:
+        return {"step": None, "gateway": None}
+    content = detail.step_content(project, step)
+    return {"step": step, "gateway": gateway_context(content.content)}
+
+
+def names_for(project: Project, row: LLMRequest) -> dict[str, str]:
+    """What its connection and key are called; empty when they are gone. Two queries."""
+    names = {"connection": "", "key": ""}
+    if row.connection_id:
+        mine = Connection.objects.filter(organization=project.organization_id, pk=row.connection_id)
+        names["connection"] = mine.values_list("name", flat=True).first() or ""
+    if row.api_key_id:
+        keys = ApiKey.objects.filter(project=project, pk=row.api_key_id)
+        names["key"] = keys.values_list("name", flat=True).first() or ""
+    return names
+
+
+def keys_of(project: Project) -> list[tuple[UUID, str]]:
+    """Keys to choose from, revoked ones too: their calls are still there. One query."""
+    rows = ApiKey.objects.filter(project=project).order_by(Lower("name"), "pk")
+    return list(rows.values_list("pk", "name")[:500])
+
+
+def routes_of(project: Project) -> list[str]:
+    """Names of routes to choose from. One query."""
+    rows = Route.objects.filter(project=project).order_by(Lower("name"))
+    return list(rows.values_list("name", flat=True)[:200])
+
+
+def waiting_now(project: Project) -> Now:
+    """No query, and one question to Redis."""
+    return Now(_depths(project))
+
+
+def _depths(project: Project) -> dict[str, Depth] | None:
+    wait = {"socket_timeout": REDIS_WAIT_S, "socket_connect_timeout": REDIS_WAIT_S}
+    try:
+        with Redis.from_url(settings.REDIS_URL, **wait) as client:
+            return depths_of(client, project.pk.hex)
+    except RedisError:
+        logger.warning("gateway.requests.no_line")
+        return None
