@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Trunc
 
@@ -14,7 +15,15 @@ from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import DomainError, NotFoundError
 from gateway.cache.emptying import NONE
 from gateway.cache.tightening import DAYS, LATEST, Record, record_of
-from gateway.models import CachedResponse, CacheThreshold, LLMRequest, ShadowCheck
+from gateway.models import (
+    CachedResponse,
+    CacheThreshold,
+    GatewaySettings,
+    LLMRequest,
+    Route,
+    ShadowCheck,
+)
+from gateway.structs import ProjectRules, RouteRules
 from projects.access import parse_uuid
 from projects.models import Project
 
@@ -199,6 +208,8 @@ class RouteChecks:
     record: Record
     tightened: CacheThreshold | None
     last_at: dt.datetime | None
+    # What the rule says now; None: the route is gone or answers nothing by meaning any more.
+    threshold: float | None
 
     @property
     def name(self) -> str:
@@ -206,7 +217,7 @@ class RouteChecks:
 
 
 def checks_of(project: Project, *, now: dt.datetime) -> list[RouteChecks]:
-    """Per route, the latest of the last 30 days. Two queries."""
+    """Per route that answers by meaning or did, the latest of the last 30 days. Four queries."""
     rows = ShadowCheck.objects.filter(
         project=project.pk, checked_at__gt=now - dt.timedelta(days=DAYS)
     )
@@ -220,10 +231,28 @@ def checks_of(project: Project, *, now: dt.datetime) -> list[RouteChecks]:
         if len(found.setdefault(route, [])) < LATEST:
             found[route].append((is_right, similarity))
     tightened = {one.route: one for one in CacheThreshold.objects.filter(project=project)}
+    rules = _thresholds(project)
     return [
-        RouteChecks(route, record_of(found.get(route, [])), tightened.get(route), last.get(route))
-        for route in sorted({*found, *tightened})
+        RouteChecks(
+            route,
+            record_of(found.get(route, [])),
+            tightened.get(route),
+            last.get(route),
+            rules.get(route),
+        )
+        for route in sorted({*found, *tightened, *rules})
     ]
+
+
+def _thresholds(project: Project) -> dict[str, float]:
+    """What the rules of routes that answer by meaning say; "" are direct calls. Two queries."""
+    said = GatewaySettings.objects.filter(project=project).values_list("rules", flat=True).first()
+    common = msgspec.convert(said or {}, ProjectRules).cache
+    found = {"": common}
+    routes = Route.objects.filter(project=project, is_enabled=True).values_list("name", "rules")
+    for name, rules in routes:
+        found[name] = msgspec.convert(rules, RouteRules).cache or common
+    return {name: rule.threshold for name, rule in found.items() if rule.semantic}
 
 
 def checks_about(project: Project, entry: CachedResponse) -> list[ShadowCheck]:

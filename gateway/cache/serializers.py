@@ -81,6 +81,9 @@ class CacheChecksSerializer(serializers.Serializer[Any]):
     wrong_rate = serializers.FloatField(source="record.rate", allow_null=True)
     low = serializers.FloatField(source="record.low")
     high = serializers.FloatField(source="record.high")
+    threshold = serializers.FloatField(
+        allow_null=True, help_text="What the rule says; null: it answers nothing by meaning"
+    )
     tightened_to = serializers.FloatField(
         source="tightened.threshold", allow_null=True, default=None
     )

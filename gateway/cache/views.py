@@ -175,7 +175,11 @@ def cache_purge(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "asked": asked,
-        "said": [(name, getattr(asked, name)) for name in selectors.LABELS if getattr(asked, name)],
+        "said": [
+            (name, name.replace("_", " ").capitalize(), getattr(asked, name))
+            for name in selectors.LABELS
+            if getattr(asked, name)
+        ],
         "count": selectors.entries(project, now=now).filter(**asked.conditions).count(),
     }
     return render(request, "gateway/cache/purge.html", context)

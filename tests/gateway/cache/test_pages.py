@@ -18,6 +18,7 @@ from gateway.cache.tightening import consider
 from gateway.models import CachedResponse, CacheThreshold, LLMRequest, ShadowCheck
 from gateway.structs import CacheRule, Decision
 from projects.models import Project
+from tests.factories.gateway import RouteFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.gateway.cache.conftest import answer_of, ask, ended
 from tests.gateway.cache.test_semantic import keep
@@ -82,9 +83,11 @@ def test_the_page_shows_figures_and_answers_in_few_queries(
         is_right=False, checked_at=timezone.now() - dt.timedelta(seconds=1),
     )  # fmt: skip
     consider(project=project, route="faq", rule=CacheRule(), now=timezone.now())
-    with django_assert_max_num_queries(16):
+    RouteFactory(project=project, name="hr", rules={"cache": {"semantic": True, "threshold": 0.98}})
+    with django_assert_max_num_queries(18):
         page = admin.get(root).content.decode()
     assert formats.percent(0.75) in page
+    assert '<span class="num">0.98</span>' in page
     assert "Tightened to 0.9806" in page
     assert "saved an amount that is unknown" in page
     assert page.count("data-row-link") == 3
