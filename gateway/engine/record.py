@@ -5,7 +5,9 @@ import time
 
 from gateway.cache.kept import Hit
 from gateway.dialects.facts import RequestError, RequestFacts, facts_of
+from gateway.engine.checking import AnswerChecks, summed
 from gateway.engine.shot import Shot
+from gateway.guards.checks import BLOCKED_CODE
 from gateway.structs import Call, Finished
 
 logger = logging.getLogger(__name__)
@@ -18,21 +20,38 @@ def finished_of(
     state: str,
     status: int,
     answered: Hit | None,
+    error: str = "",
     compaction: dict[str, int],
+    checks: AnswerChecks | None = None,
 ) -> Finished:
     """The record of a call whose last attempt, if there was one, is `shot`; `answered`: a kept answer was given;
-    `compaction`: what was saved before it was sent."""
+    `compaction`: what was saved before it was sent; `checks`: those of its answer."""
     finished = Finished(
         call=call, ended_at=time.time(), state=state, status=status, flags=call.flags
     )
-    finished.compaction = compaction
+    finished.compaction, finished.error = compaction, error
     if call.cache is not None:
         finished.cache = "miss" if call.cache.reads else "bypass"
     if answered is not None:
         _add_hit(finished, answered)
     if shot is not None and shot.collector is not None:
         _add_answer(finished, shot)
+        finished.usage = summed(shot.before, finished.usage)
+    if checks is not None:
+        finished.answer = _checked(finished, checks)
+        finished.flags = (*finished.flags, *checks.flags)
     return finished
+
+
+def _checked(finished: Finished, checks: AnswerChecks) -> bytes:
+    """The answer as the client got it; what a check stopped, it did not."""
+    if not finished.answer or finished.error == BLOCKED_CODE:
+        return b""
+    try:
+        return checks.recorded(finished.answer)
+    except Exception:  # what a provider sent must never keep a call from being recorded
+        logger.exception("gateway.run.unchecked")
+        return b""
 
 
 def _add_hit(finished: Finished, hit: Hit) -> None:

@@ -13,12 +13,16 @@ from core.errors import DomainError
 from gateway.cache.kept import Hit
 from gateway.compaction.compact import compact
 from gateway.dialects.errors import Failure, client_error
+from gateway.dialects.facts import facts_of
 from gateway.dialects.replay import as_stream
+from gateway.engine.checking import INVALID_ANSWER, AnswerChecks
 from gateway.engine.parts import Parts
 from gateway.engine.providers import ProviderError
 from gateway.engine.record import finished_of
 from gateway.engine.shot import Shot
 from gateway.engine.sink import EVENTS, JSON, Sink
+from gateway.guards.checks import BLOCKED_CODE
+from gateway.guards.output import GuardBlockedError
 from gateway.routing.policy import Stop, Try, next_step
 from gateway.snapshot import Snapshot
 from gateway.structs import Attempt, Call, Finished, Summary, Target
@@ -55,6 +59,7 @@ class Run:
         self._document: dict[str, Any] = {}
         # Tokens that compaction saved, by what saved them.
         self._compaction: dict[str, int] = {}
+        self._checks: AnswerChecks | None = None
         self._hit: Hit | None = None
         self._error: ProviderError | None = None
         self._error_dialect = call.dialect
@@ -118,6 +123,18 @@ class Run:
             self._document, self._compaction = compact(
                 self.call.compact, self.call.dialect, self._document
             )
+        try:
+            if self.call.guards:
+                self._checks = AnswerChecks(self.call, self._document)
+            await self._ask()
+        except GuardBlockedError as error:
+            self._fail(400, BLOCKED_CODE, error.blocked.message)
+            if self._shot is not None:
+                self._shot.attempt.ended_at = time.time()
+                self._parts.report(self.call, self._shot.attempt)
+
+    async def _ask(self) -> None:
+        """Try until a target answers and its answer is passed on, or there is nothing left to try."""
         while True:
             step = await self._next()
             if isinstance(step, Stop):
@@ -132,14 +149,37 @@ class Run:
             shot = await self._first_of(step)
             if shot is None:
                 continue
-            shot.said = self._tries()
             try:
-                await shot.relay(self._sink)
+                shot = await self._valid(shot)
+                shot.said = self._tries()
+                await shot.relay(self._sink, self._checks)
             except ProviderError as error:
                 self._break_off(shot, error)
                 return
             self._ended_well(shot)
             return
+
+    async def _valid(self, shot: Shot) -> Shot:
+        """The attempt, or one more when its answer is not the JSON that was asked for. Raises GuardBlockedError."""
+        if self._checks is None or self.call.is_stream:
+            return shot
+        document = self._checks.again(self._document, shot.answer())
+        if document is None:
+            return shot
+        shot.attempt.ended_at = time.time()
+        self._parts.report(self.call, shot.attempt)
+        another = Shot(self.call, shot.attempt.target)
+        before, self._document = self._document, document
+        if not await self._open(another):
+            self._document = before
+            self._checks.not_again()
+            return shot
+        shot.attempt.error = INVALID_ANSWER
+        another.before = shot.usage(facts_of(self.call.dialect, self.call.body))
+        await _closed(shot)
+        self._shot = another
+        self._checks.again(document, another.answer())
+        return another
 
     async def _answer_kept(self) -> bool:
         """Whether a kept answer to a question that means the same was given."""
@@ -342,8 +382,10 @@ class Run:
             status=self._sink.status,
             answered=self._hit,
             compaction=self._compaction,
+            checks=self._checks,
+            error=self._code,
         )
-        finished.error, finished.message = self._code, self._message[:2_000]
+        finished.message = self._message[:2_000]
         finished.attempts, finished.client_left_at = self.attempts, self.left_at
         summary = Summary(state=finished.state, cache=finished.cache)
         try:

@@ -21,6 +21,7 @@ from gateway.dialects.errors import Failure
 from gateway.dialects.facts import RequestFacts
 from gateway.dialects.sse import Event, Events, EventTooLongError
 from gateway.dialects.translate import Translator, can_translate, translator
+from gateway.engine.checking import AnswerChecks
 from gateway.engine.providers import ProviderError, ask, request_id, unanswered
 from gateway.engine.sink import EVENTS, JSON, Sink
 from gateway.snapshot import ConnectionView, KeyView, Snapshot
@@ -50,6 +51,8 @@ class Shot:
         self.first_token_at = 0.0
         # What else the answer's head says: how many tries it took.
         self.said: dict[str, str] = {}
+        # Used by an answer that could not be used, which this one is instead of.
+        self.before: Usage | None = None
         self._response: httpx2.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._events = Events()
@@ -172,29 +175,38 @@ class Shot:
             raise ProviderError.broken("stream_ended", "The provider ended the stream at once.")
         self.first_token_at = time.time()
 
-    async def relay(self, sink: Sink) -> None:
-        """Pass the answer on, to its end. Raises ProviderError when a stream breaks off."""
+    def answer(self) -> bytes:
+        """The whole answer of a call that does not stream, on the client's wire."""
+        return self.translator.answer(self._held[0])
+
+    async def relay(self, sink: Sink, checks: AnswerChecks | None = None) -> None:
+        """Pass the answer on, to its end. Raises ProviderError when a stream breaks off, GuardBlockedError."""
         if not self.call.is_stream:
-            sink.hold(self.attempt.status, self.translator.answer(self._held[0]), self._head(JSON))
+            body = self.answer()
+            body = checks.whole(body) if checks is not None else body
+            sink.hold(self.attempt.status, body, self._head(JSON))
             return
         collector, translate = self.collector, self.translator
         assert collector is not None  # noqa: S101 - `_send` set it
         sink.head(self.attempt.status, self._head(EVENTS))
-        sink.data(b"".join(self._held))
+        checked = checks.feed if checks is not None else _as_it_is
+        sink.data(checked(b"".join(self._held)))
         self._held = []
         async for events in self._read():
             out = []
             for event in events:
                 collector.event(event)
                 out.append(translate.event(event))
-            sink.data(b"".join(out))
+            sink.data(checked(b"".join(out)))
             if sink.is_full:
                 await sink.drain()
         if collector.error is None and not collector.is_complete:
             raise ProviderError.broken(
                 "stream_ended", "The provider's stream ended before the answer did."
             )
-        sink.data(translate.end())
+        sink.data(checked(translate.end()))
+        if checks is not None:
+            sink.data(checks.end())
 
     async def _read(self) -> AsyncIterator[list[Event]]:
         """The stream's events as the network brings them. Raises ProviderError when it breaks."""
@@ -238,6 +250,10 @@ class Shot:
             "x-llmlab-provider-ms": f"{(self.first_token_at - self.attempt.began_at) * 1000:.1f}",
             **self.said,
         }
+
+
+def _as_it_is(data: bytes) -> bytes:
+    return data
 
 
 def wire(client: Dialect, view: ConnectionView) -> Dialect:

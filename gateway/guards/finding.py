@@ -1,5 +1,6 @@
 """What a check finds in a text: personal data, secrets and banned patterns, by the rules of `core.masking` (pure)."""
 
+import re
 import time
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,6 +15,8 @@ _KEYS = "api_key"
 PERSONAL = tuple(name for name in BY_NAME if name != _KEYS)
 LOOKS = ("pii", "secrets", "patterns")
 BANNED = "[removed]"
+FENCE = "```json"
+_FENCED = re.compile(r"(?<=```json\n)(.*?)(?=\n```)", re.DOTALL)
 # Of one request or answer. What takes longer is treated as if something had been found.
 BUDGET_S = 1.0
 
@@ -47,6 +50,13 @@ class Look(Masker):
     def __init__(self, rule: GuardRule) -> None:
         super().__init__(detectors(rule), budget=BUDGET_S)
         self.has_found = False
+
+    def text(self, value: str) -> str:
+        """`value` with every match replaced; JSON stays JSON, also between fences."""
+        if FENCE not in value:
+            return super().text(value)
+        parts = _FENCED.split(value)
+        return "".join(super(Look, self).text(part) for part in parts)
 
     def _plain(self, value: str) -> str:
         masked = super()._plain(value)
