@@ -89,6 +89,8 @@ class _Compaction:
         """White space that says nothing."""
 
         def change(texts: list[str]) -> list[str]:
+            if not any(_has_runs(text) for text in texts):
+                return texts
             region = Region()
             made = [joined(without_blanks(parts_of(text, region))) for text in texts]
             self._count("whitespace", texts, made)
@@ -166,3 +168,7 @@ class _Compaction:
         ):
             self.document = {**self.document, self._field: self._items}
             self._items = list(self._items)
+
+
+def _has_runs(text: str) -> bool:
+    return "  " in text or " \n" in text or "\n\n\n" in text or text.endswith(" ")

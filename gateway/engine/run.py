@@ -29,6 +29,9 @@ from gateway.structs import Attempt, Call, Finished, Summary, Target
 
 logger = logging.getLogger(__name__)
 
+# Shortening more than this would hold up the worker's other calls.
+LONG_BODY = 64 * 1024
+
 # The project's connections cannot be read, or it was deleted meanwhile.
 _UNREADABLE = (DatabaseError, DomainError, ObjectDoesNotExist)
 
@@ -120,9 +123,10 @@ class Run:
             return
         self._document = msgspec.json.decode(self.call.body)
         if self.call.compact is not None:
-            self._document, self._compaction = compact(
-                self.call.compact, self.call.dialect, self._document
-            )
+            work = compact, self.call.compact, self.call.dialect, self._document
+            is_long = len(self.call.body) > LONG_BODY
+            done = await asyncio.to_thread(*work) if is_long else compact(*work[1:])
+            self._document, self._compaction = done
         try:
             if self.call.guards:
                 self._checks = AnswerChecks(self.call, self._document)
