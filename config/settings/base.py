@@ -239,6 +239,7 @@ SPECTACULAR_SETTINGS = {
         "AlertEventStateEnum": "alerts.models.EventState",
         "AlertSeverityEnum": "alerts.models.Severity",
         "BudgetScopeEnum": "costs.models.BudgetScope",
+        "GatewayPriorityEnum": "gateway.structs.PRIORITIES",
         "LimitScopeEnum": "gateway.models.LimitScope",
         "LimitMetricEnum": "gateway.models.LimitMetric",
         "LimitWindowEnum": "gateway.models.LimitWindow",
