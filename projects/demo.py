@@ -91,7 +91,10 @@ def _ensure_key(project: Project, user: User, path: Path) -> str:
     if raw and known.exists():
         return raw
     _, raw = create_api_key(
-        project=project, name=KEY_NAME, scopes=[ApiKey.Scope.INGEST, ApiKey.Scope.READ], actor=user
+        project=project,
+        name=KEY_NAME,
+        scopes=[ApiKey.Scope.INGEST, ApiKey.Scope.READ, ApiKey.Scope.GATEWAY],
+        actor=user,
     )
     _write(path, raw)
     return raw

@@ -27,7 +27,7 @@ def test_first_time_makes_everything(tmp_path):
     assert Membership.objects.get(user=colleague, organization=organization).role == Role.MEMBER
     key = ApiKey.objects.get(project=demo.project)
     assert key.key_hash == hash_key(demo.api_key)
-    assert key.scopes == ["ingest", "read"]
+    assert key.scopes == ["ingest", "read", "gateway"]
     for name in ("password", "api_key"):
         assert stat.S_IMODE((tmp_path / "demo" / name).stat().st_mode) == 0o600
 
