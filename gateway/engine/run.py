@@ -123,9 +123,9 @@ class Run:
             return
         self._document = msgspec.json.decode(self.call.body)
         if self.call.compact is not None:
-            work = compact, self.call.compact, self.call.dialect, self._document
+            given = self.call.compact, self.call.dialect, self._document
             is_long = len(self.call.body) > LONG_BODY
-            done = await asyncio.to_thread(*work) if is_long else compact(*work[1:])
+            done = await asyncio.to_thread(compact, *given) if is_long else compact(*given)
             self._document, self._compaction = done
         try:
             if self.call.guards:

@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 
 from gateway.routing import form_parts as parts
-from gateway.structs import ProjectRules
+from gateway.routing.guard_fields import GuardFields, guards_initial
+from gateway.structs import GuardRule, ProjectRules
 from projects.models import ApiKey, Project
 
 _GONE = (("drain", "Finish it for the record"), ("cancel", "Cancel it"))
@@ -23,8 +24,8 @@ def keys_of(project: Project) -> list[ApiKey]:
     return list(keys.order_by("name", "pk"))
 
 
-class SettingsForm(parts.CacheFields):
-    """All of ProjectRules but its guards."""
+class SettingsForm(GuardFields, parts.CacheFields):
+    """All of ProjectRules."""
 
     direct = parts.switch(
         "Models no route names go to a connection that serves them",
@@ -57,10 +58,15 @@ class SettingsForm(parts.CacheFields):
     )
 
     def __init__(
-        self, *args: Any, keys: list[ApiKey], is_read_only: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        keys: list[ApiKey],
+        guards: tuple[GuardRule, ...] = (),
+        is_read_only: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.keys = keys
+        self.keys, self.guards = keys, guards
         choices = [("", "As the project's"), *_PRIORITIES]
         for key in keys:
             self.fields[_name(key)] = forms.ChoiceField(
@@ -81,6 +87,8 @@ class SettingsForm(parts.CacheFields):
         found["job_keep_s"] = round(data["job_keep_days"] * _DAY_S)
         found["cache"] = self.cache_rule()
         found["compact"] = {name: data[f"compact_{name}"] for name in _COMPACT}
+        if self.has_guards:
+            found["guards"] = self.guard_rules()
         found["key_priorities"] = {
             key.pk.hex: data[_name(key)] for key in self.keys if data[_name(key)]
         }
@@ -98,6 +106,7 @@ def settings_initial(rules: ProjectRules) -> dict[str, Any]:
     shown: dict[str, Any] = {name: getattr(rules, name) for name in _PLAIN}
     shown |= parts.cache_initial(rules.cache)
     shown |= {f"compact_{name}": getattr(rules.compact, name) for name in _COMPACT}
+    shown |= guards_initial(rules.guards)
     shown["job_keep_days"] = round(rules.job_keep_s / _DAY_S, 4)
     shown |= {f"key_{pk}": said for pk, said in rules.key_priorities.items()}
     return parts.plain(shown)

@@ -31,7 +31,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     keys, rules = keys_of(project), services.rules_of_project(project.pk)
     shown = settings_initial(rules)
     if request.method == "POST":
-        form = SettingsForm(request.POST, initial=shown, keys=keys)
+        form = SettingsForm(request.POST, initial=shown, keys=keys, guards=rules.guards)
         if form.is_valid():
             try:
                 services.change_settings(
@@ -43,7 +43,9 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
                 messages.success(request, "Saved. It holds from the next call on.")
                 return redirect("gateway:settings", slug=slug)
     else:
-        form = SettingsForm(initial=shown, keys=keys, is_read_only=not may_change(project))
+        form = SettingsForm(
+            initial=shown, keys=keys, guards=rules.guards, is_read_only=not may_change(project)
+        )
     context = {
         "project": project,
         "form": form,

@@ -48,7 +48,29 @@ def test_settings_are_saved_once_and_audited(admin: Client, project: Any) -> Non
     assert ConfigVersion.objects.get(pk=project.organization_id).version == 1
     page = admin.get(URL).content.decode()
     assert 'value="0.5"' in page
-    assert "secrets (mask)" in page
+    assert '<option value="mask:input" selected>Mask in requests</option>' in page
+
+
+def test_checks_are_set_by_the_form_and_others_stay(admin: Client, project: Any) -> None:
+    kept = {"kind": "pii", "action": "block", "when": {"agents": ["crawler"]}}
+    GatewaySettings.objects.create(project=project, rules={"guards": [kept]})
+    sent = FORM | {
+        "guard_pii": "mask:both", "guard_max_tokens": "block:input", "guard_max_tokens_limit": "500",
+        "guard_patterns": "flag:output", "guard_patterns_lines": "unicorn\r\nxan[a]du",
+    }  # fmt: skip
+    assert admin.post(URL, sent).status_code == 302
+    rules = rules_of_project(project.pk).guards
+    assert [(one.kind, one.action, one.on) for one in rules] == [
+        ("max_tokens", "block", "input"), ("pii", "mask", "both"), ("patterns", "flag", "output"),
+        ("pii", "block", "input"),
+    ]  # fmt: skip
+    assert (rules[0].limit, rules[2].patterns) == (500, ("unicorn", "xan[a]du"))
+    page = admin.get(URL).content.decode()
+    assert "as the API set them: pii (block)" in page
+    assert "xan[a]du" in page
+    answer = admin.post(URL, sent | {"guard_patterns_lines": "(?=x)"})
+    assert answer.status_code == 422
+    assert "look-ahead" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
