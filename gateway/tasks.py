@@ -11,6 +11,7 @@ from gateway.cache import emptying, shadow
 from gateway.connections import checking, holding
 from gateway.quotas import sweeping
 from gateway.recording import recorder, replay, writer
+from gateway.requests import sweeping as job_sweeping
 
 
 @shared_task(
@@ -85,3 +86,9 @@ def check_hit(
 def expire_answers(**_: Any) -> int:
     """Delete kept answers whose time is over."""
     return emptying.sweep(now=timezone.now())
+
+
+@shared_task(name="gateway.tasks.sweep_jobs", queue="llm.high", time_limit=60, soft_time_limit=50)
+def sweep_jobs(**_: Any) -> int:
+    """Put jobs in line that are not in it, end those that are too late, forget old ones."""
+    return job_sweeping.sweep(now=timezone.now())

@@ -74,6 +74,9 @@ ALLOWED = {
         "_delete_project",
     ): "the keys Django collected from the project being deleted",
     ("traces/feedback/shares.py", "find_share_link"): "the token's hash is what names the tenant",
+    ("gateway/requests/sweeping.py", "sweep"): "expired jobs of all projects, and only those",
+    ("gateway/requests/sweeping.py", "_end_late"): "jobs past their deadline, of all projects",
+    ("gateway/requests/sweeping.py", "_push_lost"): "due jobs of all projects",
     ("gateway/cache/emptying.py", "sweep"): "expired answers of all projects, and only those",
     ("costs/admin.py", "ledger_lag"): "the operator's system page",
 }

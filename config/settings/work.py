@@ -128,6 +128,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "sweep-jobs": {
+        "task": "gateway.tasks.sweep_jobs",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "sweep-reservations": {
         "task": "gateway.tasks.sweep_reservations",
         "schedule": 10.0,

@@ -32,6 +32,7 @@ from gateway.queues.line import Full
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
 from gateway.quotas.reserving import Granted, Quotas, Refused
 from gateway.recording import recorder
+from gateway.requests.accepting import Jobs
 from gateway.routing.decide import NoRouteError, decide, rules_of
 from gateway.routing.health import Health
 from gateway.routing.matching import holds
@@ -58,6 +59,7 @@ class Calls:
         self.health = Health(self.reader.link)
         self.cache = ExactCache(self.reader.link)
         self.quotas = Quotas()
+        self.jobs = Jobs(self.reader.link)
         self._starting: asyncio.Future[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
@@ -78,7 +80,10 @@ class Calls:
         wishes = wishes_of(request.said, facts, snapshot.rules, caller.key_id)
         call = _accepted(request, snapshot, facts, caller, wishes, body)
         try:
-            admitted = await self._admit(request, call, snapshot, facts, wishes)
+            is_job = wishes.is_async and call.dialect is not Dialect.COUNT_TOKENS
+            if is_job and await self.jobs.known(request, call, opened):
+                return
+            admitted = await self._admit(request, call, opened, facts, wishes, is_job=is_job)
         except RefusalError as refusal:
             await self.quotas.release(call)
             self._record(
@@ -98,9 +103,17 @@ class Calls:
                 self._later(self._leave(call, waiting))
 
     async def _admit(
-        self, request: Request, call: Call, snapshot: Snapshot, facts: RequestFacts, wishes: Wishes
+        self,
+        request: Request,
+        call: Call,
+        opened: Opened,
+        facts: RequestFacts,
+        wishes: Wishes,
+        *,
+        is_job: bool,
     ) -> tuple[Waiting, Headers] | None:
-        """Into the line; None: a kept answer was given. Raises RefusalError."""
+        """Into the line; None: a kept answer was given, or a job's 202. Raises RefusalError."""
+        snapshot = opened.snapshot
         at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         try:
             self._route(request, call, snapshot, facts, at)
@@ -118,6 +131,10 @@ class Calls:
             await self._replay(request, call, hit, body, extra)
             return None
         extra = await self._reserve(call, snapshot, facts, at)
+        if is_job:
+            if not await self.jobs.accept(request, call, opened, extra):
+                await self.quotas.release(call)
+            return None
         return await self._push(call, snapshot.rules.queue_limit), extra
 
     def _route(

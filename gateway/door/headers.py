@@ -54,6 +54,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "omit_response": ("helicone-omit-response",),
     "redact": ("x-litellm-enable-message-redaction",),
     "prefer": ("prefer",),
+    "idempotency": ("idempotency-key",),
     "content_type": ("content-type",),
     "content_encoding": ("content-encoding",),
 }

@@ -33,6 +33,8 @@ class Request:
         self.said = Said()
         self.dialect = dialect_of(path)
         self.status = 0
+        # Of a job with an idempotency key (gateway.requests.accepting).
+        self.fingerprint = ""
         self.first_at = 0.0
         # The answer's last part is on its way: that the connection ends now means nothing.
         self.is_over = False

@@ -148,7 +148,10 @@ class Engine:
         what, _, call_id = message.decode("utf-8", "replace").partition(":")
         run = self.runs.get(call_id)
         if what == "gone" and run is not None:
-            run.client_left()
+            if run.call.is_job:
+                run.stop("cancelled")
+            else:
+                run.client_left()
 
     async def _watch(self) -> None:
         tick = 0

@@ -14,6 +14,10 @@ def _nothing(*_: Any) -> None:
     return None
 
 
+async def _any_job(_: Call) -> bool:
+    return True
+
+
 async def _yes(_: Target) -> bool:
     return True
 
@@ -34,6 +38,9 @@ class Parts:
     snapshot: Callable[[str, str], Awaitable[Snapshot]]
     # The call is about to be made: a line in the journal.
     begin: Callable[[Call], None] = _nothing
+    # Whether a job may be made by this worker, and that a begun call was not made after all.
+    claim_job: Callable[[Call], Awaitable[bool]] = _any_job
+    drop: Callable[[str], None] = _nothing
     # It ended: journal and recorder. Called before the client hears of the end.
     finish: Callable[[Finished], None] = _nothing
     # The kept answer to a question that means the same.

@@ -87,14 +87,18 @@ class Run:
 
     # --- the run
 
-    async def run(self) -> Finished:
-        """Make the call. Never raises: whatever happens is answered and recorded."""
+    async def run(self) -> Finished | None:
+        """Make the call; None: a job that is not this worker's. Never raises: all is answered and recorded."""
         self._task = asyncio.current_task()
         self.has_begun = True
         deadline = asyncio.get_running_loop().call_later(self._left(), self.stop, "expired")
         is_made = False
         try:
             self._parts.begin(self.call)
+            if self.call.is_job and not await self._parts.claim_job(self.call):
+                # Cancelled, too late, or somebody else's: nothing happened here.
+                self._parts.drop(self.call.id)
+                return None
             await self._make()
             # Answered, one way or the other: a stop that comes only now changes nothing.
             is_made = bool(self._sink.status)

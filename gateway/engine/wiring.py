@@ -2,7 +2,11 @@
 
 import asyncio
 import datetime as dt
+import logging
 from uuid import UUID
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from costs.pricing import price_call
 from costs.services.rule_cache import known_rules
@@ -12,8 +16,11 @@ from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
 from gateway.recording import recorder
+from gateway.requests.jobs import claim_job
 from gateway.routing.health import Health
-from gateway.structs import Finished
+from gateway.structs import Call, Finished
+
+logger = logging.getLogger(__name__)
 
 # What may wait for PostgreSQL when the process ends; the rest is in the journal.
 LAST_RECORDS_S = 5.0
@@ -40,6 +47,8 @@ def production_parts(url: str) -> Parts:
     return Parts(
         snapshot=snapshots.get,
         begin=recorder.begin,
+        claim_job=_claim_job,
+        drop=recorder.drop,
         finish=recorder.finish,
         kept=finder.find,
         health=lambda: health.view,
@@ -49,6 +58,22 @@ def production_parts(url: str) -> Parts:
         start=(open_journal, health.start),
         stop=(close,),
     )
+
+
+async def _claim_job(call: Call) -> bool:
+    """Whether the job is this worker's; not when PostgreSQL cannot say so: it is put in line again."""
+    try:
+        return await asyncio.to_thread(_claim_and_close, call)
+    except DatabaseError:
+        logger.warning("gateway.engine.job_not_claimed")
+        return False
+
+
+def _claim_and_close(call: Call) -> bool:
+    try:
+        return claim_job(call, timezone.now())
+    finally:
+        connection.close()
 
 
 def cost_of(finished: Finished) -> str:

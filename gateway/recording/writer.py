@@ -21,6 +21,7 @@ from gateway.cache.meaning import VECTORS
 from gateway.models import RequestState
 from gateway.quotas.settling import settle
 from gateway.recording import rows, spans
+from gateway.requests.jobs import finish_jobs
 from gateway.structs import Finished
 from projects.models import Project
 from traces.ingest.calls import chargeable_call
@@ -156,6 +157,8 @@ def _write_rows(
 ) -> None:
     listed = [one for one in fresh if not spans.is_lost_try(one)]
     if not listed:
+        with transaction.atomic(), connection.cursor() as cursor:
+            finish_jobs(cursor, fresh, context.cipher, now)
         return
     moments = [spans.moment(one.call.accepted_at) for one in listed]
     ledger.ensure_partitions({moment.date() for moment in moments}, tables=(TABLE,))
@@ -171,6 +174,7 @@ def _write_rows(
         with cursor.copy(_COPY) as copy:
             for one in listed:
                 copy.write_row(rows.row_of(one, cost_usd=costs.get(one.call.id)))
+        finish_jobs(cursor, fresh, context.cipher, now)
         _keep_answers(listed, costs)
         # Last: it locks the counters of limits until the end. What counted as lost is not charged twice.
         settle(cursor, [one for one in listed if one.call.id not in known], now, costs=costs)

@@ -1,7 +1,5 @@
 """Calls of one project that ended, for its programs and people: read with the scope read."""
 
-from uuid import UUID
-
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,10 +8,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.pagination import limit_of, next_url
+from core.errors import NotFoundError
 from costs.forms import refuse_unknown
 from gateway.requests import lists, selectors
 from gateway.requests.serializers import GatewayRequestPageSerializer, GatewayRequestSerializer
-from projects.access import HasScope, project_from_api
+from projects.access import HasScope, parse_uuid, project_from_api
 
 _LISTING = [
     OpenApiParameter("range", OpenApiTypes.STR, description="24h by default; or two instants."),
@@ -57,8 +56,11 @@ class OneRequestView(APIView):
     permission_classes = [HasScope("read")]
 
     @extend_schema(operation_id="gateway_requests_get", responses=GatewayRequestSerializer)
-    def get(self, request: Request, project: str, gateway_request: UUID) -> Response:
+    def get(self, request: Request, project: str, gateway_request: str) -> Response:
         """A call that ended, by the id its answer had in `x-llmlab-request-id`."""
         found = project_from_api(request, project, "read")
-        row = selectors.request_of(found, gateway_request)
+        wanted = parse_uuid(gateway_request)
+        if wanted is None:
+            raise NotFoundError("There is no such request in this project.")
+        row = selectors.request_of(found, wanted)
         return Response(GatewayRequestSerializer(row).data)

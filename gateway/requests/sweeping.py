@@ -1,0 +1,105 @@
+"""Jobs that the line lost are put in it again, late ones end, old ones go. Twice at once does no harm."""
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from redis import Redis
+from redis.exceptions import RedisError
+
+from core import crypto
+from gateway.models import AsyncJob, JobState, RequestState
+from gateway.queues.line import BOUNDS
+from gateway.queues.link import script
+from gateway.recording import writer
+from gateway.requests.jobs import SETTLE, call_of
+from gateway.structs import Call, Finished, pack
+from projects.models import Project
+
+logger = logging.getLogger(__name__)
+BATCH = 200
+FORGET = 2_000
+# A run ends itself at its deadline; whoever has not said so after this cannot any more.
+GRACE = dt.timedelta(minutes=2)
+WAIT_S = 2.0
+
+
+def sweep(*, now: dt.datetime) -> int:
+    """How many jobs were put in line or ended."""
+    done = _end_late(now) + _push_lost(now)
+    old = AsyncJob.objects.filter(expires_at__lt=now).values_list("project", "id")[:FORGET]
+    for project_id, job_id in old:
+        AsyncJob.objects.filter(project=project_id, id=job_id).delete()
+    return done
+
+
+def end_call(job: AsyncJob, call: Call, state: RequestState, *, now: dt.datetime) -> None:
+    """Record that nobody made it (or that nobody says so any more): request list, limits and the job's own end."""
+    status, code = (499, "cancelled") if state == RequestState.CANCELLED else (504, "deadline_exceeded")  # fmt: skip
+    text = "It was cancelled." if status == 499 else "It was not done before its deadline."
+    ended = Finished(
+        call=call, ended_at=now.timestamp(), state=state.value, status=status, error=code, message=text
+    )  # fmt: skip
+    writer.record([ended], now=now)
+
+
+def _opened(jobs: Sequence[AsyncJob]) -> list[tuple[AsyncJob, Call]]:
+    """With their calls. One query; what cannot be opened is logged and left to its deadline."""
+    projects = Project.objects.select_related("organization").in_bulk([one.project_id for one in jobs])  # fmt: skip
+    found = []
+    for job in jobs:
+        project = projects.get(job.project_id)
+        try:
+            if project is not None:
+                cipher = crypto.data_cipher(project.organization.data_key)
+                found.append((job, call_of(job, cipher)))
+        except crypto.DecryptionError:
+            logger.exception("gateway.jobs.sealed", extra={"job_id": str(job.id)})
+    return found
+
+
+def _end_late(now: dt.datetime) -> int:
+    late = AsyncJob.objects.filter(state=JobState.QUEUED, deadline_at__lt=now)
+    dead = AsyncJob.objects.filter(state=JobState.RUNNING, deadline_at__lt=now - GRACE)
+    jobs = [*late[:BATCH], *dead[:BATCH]]
+    for job, call in _opened(jobs):
+        end_call(job, call, RequestState.EXPIRED, now=now)
+    # Whatever could not be opened or recorded ends all the same.
+    for job in jobs:
+        rows = AsyncJob.objects.filter(project=job.project_id, id=job.id, state=job.state)
+        rows.update(state=JobState.EXPIRED, status_code=504, error="deadline_exceeded", ended_at=now)  # fmt: skip
+    return len(jobs)
+
+
+def _push_lost(now: dt.datetime) -> int:
+    with transaction.atomic():
+        due = AsyncJob.objects.select_for_update(skip_locked=True).filter(
+            state=JobState.QUEUED, available_at__lte=now, deadline_at__gt=now
+        )
+        jobs = list(due.order_by("available_at")[:BATCH])
+        for job in jobs:
+            AsyncJob.objects.filter(project=job.project_id, id=job.id).update(
+                available_at=now + SETTLE
+            )
+    if not jobs:
+        return 0
+    try:
+        wait = {"socket_timeout": WAIT_S, "socket_connect_timeout": WAIT_S}
+        with Redis.from_url(settings.REDIS_URL, **wait) as redis:
+            return sum(_push(redis, call, now) for _, call in _opened(jobs))
+    except RedisError:
+        logger.warning("gateway.jobs.no_line")
+        return 0
+
+
+def _push(redis: Redis, call: Call, now: dt.datetime) -> bool:
+    """Whether it waits now; one that is there already stays where it is."""
+    left_ms = round((call.deadline_at - now.timestamp()) * 1000)
+    answer: Any = redis.eval(
+        script("push").source, 1, "{gw}", 0, call.id, call.priority, call.caller.project_id, pack(call), left_ms,
+        BOUNDS.calls, BOUNDS.calls, BOUNDS.bytes,
+    )  # fmt: skip
+    return bool(answer[0] == 1)

@@ -1,0 +1,49 @@
+"""`Prefer: respond-async` through web process, line and worker, to the answer kept for who asks."""
+
+import uuid
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway.models import AsyncJob, LLMRequest
+from tests.functional.server import Server
+from tests.gateway.door.conftest import make_key, until
+
+ASK = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Say hello"}]}
+LATER = {"prefer": "respond-async"}
+
+
+@pytest.fixture(scope="module")
+def key(db: None, simulator: str, worker: Any) -> Any:
+    return make_key(simulator)
+
+
+def test_a_call_is_answered_later(gateway: Server, http: httpx2.Client) -> None:
+    headers = LATER | {"idempotency-key": uuid.uuid4().hex}
+    first = http.post("/v1/chat/completions", json=ASK, headers=headers)
+    assert first.status_code == 202, first.text
+    place = first.headers["location"]
+    told = first.json()
+    assert (place, told["status"]) == (f"/api/v1/requests/{told['id']}", "queued")
+    assert told["url"] == place
+    again = http.post("/v1/chat/completions", json=ASK, headers=headers)
+    assert (again.status_code, again.headers["location"]) == (202, place)
+    other = http.post("/v1/chat/completions", json=ASK | {"n": 1}, headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_conflict")
+    until(lambda: http.get(place).json()["status"] == "done")
+    job = http.get(place).json()
+    assert job["response"]["choices"][0]["message"]["content"]
+    assert (job["status_code"], job["attempts"]) == (200, 1)
+    assert AsyncJob.objects.filter(id=told["id"]).count() == 1
+    assert LLMRequest.objects.filter(id=told["id"], state="done").count() == 1
+    assert http.post(f"{place}/cancel").json()["status"] == "done"
+
+
+def test_what_cannot_be_answered_later_is_refused(http: httpx2.Client) -> None:
+    before = AsyncJob.objects.count()
+    streamed = http.post("/v1/chat/completions", json=ASK | {"stream": True}, headers=LATER)
+    assert (streamed.status_code, streamed.json()["error"]["param"]) == (400, "stream")
+    unknown = http.post("/v1/chat/completions", json=ASK | {"model": "no-such"}, headers=LATER)
+    assert unknown.status_code == 404
+    assert AsyncJob.objects.count() == before
