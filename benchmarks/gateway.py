@@ -10,6 +10,7 @@ exactly one row and one step. `--waiting 1000`: that many calls at once on a pro
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 from contextlib import ExitStack
@@ -241,6 +242,8 @@ def main() -> int:
     parser.add_argument("--profile", type=Path, metavar="DIR", help="where py-spy's stacks go")
     parser.add_argument("--json", action="store_true", help="print figures as JSON too")
     options = parser.parse_args()
+    if options.profile and not shutil.which("py-spy"):
+        parser.error("--profile needs py-spy on PATH")
     print(machine())
     if options.waiting:
         return 0 if gateway_waiting.run(options.waiting, options.wait) else 1
