@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import NotFoundError
-from gateway.models import Connection, LLMRequest, Route
+from gateway.models import AsyncJob, Connection, JobState, LLMRequest, Route
 from gateway.queues.line import Depth, depths_of
 from gateway.requests.lists import DIRECT, FAILED_STATES, FAILING, HIT, Asked
 from gateway.structs import PRIORITIES
@@ -29,6 +29,8 @@ PAGE = 50
 MAX_EXPORT = 10_000
 CHUNK = 1_000
 REDIS_WAIT_S = 0.5
+JOBS = 20
+OPEN = (JobState.QUEUED, JobState.RUNNING)
 # A request's id says when it was made; its row is of that time, give or take two machines' clocks.
 SLACK = dt.timedelta(days=1)
 
@@ -43,9 +45,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Now:
-    """What waits in line per priority. `depths` None: Redis is away."""
+    """What waits in line per priority, and jobs that are not done. `depths` None: Redis is away."""
 
     depths: dict[str, Depth] | None
+    jobs: Sequence[AsyncJob]
 
     @property
     def waiting(self) -> int:
@@ -158,8 +161,10 @@ def routes_of(project: Project) -> list[str]:
 
 
 def waiting_now(project: Project) -> Now:
-    """No query, and one question to Redis."""
-    return Now(_depths(project))
+    """One query, and one question to Redis. Of jobs the first ones, by priority and age."""
+    rows = AsyncJob.objects.filter(project=project, state__in=OPEN)
+    rows = rows.defer("sealed_call", "sealed_answer").order_by("priority", "created_at", "id")
+    return Now(_depths(project), list(rows[:JOBS]))
 
 
 def _depths(project: Project) -> dict[str, Depth] | None:

@@ -127,7 +127,7 @@ def _step_href(project: Project, row: LLMRequest) -> str:
 @never_cache
 @require_GET
 def request_now(request: HttpRequest, slug: str) -> HttpResponse:
-    """What waits and runs, the part of the list that asks again by itself. One query."""
+    """What waits and runs, the part of the list that asks again by itself. Two queries."""
     project = project_for(request, slug)
     context = {
         "project": project,

@@ -148,3 +148,19 @@ def test_jobs_open_after_the_organisations_key_was_changed(project: Project) -> 
     cipher = crypto.data_cipher(crypto.newest_only(organization.data_key))
     assert jobs.call_of(row(call), cipher).id == call.id
     assert b"Hello!" in jobs.answer_of(row(call), cipher)
+
+
+def test_the_page_shows_jobs_that_are_not_done(
+    project: Project, acme: SimpleNamespace, client_of: Any
+) -> None:
+    waits, _ = store(project)
+    runs, _ = store(project)
+    done, _ = store(project)
+    for one in (runs, done):
+        jobs.claim_job(one, timezone.now())
+    record([calls.finished(of=done)], now=timezone.now())
+    foreign, _ = store(ProjectFactory.create())
+    page = client_of(acme.viewer).get(f"/projects/{project.slug}/gateway/requests/now/")
+    told = page.content.decode()
+    assert [one.id in told for one in (waits, runs, done, foreign)] == [True, True, False, False]
+    assert "1 of 2" in told
