@@ -47,3 +47,12 @@ def test_what_cannot_be_answered_later_is_refused(http: httpx2.Client) -> None:
     unknown = http.post("/v1/chat/completions", json=ASK | {"model": "no-such"}, headers=LATER)
     assert unknown.status_code == 404
     assert AsyncJob.objects.count() == before
+
+
+def test_cancelling_one_that_runs_stops_it(gateway: Server, http: httpx2.Client) -> None:
+    slow = ASK | {"model": "openai/gpt-5.4-mini+slow:30"}
+    place = http.post("/v1/chat/completions", json=slow, headers=LATER).headers["location"]
+    until(lambda: http.get(place).json()["status"] != "queued")
+    http.post(f"{place}/cancel")
+    until(lambda: http.get(place).json()["status"] not in ("queued", "running"))
+    assert http.get(place).json()["status"] == "cancelled"
