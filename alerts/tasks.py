@@ -2,7 +2,7 @@
 `notify` do."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore
+from threading import BoundedSemaphore
 from typing import Any
 
 from celery import shared_task
@@ -19,7 +19,7 @@ from alerts.platform import watching
 # any fork, and looks one at a time.
 _lasting = ThreadPoolExecutor(1, thread_name_prefix="budget-look")
 # One look may wait for the one under way: it sees what all bells until it begins were rung for.
-_next = Semaphore()
+_next = BoundedSemaphore()
 
 
 @shared_task(name="alerts.tasks.deliver", queue="notify", time_limit=300, soft_time_limit=270)

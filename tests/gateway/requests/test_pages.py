@@ -142,7 +142,9 @@ def test_one_call_shows_why_and_every_try_and_leads_to_its_step(
     ]
     record([calls.finished(of=call, attempts=tries)], now=timezone.now())
     for answer in (
-        viewer.get(f"{ROOT}{call.id}/".replace(call.id, str(LLMRequest.objects.get().id))),
+        viewer.get(
+            f"{ROOT}{call.id}/".replace(call.id, str(LLMRequest.objects.get(project=project).id))
+        ),
         viewer.get(ROOT, {"peek": call.id}, headers=PEEK),
         viewer.get(ROOT, {"peek": call.id}),
     ):
@@ -156,7 +158,9 @@ def test_one_call_shows_why_and_every_try_and_leads_to_its_step(
         told = viewer.get(ROOT, {"peek": wrong}, headers=PEEK)
         assert b"Not here" in told.content
     assert viewer.get(f"{ROOT}{uuid7()}/").status_code == 404
-    one = viewer.get(f"{API}/{call.id}".replace(call.id, str(LLMRequest.objects.get().id))).json()
+    one = viewer.get(
+        f"{API}/{call.id}".replace(call.id, str(LLMRequest.objects.get(project=project).id))
+    ).json()
     assert (one["attempts"], one["priority"], one["trace_id"]) == (2, "normal", call.id)
 
 
