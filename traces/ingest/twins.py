@@ -2,6 +2,7 @@
 
 Twins are often siblings, so the leaf rule does not see them; the provider's response id tells. Of the steps with one
 response in one trace that the leaf rule leaves, the best by a total order over what they say keeps its record.
+Two records of our own gateway are two calls, whatever their ids: it made both, and some servers repeat their ids.
 Not settled: when the kept twin later turns out to wrap a call without a response id (a third instrumentation), the
 other twin stays uncharged if it came before that call and is charged if it comes after it.
 """
@@ -86,7 +87,8 @@ def stored_twins(
             cache_write=cache_write,
             reasoning=reasoning,
         )
-        if (key := (step.trace_id, step.response_id)) in wanted:
+        key = (step.trace_id, step.response_id)
+        if key in wanted and (key not in found or own < found[key][1]):
             found[key] = (step, own)
     return found
 
@@ -98,9 +100,14 @@ def settle(
     best = {key: own for key, (_, own) in stored.items()}
     for response, own in ranked.values():
         best[response] = min(own, best.get(response, own))
-    lesser = {key for key, (response, own) in ranked.items() if own != best[response]}
-    displaced = [step for response, (step, own) in stored.items() if own != best[response]]
+    lesser = {key for key, (response, own) in ranked.items() if _is_less(own, best[response])}
+    displaced = [step for response, (step, own) in stored.items() if _is_less(own, best[response])]
     return lesser, displaced
+
+
+def _is_less(own: Rank, best: Rank) -> bool:
+    are_both_gateways = not own[1] and not best[1]
+    return own != best and not are_both_gateways
 
 
 def mark_twins(

@@ -242,6 +242,24 @@ def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -
     assert Trace.objects.get(project=project).cost_usd == PRICE
 
 
+@pytest.mark.parametrize("is_together", [True, False])
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_servers_that_repeat_an_id_are_paid_for_each_call(
+    project: Project, is_together: bool, is_reported: bool
+) -> None:
+    """We made both calls ourselves; some OpenAI-compatible servers have a thousand ids."""
+    who = calls.caller(project, trace_id=uuid7().hex, parent_span_id="00000000000000ff")
+    ends = [calls.finished(of=calls.call(caller=who), response_id="chatcmpl-7") for _ in range(3)]
+    for batch in [ends] if is_together else [[one] for one in ends]:
+        record(batch, now=now())
+        if is_reported:
+            report(project, ends[0], span_id=5, above="00000000000000ff")
+    trace = Trace.objects.get(project=project)
+    assert (trace.cost_usd, trace.call_count) == (3 * PRICE, 3)
+    charged = CostRecord.objects.filter(project=project).values_list("cost_usd", flat=True)
+    assert list(charged) == [PRICE] * 3
+
+
 def test_rows_go_with_the_traces_of_their_time(project: Project) -> None:
     days = [calls.finished(of=calls.call(project, ago_s=86_400 * n + 60)) for n in (0, 2, 5)]
     other = calls.finished(ProjectFactory(), of=None)
