@@ -34,6 +34,7 @@ from traces.ingest.write import write_spans
 logger = logging.getLogger(__name__)
 TABLE = "gateway_llmrequest"
 MAX_TRIES = 3
+FREE = Decimal(0)
 _COPY = f"COPY {TABLE} ({', '.join(rows.COLUMNS)}) FROM STDIN"
 _KNOWN = f"""
 SELECT r.id, r.state FROM {TABLE} r
@@ -144,7 +145,8 @@ def _write_spans(
         calls = [chargeable_call(span, api_key_id="") for span in rest]
         for row in ledger.price_calls(calls, rules=rules, now=now):
             costs[call_of[row.trace_id, row.span_id]] = row.cost_usd
-    return costs
+    # Counting tokens is no call to the ledger: it is free.
+    return costs | {call_of[key]: FREE for key, span in steps.items() if not span.is_call}
 
 
 def _write_rows(

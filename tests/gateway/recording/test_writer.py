@@ -17,7 +17,7 @@ from gateway.models import LLMRequest
 from gateway.recording.lost import WORKER_DIED, lost
 from gateway.recording.spans import ESTIMATED
 from gateway.recording.writer import record
-from gateway.structs import Finished
+from gateway.structs import Dialect, Finished
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
@@ -287,3 +287,12 @@ def test_a_call_that_was_cancelled_before_it_was_made_costs_nothing(project: Pro
     record([waiting], now=now())
     span = Span.objects.get(project=project)
     assert (span.status, span.price_status, span.flags) == ("ok", "free", ["cancelled"])
+
+
+def test_counting_tokens_is_free(project: Project) -> None:
+    counted = calls.finished(
+        of=calls.call(project, dialect=Dialect.COUNT_TOKENS), usage=None, response_id=""
+    )
+    record([counted], now=now())
+    assert LLMRequest.objects.get(project=project).cost_usd == 0
+    assert not CostRecord.objects.filter(project=project).exists()
