@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 from redis import Redis
@@ -15,6 +16,7 @@ from gateway.models import AsyncJob, JobState, RequestState
 from gateway.queues.line import BOUNDS
 from gateway.queues.link import script
 from gateway.recording import writer
+from gateway.recording.replay import is_away
 from gateway.requests.jobs import SETTLE, call_of
 from gateway.structs import Call, Finished, pack
 from projects.models import Project
@@ -30,9 +32,8 @@ WAIT_S = 2.0
 def sweep(*, now: dt.datetime) -> int:
     """How many jobs were put in line or ended."""
     done = _end_late(now) + _push_lost(now)
-    old = AsyncJob.objects.filter(expires_at__lt=now).values_list("project", "id")[:FORGET]
-    for project_id, job_id in old:
-        AsyncJob.objects.filter(project=project_id, id=job_id).delete()
+    old = AsyncJob.objects.filter(expires_at__lt=now).values("pk")[:FORGET]
+    AsyncJob.objects.filter(pk__in=old).delete()
     return done
 
 
@@ -56,7 +57,7 @@ def _opened(jobs: Sequence[AsyncJob]) -> list[tuple[AsyncJob, Call]]:
             if project is not None:
                 cipher = crypto.data_cipher(project.organization.data_key)
                 found.append((job, call_of(job, cipher)))
-        except crypto.DecryptionError:
+        except (crypto.DecryptionError, msgspec.MsgspecError):
             logger.exception("gateway.jobs.sealed", extra={"job_id": str(job.id)})
     return found
 
@@ -66,7 +67,12 @@ def _end_late(now: dt.datetime) -> int:
     dead = AsyncJob.objects.filter(state=JobState.RUNNING, deadline_at__lt=now - GRACE)
     jobs = [*late[:BATCH], *dead[:BATCH]]
     for job, call in _opened(jobs):
-        end_call(job, call, RequestState.EXPIRED, now=now)
+        try:
+            end_call(job, call, RequestState.EXPIRED, now=now)
+        except Exception as error:  # one's fault is not the others'
+            if is_away(error):
+                raise
+            logger.exception("gateway.jobs.not_recorded", extra={"job_id": str(job.id)})
     # Whatever could not be opened or recorded ends all the same.
     for job in jobs:
         rows = AsyncJob.objects.filter(project=job.project_id, id=job.id, state=job.state)
@@ -80,10 +86,8 @@ def _push_lost(now: dt.datetime) -> int:
             state=JobState.QUEUED, available_at__lte=now, deadline_at__gt=now
         )
         jobs = list(due.order_by("available_at")[:BATCH])
-        for job in jobs:
-            AsyncJob.objects.filter(project=job.project_id, id=job.id).update(
-                available_at=now + SETTLE
-            )
+        taken = AsyncJob.objects.filter(pk__in=[job.pk for job in jobs])
+        taken.update(available_at=now + SETTLE)
     if not jobs:
         return 0
     try:

@@ -16,7 +16,7 @@ from core import crypto
 from gateway.models import AsyncJob, LLMRequest
 from gateway.recording.writer import record
 from gateway.requests import jobs, sweeping
-from gateway.structs import Call, ProjectRules
+from gateway.structs import Call, Decision, ProjectRules
 from projects.models import Project
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.gateway.recording import calls
@@ -108,6 +108,17 @@ def test_the_sweeper_pushes_what_the_line_lost_and_ends_what_is_late(project: Pr
     AsyncJob.objects.filter(id=late.id).update(expires_at=timezone.now())
     sweeping.sweep(now=timezone.now() + dt.timedelta(seconds=1))
     assert not AsyncJob.objects.filter(id=late.id).exists()
+
+
+def test_a_late_job_that_cannot_be_recorded_holds_up_no_other(project: Project) -> None:
+    nowhere = msgspec.structs.replace(calls.TARGET, connection="no id")
+    broken, _ = store(project, deadline_at=time.time() - 2, decision=Decision(targets=(nowhere,)))
+    late, _ = store(project, deadline_at=time.time() - 1)
+    lost, _ = store(project)
+    assert sweeping.sweep(now=timezone.now() + dt.timedelta(seconds=11)) == 3
+    assert (row(broken).state, row(late).state, waiting()) == ("expired", "expired", 1)
+    assert [one.id.hex for one in LLMRequest.objects.filter(project=project)] == [late.id]
+    assert row(lost).available_at > timezone.now() + dt.timedelta(seconds=15)
 
 
 def test_a_key_asks_cancels_and_sees_its_projects_jobs_only(project: Project) -> None:
