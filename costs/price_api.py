@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Membership, Role
 from accounts.selectors import person
+from core.api.pagination import next_url
 from core.errors import DomainError, NotFoundError
 from core.models import Job
 from costs import price_serializers as shapes
@@ -65,15 +66,11 @@ def _rules(request: Request, organization_id: UUID) -> Response:
         before=int(before) if before else None,
         limit=LIMIT + 1,
     )
-    following = None
-    if len(rows) > LIMIT:
-        query = request.query_params.copy()
-        query["before"] = str(rows[LIMIT - 1].number)
-        following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+    older = str(rows[LIMIT - 1].number) if len(rows) > LIMIT else ""
     return Response(
         {
             "results": shapes.PriceRuleSerializer(rows[:LIMIT], many=True).data,
-            "next": following,
+            "next": next_url(request, older, "before"),
         }
     )
 

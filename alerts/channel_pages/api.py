@@ -16,7 +16,7 @@ from alerts.channel_pages import selectors, services
 from alerts.channel_pages import serializers as shapes
 from alerts.channels.registry import plugins
 from alerts.models import Channel, ChannelKind
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from costs.forms import refuse_unknown
 from projects.access import HasScope, people_only
 from projects.api import valid
@@ -75,12 +75,8 @@ class ChannelListView(ChannelView):
         refuse_unknown(request.query_params, {one.name for one in _LISTING})
         asked = selectors.read_asked(request.query_params)
         rows, after = selectors.listed(membership.organization_id, asked, limit=limit_of(request))
-        following = None
-        if after:
-            query = request.query_params.copy()
-            query["after"] = after
-            following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
-        return Response({"results": [shapes.channel_json(row) for row in rows], "next": following})
+        results = [shapes.channel_json(row) for row in rows]
+        return Response({"results": results, "next": next_url(request, after)})
 
     @extend_schema(
         operation_id="alert_channels_create",

@@ -16,6 +16,7 @@ from alerts.channel_pages.api import ChannelView, member_of
 from alerts.delivering import cancel, replay
 from alerts.models import Delivery, DeliveryState
 from core.api.pagination import CursorPages
+from core.list_query import read_choice
 from costs.forms import refuse_unknown
 
 
@@ -34,7 +35,7 @@ class DeliveryListView(ChannelView):
         membership, found = self.channel(request, organization, channel)
         refuse_unknown(request.query_params, {"state", "limit", "cursor"})
         rows = Delivery.objects.filter(organization_id=membership.organization_id, channel=found)
-        if state := selectors.choice(request.query_params, "state", DeliveryState.values):
+        if state := read_choice(request.query_params, "state", DeliveryState.values):
             rows = rows.filter(state=state)
         pages = self.pagination_class()
         page = pages.paginate_queryset(rows, request, view=self)

@@ -18,12 +18,11 @@ from alerts.models import (
     DeliveryAction,
     DeliveryState,
 )
-from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import DomainError, NotFoundError
-from projects.access import parse_uuid
+from core.keyset import keyset_page
+from core.list_query import read_choice, read_text
 
 PAGE = 50
-LONGEST_QUERY = 200
 STATES = {
     "": "Any state",
     "on": "Sending",
@@ -55,25 +54,13 @@ class Asked:
         return bool(self.q or self.kind or self.state or self.after)
 
 
-def choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
-    """Raises DomainError naming field, value and rule."""
-    value = str(query.get(name, ""))
-    if value and value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value
-
-
 def read_asked(query: Mapping[str, Any]) -> Asked:
     """Raises DomainError."""
-    q = str(query.get("q", "")).strip()
-    if len(q) > LONGEST_QUERY or "\x00" in q:
-        raise DomainError(f"q has at most {LONGEST_QUERY} characters and no NUL.", fields=["q"])
     return Asked(
-        q,
-        choice(query, "kind", tuple(KINDS)),
-        choice(query, "state", tuple(STATES)),
-        choice(query, "sort", ("", *SORTS)) or "name",
+        read_text(query, "q"),
+        read_choice(query, "kind", KINDS),
+        read_choice(query, "state", STATES),
+        read_choice(query, "sort", SORTS) or "name",
         str(query.get("after", "")),
     )
 
@@ -114,34 +101,21 @@ def chosen(organization_id: UUID, asked: Asked) -> QuerySet[Channel]:
     elif asked.state == "on":
         rows = rows.filter(is_enabled=True, failing_since=None)
     sign = "-" if asked.sort.startswith("-") else ""
-    column = {"name": "lower_name", "created": "created_at"}[asked.sort.lstrip("-")]
-    return rows.order_by(f"{sign}{column}", f"{sign}pk")
+    return rows.order_by(f"{sign}{_column(asked)[0]}", f"{sign}pk")
+
+
+def _column(asked: Asked) -> tuple[str, type]:
+    return ("created_at", dt.datetime) if asked.sort.endswith("created") else ("lower_name", str)
 
 
 def listed(organization_id: UUID, asked: Asked, *, limit: int = PAGE) -> tuple[list[Row], str]:
     """A page of rows and the cursor of the next ("": no more). Three queries."""
-    column, kind = {"name": ("lower_name", str), "created": ("created_at", dt.datetime)}[
-        asked.sort.lstrip("-")
-    ]
-    rows = chosen(organization_id, asked)
-    if asked.after:
-        value, key = decode_place(asked.after, sort=asked.sort, kind=kind)
-        mark = parse_uuid(key)
-        if mark is None:
-            raise InvalidCursorError(
-                "The page cursor is not one this server gave out; start from the first page.",
-                fields=["after"],
-            )
-        beyond = "lt" if asked.sort.startswith("-") else "gt"
-        rows = rows.filter(
-            Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"pk__{beyond}": mark})
-        )
-    found = list(rows[: limit + 1])
-    page = rows_of(found[:limit])
-    if len(found) <= limit:
-        return page, ""
-    last = found[limit - 1]
-    return page, encode_place(asked.sort, getattr(last, column), str(last.pk))
+    column, kind = _column(asked)
+    found, after = keyset_page(
+        chosen(organization_id, asked),
+        sort=asked.sort, column=column, kind=kind, after=asked.after, limit=limit,
+    )  # fmt: skip
+    return rows_of(found), after
 
 
 def rows_of(channels: Sequence[Channel]) -> list[Row]:

@@ -22,6 +22,7 @@ from alerts.models import Channel
 from core.csv_cells import csv_lines
 from core.errors import DomainError
 from core.htmx import render_page_or_part
+from core.list_query import read_choice
 from core.streaming import csv_file
 
 ICONS = {
@@ -196,7 +197,7 @@ def channel_detail(request: HttpRequest, slug: str, channel_id: uuid.UUID) -> Ht
 
 def _state(request: HttpRequest, membership: Membership, channel: Channel) -> dict[str, Any]:
     """Six queries."""
-    state = selectors.choice(request.GET, "state", tuple(selectors.DELIVERY_STATES))
+    state = read_choice(request.GET, "state", tuple(selectors.DELIVERY_STATES))
     before = selectors.read_before(request.GET)
     deliveries, older = selectors.deliveries_of(channel, state=state, before=before)
     row = selectors.rows_of([channel])[0]

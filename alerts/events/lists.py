@@ -8,6 +8,7 @@ from uuid import UUID
 
 from alerts.models import AlertKind, EventState, Severity
 from core.errors import DomainError
+from core.list_query import read_choice, read_text
 from core.ranges import TimeRange, parse_range
 from projects.access import parse_uuid
 
@@ -27,7 +28,6 @@ FIRING_SORTS = {
     "title": "By title",
 }
 RANGE = "30d"
-LONGEST_QUERY = 200
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,6 @@ def read_asked(
         sort=read_choice(query, "sort", ("", *sorts)) or sorts[0],
         after=str(query.get("after", "")),
     )
-
-
-def read_text(query: Mapping[str, Any], name: str, longest: int = LONGEST_QUERY) -> str:
-    """A text to search for. Raises DomainError."""
-    text = str(query.get(name, "")).strip()
-    if len(text) > longest or "\x00" in text:
-        raise DomainError(f"{name} has at most {longest} characters and no NUL.", fields=[name])
-    return text
-
-
-def read_choice(query: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
-    """One of `allowed`, or empty. Raises DomainError."""
-    value = str(query.get(name, ""))
-    if value and value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value
 
 
 def read_id(query: Mapping[str, Any], name: str) -> UUID | None:

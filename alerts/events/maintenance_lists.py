@@ -8,11 +8,12 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from alerts.events.lists import read_choice, read_id, read_text
+from alerts.events.lists import read_id
 from alerts.models import Maintenance
 from alerts.quiet import Span, goes_on, next_occurrence
 from core.cursors import decode_place, encode_place
 from core.errors import NotFoundError
+from core.list_query import read_choice, read_text
 
 STATES = {"": "Running and coming", "running": "Running", "planned": "Coming", "over": "Over"}
 SORTS = {"starts": "Next first", "-starts": "Last first", "name": "By name"}

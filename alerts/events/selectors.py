@@ -11,10 +11,9 @@ from django.db.models.functions import Lower, TruncDay, TruncHour, TruncWeek
 
 from alerts.events.lists import OPEN, Asked
 from alerts.models import SEVERITY_RANK, Alert, AlertEvent, EventState
-from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import NotFoundError
+from core.keyset import keyset_page
 from core.ranges import TimeRange
-from projects.access import parse_uuid
 
 # Where a row stands by each order: the column and its type in a cursor.
 _PLACES: dict[str, tuple[str, type]] = {
@@ -83,27 +82,13 @@ def narrowed(rows: QuerySet[AlertEvent], asked: Asked) -> QuerySet[AlertEvent]:
 
 def events_page(rows: QuerySet[AlertEvent], asked: Asked, *, limit: int) -> Page:
     """The incidents asked for, in order, by keyset. One query."""
-    sign = "-" if asked.sort.startswith("-") else ""
     column, kind = _PLACES[asked.sort.lstrip("-")]
     found = narrowed(rows, asked).defer("evidence")
     found = found.annotate(rank=RANK, urgency=_URGENCY, lower_title=Lower("title"))
-    if asked.after:
-        value, key = decode_place(asked.after, sort=asked.sort, kind=kind)
-        mark = parse_uuid(key)
-        if mark is None:
-            raise InvalidCursorError(
-                "after is not one this server gave out; start from the first page.",
-                fields=["after"],
-            )
-        beyond = "lt" if sign else "gt"
-        found = found.filter(
-            Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"pk__{beyond}": mark})
-        )
-    shown = list(found.order_by(f"{sign}{column}", f"{sign}pk")[: limit + 1])
-    if len(shown) <= limit:
-        return Page(shown, "")
-    last = shown[limit - 1]
-    return Page(shown[:limit], encode_place(asked.sort, getattr(last, column), str(last.pk)))
+    page, after = keyset_page(
+        found, sort=asked.sort, column=column, kind=kind, after=asked.after, limit=limit
+    )
+    return Page(page, after)
 
 
 def event_of(organization_id: UUID, event_id: UUID) -> AlertEvent:

@@ -26,8 +26,7 @@ from alerts.models import (
     NotificationPreference,
     Severity,
 )
-from core.cursors import InvalidCursorError, decode_place, encode_place
-from projects.access import parse_uuid
+from core.keyset import keyset_page
 
 KEPT = dt.timedelta(days=30)
 SHOWN = 20
@@ -142,20 +141,10 @@ def inbox_page(
     rows = inbox_of(membership, preference, now).select_related("project")
     if only_unread:
         rows = rows.filter(is_unread=True)
-    if after:
-        at, key = decode_place(after, sort=_NEWEST, kind=dt.datetime)
-        mark = parse_uuid(key)
-        if mark is None:
-            raise InvalidCursorError(
-                "after is not one this server gave out; start from the first page.",
-                fields=["after"],
-            )
-        rows = rows.filter(Q(fired_at__lt=at) | Q(fired_at=at, pk__lt=mark))
-    shown = list(rows.order_by("-fired_at", "-pk")[: limit + 1])
-    if len(shown) <= limit:
-        return Page(shown, "")
-    last = shown[limit - 1]
-    return Page(shown[:limit], encode_place(_NEWEST, last.fired_at, str(last.pk)))
+    shown, following = keyset_page(
+        rows, sort=_NEWEST, column="fired_at", kind=dt.datetime, after=after, limit=limit
+    )
+    return Page(shown, following)
 
 
 def severity_choices() -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Lower
 
-from alerts.events.lists import read_choice, read_id, read_text
+from alerts.events.lists import read_id
 from alerts.models import (
     Alert,
     AlertChannel,
@@ -41,6 +41,7 @@ from alerts.rules.words import (
 )
 from core.cursors import decode_place, encode_place
 from core.errors import NotFoundError
+from core.list_query import read_choice, read_text
 from projects.access import parse_uuid
 
 # Worst first; what is switched off comes last.

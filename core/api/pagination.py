@@ -25,12 +25,12 @@ def limit_of(request: Request, *, default: int = 50, maximum: int = 200) -> int:
     return int(text)
 
 
-def next_url(request: Request, after: str) -> str | None:
+def next_url(request: Request, cursor: str, name: str = "after") -> str | None:
     """The address of the page after this one, from the cursor of a hand-made list; None without one."""
-    if not after:
+    if not cursor:
         return None
     query = request.query_params.copy()
-    query["after"] = after
+    query[name] = cursor
     return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
 
 

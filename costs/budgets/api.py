@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Role
 from accounts.selectors import person
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.errors import DomainError
 from costs.budgets import serializers as shapes
 from costs.budgets import services
@@ -103,12 +103,8 @@ class BudgetListView(APIView):
             now=timezone.now(),
             limit=limit_of(request),
         )
-        following = None
-        if after:
-            query = request.query_params.copy()
-            query["after"] = after
-            following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
-        return Response({"results": [budget_json(row) for row in rows], "next": following})
+        results = [budget_json(row) for row in rows]
+        return Response({"results": results, "next": next_url(request, after)})
 
     @extend_schema(
         operation_id="budgets_create", request=shapes.BudgetDraftSerializer, responses={201: shapes.BudgetSerializer}

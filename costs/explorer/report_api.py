@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Membership, Role
 from accounts.selectors import person
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.api.serializers import StrictSerializer
 from core.errors import NotFoundError
 from costs.explorer import reports, sending
@@ -166,12 +166,8 @@ class ReportListView(APIView):
         found, after = listed(
             membership.organization_id, membership.user, wanted, limit=limit_of(request)
         )
-        following = None
-        if after:
-            query = request.query_params.copy()
-            query["after"] = after
-            following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
-        return Response({"results": CostReportSerializer(found, many=True).data, "next": following})
+        results = CostReportSerializer(found, many=True).data
+        return Response({"results": results, "next": next_url(request, after)})
 
     @extend_schema(
         operation_id="reports_create",

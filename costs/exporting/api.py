@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Organization, Role
 from accounts.selectors import person
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.errors import DomainError
 from core.models import Job
 from core.streaming import ChunkedResponse
@@ -77,13 +77,8 @@ class CostExportListView(APIView):
         membership = membership_of(request, organization)
         refuse_unknown(request.query_params, {one.name for one in _LISTING})
         page = listed(membership.organization_id, request.query_params, limit=limit_of(request))
-        following = None
-        if page.older:
-            query = request.query_params.copy()
-            query["before"] = page.older
-            following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
         rows = shapes.CostExportSerializer(page.rows, many=True).data
-        return Response({"results": rows, "next": following})
+        return Response({"results": rows, "next": next_url(request, page.older, "before")})
 
     @extend_schema(
         operation_id="cost_exports_create",

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Role
 from accounts.selectors import person
-from core.api.pagination import limit_of
+from core.api.pagination import limit_of, next_url
 from core.errors import DomainError
 from costs.forecasting import selectors, services
 from costs.forecasting import serializers as shapes
@@ -63,12 +63,8 @@ def _month(request: Request) -> dt.date:
 
 
 def _page(request: Request, page: selectors.Page, shape: Any) -> Response:
-    following = None
-    if page.after:
-        query = request.query_params.copy()
-        query["after"] = page.after
-        following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
-    return Response({"results": shape(page.rows, many=True).data, "next": following})
+    results = shape(page.rows, many=True).data
+    return Response({"results": results, "next": next_url(request, page.after)})
 
 
 def _forecasts(

@@ -11,8 +11,9 @@ import msgspec
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Trunc
 
-from core.cursors import InvalidCursorError, decode_place, encode_place
-from core.errors import DomainError, NotFoundError
+from core.errors import NotFoundError
+from core.keyset import keyset_page
+from core.list_query import read_choice, read_text
 from gateway.cache.emptying import NONE
 from gateway.cache.tightening import DAYS, LATEST, Record, record_of
 from gateway.models import (
@@ -24,7 +25,6 @@ from gateway.models import (
     ShadowCheck,
 )
 from gateway.structs import ProjectRules, RouteRules
-from projects.access import parse_uuid
 from projects.models import Project
 
 PAGE = 50
@@ -71,16 +71,13 @@ class Asked:
 
 def read_asked(query: Mapping[str, Any]) -> Asked:
     """Raises DomainError naming field, value and rule."""
-    said = {name: str(query.get(name, "")).strip() for name in LABELS}
-    for name, text in said.items():
-        if len(text) > LONGEST or "\x00" in text:
-            raise DomainError(f"{name} has at most {LONGEST} characters and no NUL.", fields=[name])
-    sort, span = str(query.get("sort") or "-created"), str(query.get("range") or "7d")
-    for name, text, known in (("sort", sort, SORTS), ("range", span, RANGES)):
-        if text not in known:
-            words = f"{name} is {text[:40]!r}; it must be one of {', '.join(known)}."
-            raise DomainError(words, fields=[name])
-    return Asked(**said, sort=sort, range=span, after=str(query.get("after", "")))
+    said = {name: read_text(query, name) for name in LABELS}
+    return Asked(
+        **said,
+        sort=read_choice(query, "sort", SORTS) or "-created",
+        range=read_choice(query, "range", RANGES) or "7d",
+        after=str(query.get("after", "")),
+    )
 
 
 def entries(project: Project, *, now: dt.datetime) -> QuerySet[CachedResponse]:
@@ -93,27 +90,11 @@ def listed(
     project: Project, asked: Asked, *, now: dt.datetime, limit: int = PAGE
 ) -> tuple[list[CachedResponse], str]:
     """A page of answers and the cursor of the next ("": no more). One query."""
-    name = asked.sort.lstrip("-")
-    column, kind = _COLUMNS[name]
-    sign = "-" if asked.sort.startswith("-") else ""
-    rows = entries(project, now=now).filter(**asked.conditions)
-    if asked.after:
-        value, text = decode_place(asked.after, sort=asked.sort, kind=kind)
-        mark = parse_uuid(text)
-        if mark is None:
-            raise InvalidCursorError(
-                "The page cursor is not one this server gave out; start from the first page.",
-                fields=["after"],
-            )
-        beyond = "lt" if sign else "gt"
-        rows = rows.filter(
-            Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"id__{beyond}": mark})
-        )
-    found = list(rows.order_by(f"{sign}{column}", f"{sign}id")[: limit + 1])
-    if len(found) <= limit:
-        return found, ""
-    last = found[limit - 1]
-    return found[:limit], encode_place(asked.sort, getattr(last, column), str(last.id))
+    column, kind = _COLUMNS[asked.sort.lstrip("-")]
+    return keyset_page(
+        entries(project, now=now).filter(**asked.conditions),
+        sort=asked.sort, column=column, kind=kind, after=asked.after, limit=limit,
+    )  # fmt: skip
 
 
 def entry_of(project: Project, entry_id: UUID, *, now: dt.datetime) -> CachedResponse:

@@ -9,16 +9,15 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from core.cursors import InvalidCursorError, decode_place, encode_place
-from core.errors import DomainError, NotFoundError
+from core.errors import NotFoundError
+from core.keyset import keyset_page
+from core.list_query import read_choice, read_text
 from gateway.connections.checking import is_lost, is_testing
 from gateway.connections.providers import PROVIDERS, Provider, address_of
 from gateway.models import Connection, ConnectionKey, KeyState, ProviderKind, Route
-from projects.access import parse_uuid
 from projects.models import Project
 
 PAGE = 50
-LONGEST_QUERY = 200
 KINDS = {"": "Every kind"} | dict(ProviderKind.choices)
 STATES = {
     "": "Any state",
@@ -89,24 +88,13 @@ class Row:
 
 def read_asked(query: Mapping[str, Any]) -> Asked:
     """Raises DomainError naming field, value and rule."""
-    q = str(query.get("q", "")).strip()
-    if len(q) > LONGEST_QUERY or "\x00" in q:
-        raise DomainError(f"q has at most {LONGEST_QUERY} characters and no NUL.", fields=["q"])
     return Asked(
-        q,
-        _choice(query, "kind", KINDS),
-        _choice(query, "state", STATES),
-        _choice(query, "sort", {"": ""} | SORTS) or "name",
+        read_text(query, "q"),
+        read_choice(query, "kind", KINDS),
+        read_choice(query, "state", STATES),
+        read_choice(query, "sort", SORTS) or "name",
         str(query.get("after", "")),
     )
-
-
-def _choice(query: Mapping[str, Any], name: str, allowed: Mapping[str, str]) -> str:
-    value = str(query.get(name, ""))
-    if value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value
 
 
 def chosen(organization_id: UUID, asked: Asked) -> QuerySet[Connection]:
@@ -138,25 +126,11 @@ def listed(
 ) -> tuple[list[Row], str]:
     """A page of rows and the cursor of the next ("": no more). Two queries."""
     column, kind = _column(asked)
-    rows = chosen(organization_id, asked)
-    if asked.after:
-        value, text = decode_place(asked.after, sort=asked.sort, kind=kind)
-        mark = parse_uuid(text)
-        if mark is None:
-            raise InvalidCursorError(
-                "The page cursor is not one this server gave out; start from the first page.",
-                fields=["after"],
-            )
-        beyond = "lt" if asked.sort.startswith("-") else "gt"
-        rows = rows.filter(
-            Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"pk__{beyond}": mark})
-        )
-    found = list(rows[: limit + 1])
-    page = rows_of(found[:limit], now=now)
-    if len(found) <= limit:
-        return page, ""
-    last = found[limit - 1]
-    return page, encode_place(asked.sort, getattr(last, column), str(last.pk))
+    found, after = keyset_page(
+        chosen(organization_id, asked),
+        sort=asked.sort, column=column, kind=kind, after=asked.after, limit=limit,
+    )  # fmt: skip
+    return rows_of(found, now=now), after
 
 
 def rows_of(connections: Sequence[Connection], *, now: dt.datetime) -> list[Row]:

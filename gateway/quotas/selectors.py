@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.models.functions import Lower
 
 from core.cursors import InvalidCursorError, decode_place, encode_place
-from core.errors import DomainError, NotFoundError
+from core.errors import NotFoundError
+from core.list_query import read_choice, read_text
 from gateway.models import Limit, LimitMetric, LimitScope, LimitWindow
 from gateway.quotas.windows import window_end, window_start
 from projects.access import parse_uuid
@@ -20,7 +21,6 @@ from projects.models import ApiKey, Project
 
 PAGE = 50
 BUSIEST = 50
-LONGEST_QUERY = 200
 ZERO = Decimal(0)
 SCOPES = {"": "Every scope"} | dict(LimitScope.choices)
 METRICS = {"": "Everything counted"} | dict(LimitMetric.choices)
@@ -154,25 +154,14 @@ class Row:
 
 def read_asked(query: Mapping[str, Any]) -> Asked:
     """Raises DomainError naming field, value and rule."""
-    q = str(query.get("q", "")).strip()
-    if len(q) > LONGEST_QUERY or "\x00" in q:
-        raise DomainError(f"q has at most {LONGEST_QUERY} characters and no NUL.", fields=["q"])
     return Asked(
-        q,
-        _choice(query, "scope", SCOPES),
-        _choice(query, "metric", METRICS),
-        _choice(query, "state", STATES),
-        _choice(query, "sort", {"": ""} | SORTS) or "name",
+        read_text(query, "q"),
+        read_choice(query, "scope", SCOPES),
+        read_choice(query, "metric", METRICS),
+        read_choice(query, "state", STATES),
+        read_choice(query, "sort", SORTS) or "name",
         str(query.get("after", "")),
     )
-
-
-def _choice(query: Mapping[str, Any], name: str, allowed: Mapping[str, str]) -> str:
-    value = str(query.get(name, ""))
-    if value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value
 
 
 def chosen(organization_id: UUID, asked: Asked, *, now: dt.datetime) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from core.errors import DomainError
+from core.list_query import read_choice, read_text
 from core.ranges import TimeRange, parse_range
 from gateway.models import RequestState
 from gateway.structs import PRIORITIES
@@ -26,7 +27,6 @@ DIRECT = "-"
 SORTS = {"-at": "Newest first", "at": "Oldest first"}
 RANGES = ("15m", "1h", "24h", "7d", "30d", "90d")
 RANGE = "24h"
-LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -58,27 +58,12 @@ def read_asked(query: Mapping[str, Any], *, now: dt.datetime) -> Asked:
         raise DomainError(f"key is {key[:40]!r}; it must be an API key's id.", fields=["key"])
     return Asked(
         range=parse_range(str(query.get("range", "")), now=now, default=RANGE),
-        state=_choice(query, "state", STATES),
-        route=_text(query, "route"),
-        model=_text(query, "model"),
+        state=read_choice(query, "state", STATES),
+        route=read_text(query, "route"),
+        model=read_text(query, "model"),
         key_id=key_id,
-        priority=_choice(query, "priority", PRIORITY_NAMES),
-        cache=_choice(query, "cache", CACHES),
-        sort=_choice(query, "sort", {"": ""} | SORTS) or "-at",
+        priority=read_choice(query, "priority", PRIORITY_NAMES),
+        cache=read_choice(query, "cache", CACHES),
+        sort=read_choice(query, "sort", SORTS) or "-at",
         after=str(query.get("after", "")),
     )
-
-
-def _text(query: Mapping[str, Any], name: str) -> str:
-    text = str(query.get(name, "")).strip()
-    if len(text) > LONGEST or "\x00" in text:
-        raise DomainError(f"{name} has at most {LONGEST} characters and no NUL.", fields=[name])
-    return text
-
-
-def _choice(query: Mapping[str, Any], name: str, allowed: Mapping[str, str]) -> str:
-    value = str(query.get(name, ""))
-    if value not in allowed:
-        shown = ", ".join(one for one in allowed if one)
-        raise DomainError(f"{name} is {value[:40]!r}; it must be one of {shown}.", fields=[name])
-    return value

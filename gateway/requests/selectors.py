@@ -13,13 +13,12 @@ from django.db.models.functions import Lower
 from redis import Redis
 from redis.exceptions import RedisError
 
-from core.cursors import InvalidCursorError, decode_place, encode_place
 from core.errors import NotFoundError
+from core.keyset import keyset_page
 from gateway.models import AsyncJob, Connection, JobState, LLMRequest, Route
 from gateway.queues.line import Depth, depths_of
 from gateway.requests.lists import DIRECT, FAILED_STATES, FAILING, HIT, Asked
 from gateway.structs import PRIORITIES
-from projects.access import parse_uuid
 from projects.models import ApiKey, Project
 from traces.selectors import detail
 from traces.views.step_gateway import gateway_context
@@ -57,26 +56,11 @@ class Now:
 
 def listed(project: Project, asked: Asked, *, limit: int = PAGE) -> Page:
     """A page of calls in the order asked for. One query. Raises InvalidCursorError."""
-    is_down = asked.sort.startswith("-")
-    rows = _narrowed(project, asked)
-    if asked.after:
-        at, key = decode_place(asked.after, sort=asked.sort, kind=dt.datetime)
-        last = parse_uuid(key)
-        if last is None:
-            raise InvalidCursorError(
-                "The page cursor is not one of this list; start from the first page.",
-                fields=["after"],
-            )
-        beside = {"accepted_at__lte" if is_down else "accepted_at__gte": at}
-        beyond = Q(**{"accepted_at__lt" if is_down else "accepted_at__gt": at})
-        same = Q(accepted_at=at, **{"id__lt" if is_down else "id__gt": last})
-        rows = rows.filter(**beside).filter(beyond | same)
-    order = ("-accepted_at", "-id") if is_down else ("accepted_at", "id")
-    found = list(rows.order_by(*order)[: limit + 1])
-    if len(found) <= limit:
-        return Page(found, "")
-    end = found[limit - 1]
-    return Page(found[:limit], encode_place(asked.sort, end.accepted_at, str(end.id)))
+    rows, after = keyset_page(
+        _narrowed(project, asked),
+        sort=asked.sort, column="accepted_at", kind=dt.datetime, after=asked.after, limit=limit,
+    )  # fmt: skip
+    return Page(rows, after)
 
 
 def exported(project: Project, asked: Asked) -> Iterator[LLMRequest]:
