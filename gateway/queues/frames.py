@@ -119,7 +119,9 @@ class Waiting:
         self._next_seq += 1
         self._frames.append(frame)
         self._unread += len(frame.data)
-        self.has_ended = frame.kind in _ENDS
+        if frame.kind in _ENDS:
+            self.has_ended = True
+            self._reader._waiting.pop(self.call_id, None)
         if self._unread > MAX_UNREAD and not self.has_ended:
             self._frames.clear()
             self._fail("slow_client")

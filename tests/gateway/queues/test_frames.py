@@ -108,6 +108,17 @@ async def test_some_takes_all_that_is_there(reader: FrameReader, worker: Worker)
     assert await waiting.some() == []
 
 
+async def test_a_call_that_has_ended_is_not_looked_after_any_more(
+    reader: FrameReader, worker: Worker
+) -> None:
+    waiting = await ask(reader)
+    (call,) = await worker.take()
+    worker.say(call, 0, b"whole", FrameKind.ALL)
+    assert [frame.data async for frame in waiting] == [b"whole"]
+    # Nobody closes what has ended.
+    assert reader._waiting == {}
+
+
 async def test_a_hole_ends_the_call_with_an_error_and_its_worker_is_told(
     reader: FrameReader, worker: Worker
 ) -> None:
