@@ -40,6 +40,7 @@ class ProviderError(Exception):
         retry_after_s: float | None = None,
         request_id: str = "",
         was_sent: bool = True,
+        is_ours: bool = False,
     ) -> None:
         super().__init__(failure.message)
         self.failure = failure
@@ -49,6 +50,13 @@ class ProviderError(Exception):
         self.request_id = request_id
         # Whether the provider may have begun to work, and so to count.
         self.was_sent = was_sent
+        # It failed before the provider was asked: that says nothing of how the provider does.
+        self.is_ours = is_ours
+
+    @classmethod
+    def own(cls, failure: Failure) -> "ProviderError":
+        """Nobody was asked, for a reason of our own."""
+        return cls(failure, was_sent=False, is_ours=True)
 
     @classmethod
     def broken(cls, code: str, message: str) -> "ProviderError":
@@ -105,8 +113,7 @@ async def ask(
         raise unanswered(error, client.base_url.host) from None
     except (openai.OpenAIError, anthropic.AnthropicError) as error:
         # The SDK would not even send it: no key it accepts, a header it cannot write.
-        failure = Failure("auth", "provider_client", str(error)[:500])
-        raise ProviderError(failure, was_sent=False) from None
+        raise ProviderError.own(Failure("auth", "provider_client", str(error)[:500])) from None
     return response
 
 

@@ -303,7 +303,8 @@ class Run:
         self._error, self._error_dialect = error, shot.dialect
         if shot.key is not None and error.failure.reason in ("auth", "rate_limit"):
             self._refused.add(shot.key.id)
-        self._parts.report(self.call, attempt)
+        if not error.is_ours:
+            self._parts.report(self.call, attempt)
 
     # --- how it ends
 
@@ -409,7 +410,7 @@ class Run:
 
 def _unknown_connections() -> ProviderError:
     text = "The database does not answer, and the project's connections are not known."
-    return ProviderError(Failure("error", "connections_unknown", text), was_sent=False)
+    return ProviderError.own(Failure("error", "connections_unknown", text))
 
 
 async def _closed(shot: Shot) -> None:

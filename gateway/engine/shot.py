@@ -97,9 +97,8 @@ class Shot:
             )
             body = _encode(self.translator.request(document, model=model))
         except ValueError as error:
-            raise ProviderError(
-                Failure("bad_request", "cannot_translate", str(error)), was_sent=False
-            ) from None
+            failure = Failure("bad_request", "cannot_translate", str(error))
+            raise ProviderError.own(failure) from None
         now, refused = dt.datetime.now(dt.UTC), set(refused)
         while True:
             # A limited key may be free for another model: better than none.
@@ -276,4 +275,4 @@ def _is_content(event: Event, dialect: Dialect) -> bool:
 
 def _never(code: str, message: str) -> ProviderError:
     """Nothing was sent, and asking the same target again would not help."""
-    return ProviderError(Failure("auth", code, message), was_sent=False)
+    return ProviderError.own(Failure("auth", code, message))

@@ -137,7 +137,14 @@ async def fine(exchange: Exchange) -> None:
     await exchange.end_stream()
 
 
-def failing(status: int, message: str = "no", times: int = 10**9, **headers: str) -> Behaviour:
+def failing(
+    status: int,
+    message: str = "no",
+    times: int = 10**9,
+    *,
+    code: str | None = None,
+    **headers: str,
+) -> Behaviour:
     """An error so many times, then a good answer."""
     left = [times]
 
@@ -146,7 +153,7 @@ def failing(status: int, message: str = "no", times: int = 10**9, **headers: str
         if left[0] < 0:
             await fine(exchange)
         else:
-            error = {"message": message, "type": "some_error", "code": None, "param": None}
+            error = {"message": message, "type": "some_error", "code": code, "param": None}
             await exchange.answer({"error": error}, status, **headers)
 
     return behave

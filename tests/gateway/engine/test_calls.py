@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from django.db import OperationalError
 from msgspec import structs
 
 from core.crypto import data_cipher, seal
@@ -15,7 +16,7 @@ from gateway.cache.kept import Hit
 from gateway.cache.semantic import Found
 from gateway.connections.secrets import context
 from gateway.queues.frames import CallLostError
-from gateway.snapshot import KeyView
+from gateway.snapshot import KeyView, Snapshot
 from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind
 from tests.gateway.engine.conftest import World
 from tests.gateway.engine.provider import (
@@ -109,6 +110,45 @@ async def test_a_kept_answer_that_means_the_same_spares_the_provider(
     assert world.provider.asked == []
     finished = await world.end_of(call)
     assert (finished.state, finished.cache, finished.cached_id) == ("cached", "semantic", "c1")
+
+
+async def test_an_empty_account_is_asked_once_and_the_next_target_answers(world: World) -> None:
+    await world.start()
+    world.provider.behaviours["a"] = failing(429, "No money left", code="insufficient_quota")
+    call = world.call("a", "b")
+    frame = await world.whole(call)
+    assert (frame.status, frame.headers["x-llmlab-model"]) == (200, "b")
+    assert world.provider.asked == ["a", "b"]
+    first, _ = (await world.end_of(call)).attempts
+    assert (first.error, first.code) == ("rate_limit", "insufficient_quota")
+
+
+async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(world: World) -> None:
+    told: list[str] = []
+    world.parts = replace(world.parts, report=lambda call, attempt: told.append(attempt.code))
+    await world.start()
+    good = world.snapshot
+    assert good is not None
+    view = good.connections["c1"]
+    unreadable = structs.replace(view.keys[0], sealed=b"nonsense")
+    broken = structs.replace(view, keys=(unreadable,))
+    codes = []
+    for connections in ({}, {"c1": broken}):
+        world.snapshot = structs.replace(good, connections=connections)
+        call = world.call("m")
+        await world.frames(call)
+        codes += [one.code for one in (await world.end_of(call)).attempts]
+
+    async def away(organization_id: str, project_id: str) -> Snapshot:
+        raise OperationalError("no")
+
+    engine = world.engines[0][0]
+    engine._parts = replace(world.parts, snapshot=away)
+    call = world.call("m")
+    assert (await world.whole(call)).status == 502
+    codes += [one.code for one in (await world.end_of(call)).attempts]
+    assert set(codes) == {"connection_gone", "key_unreadable", "connections_unknown"}
+    assert told == []
 
 
 async def test_the_next_target_answers_when_the_first_cannot(world: World) -> None:
