@@ -6,7 +6,8 @@ from django.db import connection
 
 # What goes with the project's own row (routes, settings, limits, reservations) is not here.
 TABLES = (
-    "gateway_llmrequest", "gateway_asyncjob", "gateway_cachedresponse", "gateway_shadowcheck",
+    "gateway_llmrequest", "gateway_asyncjob", "gateway_batch", "gateway_providerfile",
+    "gateway_cachedresponse", "gateway_shadowcheck",
 )  # fmt: skip
 
 

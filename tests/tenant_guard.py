@@ -48,6 +48,8 @@ TABLES = (
     "costs_projectusage",
     "gateway_llmrequest",
     "gateway_asyncjob",
+    "gateway_batch",
+    "gateway_providerfile",
     "gateway_cachedresponse",
     "gateway_shadowcheck",
     "projects_apikey",

@@ -1,5 +1,6 @@
 """What the gateway stores. Growing tables carry `project` in every key."""
 
+from gateway.models.batches import Batch, BatchState, ProviderFile, Wire
 from gateway.models.cache import CachedResponse, CacheThreshold, ShadowCheck
 from gateway.models.connections import Connection, ConnectionKey, KeyState, ProviderKind
 from gateway.models.limits import (
@@ -14,7 +15,8 @@ from gateway.models.requests import AsyncJob, JobState, LLMRequest, RequestState
 from gateway.models.routes import ConfigVersion, GatewaySettings, Route
 
 __all__ = [
-    "AsyncJob", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection", "ConnectionKey", "GatewaySettings",
-    "JobState", "KeyState", "LLMRequest", "Limit", "LimitCounter", "LimitMetric", "LimitScope", "LimitWindow",
-    "ProviderKind", "RequestState", "Reservation", "Route", "ShadowCheck",
+    "AsyncJob", "Batch", "BatchState", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection",
+    "ConnectionKey", "GatewaySettings", "JobState", "KeyState", "LLMRequest", "Limit", "LimitCounter", "LimitMetric",
+    "LimitScope", "LimitWindow", "ProviderFile", "ProviderKind", "RequestState", "Reservation", "Route", "ShadowCheck",
+    "Wire",
 ]  # fmt: skip
