@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from accounts.models import Membership, Role, User
-from alerts import backoff, wording
+from alerts import wording
 from alerts.channels.base import Permanent, Retryable, SendError, Sent
 from alerts.models import (
     AlertEvent,
@@ -24,7 +24,7 @@ from alerts.models import (
     EventEntry,
 )
 from alerts.queueing import queue_mail
-from core import formats
+from core import backoff, formats
 from core.logging import redact
 
 OPEN = (DeliveryState.WAITING, DeliveryState.SENDING)

@@ -11,10 +11,10 @@ from accounts.models import Organization, User
 from accounts.services import clean_name, record_audit_event
 from alerts import queueing
 from alerts.channel_pages.values import read_values
-from alerts.channels import webhook
 from alerts.channels.registry import plugin_for
 from alerts.channels.secrets import open_secret, seal_secret
 from alerts.models import AlertChannel, Channel, Delivery, DeliveryAction, DeliveryState, Severity
+from core import webhooks
 from core.errors import ConflictError, DomainError
 from core.ids import uuid7
 
@@ -158,11 +158,11 @@ def rotate_secret(*, channel: Channel, actor: User, now: dt.datetime) -> Saved:
         raise ConflictError(
             f"{row.get_kind_display()} has no secret of ours to rotate; change the channel instead."
         )
-    secret = webhook.rotated(open_secret(row), now)
+    secret = webhooks.rotated(open_secret(row), now)
     row.secret = seal_secret(row.organization, row.pk, secret)
     row.save(update_fields=["secret", "updated_at"])
     _audit(row, actor, "secret_rotated")
-    return Saved(row, secret[webhook.SIGNING])
+    return Saved(row, secret[webhooks.SIGNING])
 
 
 @transaction.atomic

@@ -4,15 +4,10 @@ After a rotation both secrets sign for a day. Nothing of what a receiver answers
 server, and its words are not for us to show.
 """
 
-import datetime as dt
 import json
-import os
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-from standardwebhooks.webhooks import Webhook
 
 from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
@@ -20,26 +15,17 @@ from alerts.channels.redaction import place
 from alerts.models import DeliveryAction
 from alerts.notices import Notice
 from core.errors import DomainError
+from core.webhooks import (
+    BEFORE,
+    BEFORE_UNTIL,
+    SIGNING,
+    new_signing_secret,
+    signed_headers,
+    signing_secrets,
+)
 
-SIGNING, BEFORE, BEFORE_UNTIL = "signing", "signing_before", "signing_before_until"
-PREFIX = "whsec_"
-ROTATION = dt.timedelta(hours=24)
 MOST_BYTES, MOST_POINTS = 20_000, 60
 MOST_AUTHORIZATION = 1_000
-
-
-def new_signing_secret() -> str:
-    return PREFIX + b64encode(os.urandom(32)).decode()
-
-
-def rotated(secret: Secret, now: dt.datetime) -> dict[str, str]:
-    """A fresh signing secret; the one it replaces signs too for a day."""
-    return {
-        **secret,
-        SIGNING: new_signing_secret(),
-        BEFORE: secret[SIGNING],
-        BEFORE_UNTIL: (now + ROTATION).isoformat(),
-    }
 
 
 def body_of(notice: Notice, action: str) -> bytes:
@@ -57,22 +43,6 @@ def body_of(notice: Notice, action: str) -> bytes:
 
 def _written(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def signed_headers(
-    message_id: str, at: dt.datetime, body: bytes, secrets: list[str]
-) -> dict[str, str]:
-    """One signature per secret, the newest first."""
-    text = body.decode()
-    # The library takes the wall clock of `at` as UTC, whatever its zone.
-    moment = at.astimezone(dt.UTC)
-    signatures = [Webhook(secret).sign(message_id, moment, text) for secret in secrets]
-    return {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(signatures),
-    }
 
 
 @dataclass(frozen=True)
@@ -118,9 +88,7 @@ class WebhookPlugin:
 
     def send(self, message: Message, settings: Settings, secret: Secret) -> Sent:
         """Raises Retryable, Permanent."""
-        secrets = [secret[SIGNING]]
-        if secret.get(BEFORE) and message.at < dt.datetime.fromisoformat(secret[BEFORE_UNTIL]):
-            secrets.append(secret[BEFORE])
+        secrets = signing_secrets(secret, message.at)
         body = body_of(message.notice, message.action)
         identity = f"msg_{UUID(message.message_id).hex}"
         headers = signed_headers(identity, message.at, body, secrets)

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from alerts.backoff import next_try, wait_s
+from core.backoff import next_try, wait_s
 
 AT = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 

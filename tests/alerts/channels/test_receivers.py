@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from alerts.channels import door
 from alerts.channels.base import Message, Permanent, Retryable, Sent
 from alerts.channels.registry import plugin_for
+from core import posting
 from tests.alerts.channels.notices import DEDUP, ID, NASTY, message
 from tests.fakes.receivers import Receivers, _receivers_url, receivers
 
@@ -121,7 +121,7 @@ def test_gone_for_good(kind: str, receivers: Receivers) -> None:
 def test_a_receiver_that_hangs_is_left(
     receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "TOTAL_S", 0.3)
+    monkeypatch.setattr(posting, "TOTAL_S", 0.3)
     receivers.faults(webhook={"hang": 30})
     started = monotonic()
     with pytest.raises(Retryable, match="did not answer in time"):

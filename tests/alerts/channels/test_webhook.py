@@ -13,14 +13,9 @@ from standardwebhooks.webhooks import Webhook
 from alerts.channels.base import Message, Permanent, Retryable
 from alerts.channels.door import Door
 from alerts.channels.registry import plugin_for
-from alerts.channels.webhook import (
-    WebhookPlugin,
-    body_of,
-    new_signing_secret,
-    rotated,
-    signed_headers,
-)
+from alerts.channels.webhook import WebhookPlugin, body_of
 from core.errors import DomainError
+from core.webhooks import new_signing_secret, rotated, signed_headers
 from tests.alerts.channels.notices import AT, ID, message
 from tests.alerts.channels.test_slack import Script
 from tests.fakes.certificates import Authority
