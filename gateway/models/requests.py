@@ -32,7 +32,9 @@ class LLMRequest(TenantModel):
     because = models.CharField(max_length=500, blank=True)
     connection_id = models.UUIDField(null=True)
     provider = models.CharField(max_length=60, blank=True)
+    # Who answered; and the model it was sent to, as the route has it.
     model = models.CharField(max_length=200, blank=True)
+    target_model = models.CharField(max_length=200, blank=True, db_default="")
     is_stream = models.BooleanField(default=False)
     priority = models.PositiveSmallIntegerField(default=1)
     status_code = models.PositiveSmallIntegerField()
@@ -41,6 +43,8 @@ class LLMRequest(TenantModel):
     cache = models.CharField(max_length=10, blank=True)  # exact | semantic | miss | bypass | ""
     attempts = models.PositiveSmallIntegerField(default=0)
     fallbacks = models.PositiveSmallIntegerField(default=0)
+    # Every try, where there was more than one or one went wrong (gateway.recording.tries).
+    tries = models.JSONField(null=True)
     flags = ArrayField(models.CharField(max_length=60), default=list)
     # Where its time went, in milliseconds.
     queue_ms = models.FloatField(null=True)
@@ -57,7 +61,14 @@ class LLMRequest(TenantModel):
     span_id = models.CharField(max_length=64)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-accepted_at"], name="gateway_request_recent")]
+        indexes = [
+            models.Index(fields=["project", "-accepted_at"], name="gateway_request_recent"),
+            models.Index(
+                fields=["project", "-accepted_at"],
+                name="gateway_request_tries",
+                condition=models.Q(tries__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

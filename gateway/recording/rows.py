@@ -6,14 +6,25 @@ from uuid import UUID
 
 from gateway.recording import spans
 from gateway.recording.timing import Timing, timing_of
+from gateway.recording.tries import tries_of
 from gateway.structs import Finished
 from traces.ingest.limits import ID_LENGTH
 from traces.ingest.sanitize import short_text
 
 COLUMNS = (
     *("project_id", "id", "accepted_at", "state", "dialect", "asked_model", "route", "because"),
-    *("connection_id", "provider", "model", "is_stream", "priority", "status_code", "error"),
-    *("cache", "attempts", "fallbacks", "flags", "queue_ms", "provider_ms", "first_token_ms"),
+    *("connection_id", "provider", "model", "target_model", "is_stream", "priority", "status_code"),
+    *(
+        "error",
+        "cache",
+        "attempts",
+        "fallbacks",
+        "tries",
+        "flags",
+        "queue_ms",
+        "provider_ms",
+        "first_token_ms",
+    ),
     *("total_ms", "input_tokens", "output_tokens", "cost_usd", "saved_usd", "api_key_id"),
     *("user_id", "trace_id", "span_id"),
 )
@@ -42,6 +53,7 @@ def row_of(finished: Finished, *, cost_usd: Decimal | None) -> tuple[Any, ...]:
         UUID(target.connection) if target else None,
         short_text(target.provider, 60) if target else "",
         short_text(finished.response_model or (target.model if target else "")),
+        short_text(target.model if target else ""),
         call.is_stream,
         call.priority,
         finished.status,
@@ -49,6 +61,7 @@ def row_of(finished: Finished, *, cost_usd: Decimal | None) -> tuple[Any, ...]:
         finished.cache[:10],
         min(len(finished.attempts), MAX_COUNT),
         min(spans.fallbacks_of(finished), MAX_COUNT),
+        tries_of(finished),
         list(dict.fromkeys(flags)),
         timing.queue,
         timing.provider,
