@@ -11,12 +11,20 @@ from gateway.models.limits import (
     LimitWindow,
     Reservation,
 )
-from gateway.models.requests import AsyncJob, JobState, LLMRequest, RequestState
+from gateway.models.requests import (
+    ENDED,
+    AsyncJob,
+    JobState,
+    JobWebhook,
+    LLMRequest,
+    RequestState,
+    WebhookState,
+)
 from gateway.models.routes import ConfigVersion, GatewaySettings, Route
 
 __all__ = [
-    "AsyncJob", "Batch", "BatchState", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection",
-    "ConnectionKey", "GatewaySettings", "JobState", "KeyState", "LLMRequest", "Limit", "LimitCounter", "LimitMetric",
-    "LimitScope", "LimitWindow", "ProviderFile", "ProviderKind", "RequestState", "Reservation", "Route", "ShadowCheck",
-    "Wire",
+    "ENDED", "AsyncJob", "Batch", "BatchState", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection",
+    "ConnectionKey", "GatewaySettings", "JobState", "JobWebhook", "KeyState", "LLMRequest", "Limit", "LimitCounter",
+    "LimitMetric", "LimitScope", "LimitWindow", "ProviderFile", "ProviderKind", "RequestState", "Reservation", "Route",
+    "ShadowCheck", "WebhookState", "Wire",
 ]  # fmt: skip

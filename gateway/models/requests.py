@@ -3,8 +3,10 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from accounts.models import User
 from core.base_models import TimestampedModel
 from costs.models import TenantModel, usd_field
+from projects.models import Project
 
 
 class RequestState(models.TextChoices):
@@ -83,6 +85,16 @@ class JobState(models.TextChoices):
     EXPIRED = "expired", "Too late"
 
 
+class WebhookState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    SENDING = "sending", "Sending"
+    SENT = "sent", "Sent"
+    DEAD = "dead", "Given up"
+
+
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
+
+
 class AsyncJob(TenantModel, TimestampedModel):
     """A call asked for with `Prefer: respond-async`: stored before its 202, run by a worker, kept until it expires."""
 
@@ -111,10 +123,22 @@ class AsyncJob(TenantModel, TimestampedModel):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
+    # Of the product whose call it is: erased with them.
+    user_id = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # The request that somebody asked to be made again.
+    retry_of = models.UUIDField(null=True)
+    # Where its end is told: what people recognise the address by; the address itself is sealed, none is the project's.
     webhook_url = models.CharField(max_length=500, blank=True)
-    webhook_state = models.CharField(max_length=9, blank=True)  # waiting | delivered | failed
+    sealed_webhook = models.BinaryField(null=True)
+    # Empty: nobody is told.
+    webhook_state = models.CharField(max_length=9, choices=WebhookState.choices, blank=True)
     webhook_attempts = models.PositiveSmallIntegerField(default=0)
     webhook_error = models.TextField(blank=True)
+    # Of one that is sent: until when nobody else sends it.
+    webhook_next_at = models.DateTimeField(null=True)
+    webhook_since = models.DateTimeField(null=True)
+    # [{"at", "status", "ms", "error"}], the last twenty tries.
+    webhook_tries = models.JSONField(default=list, db_default=[])
 
     class Meta:
         constraints = [
@@ -132,7 +156,43 @@ class AsyncJob(TenantModel, TimestampedModel):
                 condition=models.Q(state__in=["queued", "running"]),
             ),
             models.Index(fields=["expires_at"], name="gateway_job_expiry"),
+            models.Index(
+                fields=["lease_until"],
+                name="gateway_job_lease",
+                condition=models.Q(state="running"),
+            ),
+            models.Index(
+                fields=["webhook_next_at"],
+                name="gateway_job_telling",
+                condition=models.Q(webhook_state__in=["waiting", "sending"])
+                & models.Q(state__in=["done", "failed", "cancelled", "expired"]),
+            ),
+            models.Index(
+                fields=["project", "retry_of"],
+                name="gateway_job_again",
+                condition=models.Q(retry_of__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class JobWebhook(TimestampedModel):
+    """Where a project's jobs may tell that they ended, and the secret that signs it. Without a row nobody is told."""
+
+    project = models.OneToOneField(
+        Project, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    # Hosts a call may name in X-LLMLab-Webhook; *.example.com stands for all below.
+    hosts = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    # core.crypto.seal of JSON: url (the default address, maybe none), and what core.webhooks names.
+    sealed = models.BinaryField(editable=False)
+    # What people recognise the default address by; empty: there is none.
+    place = models.CharField(max_length=60, blank=True)
+    updated_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return str(self.project_id)
