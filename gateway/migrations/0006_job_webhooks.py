@@ -9,6 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("gateway", "0005_batches"),
+        ("gateway", "0005_request_tries"),
         ("projects", "0003_provider_connections"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
