@@ -59,7 +59,7 @@ test-fast: $(DEV) ## run the tests that take no browser and no ten seconds
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
 
 clients: $(DEV) ## install the real clients the tests run against, each apart (var/clients)
-	@$(BIN)/python -m tests.clients.install
+	@$(BIN)/python -m tests.clients.install $(filter --all,$(SDK))
 
 browser: ## install Debian's chromium for the browser tests (needs root and apt)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

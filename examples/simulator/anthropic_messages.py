@@ -126,7 +126,8 @@ def answer_message(request: Request) -> tuple[random.Random, dict[str, Any]]:
         )
         stop = "tool_use"
     else:
-        text, is_cut = limited(compose(chance, prompt), limit)
+        text = _structured(chance, body.get("output_config")) or compose(chance, prompt)
+        text, is_cut = limited(text, limit)
         content.append({"type": "text", "text": text})
         stop = "max_tokens" if is_cut else "end_turn"
     return chance, {
@@ -139,6 +140,14 @@ def answer_message(request: Request) -> tuple[random.Random, dict[str, Any]]:
         "stop_sequence": None,
         "usage": _usage(body, content, tokens_in(thought)),
     }
+
+
+def _structured(chance: random.Random, wanted: Any) -> str:
+    """The answer in the JSON schema asked for, if any."""
+    shape = wanted.get("format") if isinstance(wanted, dict) else None
+    if isinstance(shape, dict) and shape.get("type") == "json_schema":
+        return json.dumps(value_for(chance, shape.get("schema")), ensure_ascii=False)
+    return ""
 
 
 def _model_and_turns(request: Request) -> tuple[str, list[dict[str, Any]]]:

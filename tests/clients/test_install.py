@@ -9,7 +9,9 @@ from tests.clients.run import require
 
 
 def test_every_client_pins_what_it_needs_and_has_a_program():
-    assert {"langfuse", "logfire", "mlflow", "traceloop", "vercel"} <= set(install.names())
+    assert {"langfuse", "logfire", "mlflow", "official", "traceloop", "vercel"} <= set(
+        install.names()
+    )
     for name in install.names():
         assert list((install.HERE / name).glob("program.*")), name
         for line in (install.HERE / name / "requirements.txt").read_text().splitlines():

@@ -18,12 +18,15 @@ from redis import Redis
 
 from gateway.models import CachedResponse, Connection, LLMRequest
 from gateway.snapshot import touch
+from tests.clients.run import run_client
 from tests.factories.gateway import LimitFactory, RouteFactory
 from tests.functional.server import Server
 from tests.gateway.door.conftest import make_key, until
 
 MODEL, CLAUDE = "gpt-5.4-mini", "claude-opus-4-6"
 HI: list[Any] = [{"role": "user", "content": "Say hello to the world"}]
+ASKED: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
+DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +94,18 @@ def test_anthropic_messages_whole_streamed_and_counted(claude: anthropic.Anthrop
 
 
 def test_tools_and_structured_output(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
-    class Forecast(BaseModel):
-        city: str
-        degrees: int
-
     shape = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-    asked: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
     function: Any = {"name": "get_weather", "parameters": shape}
     said = gpt.chat.completions.create(
-        model=MODEL, messages=asked, tools=[{"type": "function", "function": function}]
+        model=MODEL, messages=ASKED, tools=[{"type": "function", "function": function}]
     )
     assert said.choices[0].message.tool_calls
-    parsed = gpt.chat.completions.parse(model=MODEL, messages=asked, response_format=Forecast)
+    parsed = gpt.chat.completions.parse(model=MODEL, messages=ASKED, response_format=Forecast)
     assert isinstance(parsed.choices[0].message.parsed, Forecast)
 
     tool: Any = {"name": "get_weather", "input_schema": shape}
     with claude.messages.stream(
-        model=CLAUDE, max_tokens=99, messages=asked, tools=[tool]
+        model=CLAUDE, max_tokens=99, messages=ASKED, tools=[tool]
     ) as stream:
         final = stream.get_final_message()
     assert final.stop_reason == "tool_use"
@@ -136,6 +134,76 @@ def test_each_reaches_the_others_models(gpt: openai.OpenAI, claude: anthropic.An
     assert claude.messages.count_tokens(model=MODEL, messages=HI).input_tokens > 0
 
 
+class Forecast(BaseModel):
+    city: str
+    degrees: int
+
+
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+def test_openai_does_its_usual_calls_with_either_provider(gpt: openai.OpenAI, model: str) -> None:
+    with gpt.chat.completions.with_streaming_response.create(model=model, messages=HI) as raw:
+        assert raw.parse().choices[0].message.content
+    content = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": DOT}},
+    ]
+    seen: list[Any] = [{"role": "user", "content": content}]
+    assert gpt.chat.completions.create(model=model, messages=seen).choices[0].message.content
+
+    with gpt.chat.completions.stream(
+        model=model, messages=ASKED, response_format=Forecast
+    ) as stream:
+        assert isinstance(stream.get_final_completion().choices[0].message.parsed, Forecast)
+    said = gpt.responses.parse(model=model, input="Weather?", text_format=Forecast, store=False)
+    assert isinstance(said.output_parsed, Forecast)
+
+    tool = openai.pydantic_function_tool(Forecast, name="tell")
+    first = gpt.chat.completions.parse(model=model, messages=ASKED, tools=[tool])
+    (call,) = first.choices[0].message.tool_calls or []
+    assert isinstance(call.function.parsed_arguments, Forecast)
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": "Sunny"}
+    turns: list[Any] = [*ASKED, first.choices[0].message, result]
+    again = gpt.chat.completions.create(model=model, messages=turns, tools=[tool], stream=True)
+    assert "".join(piece.choices[0].delta.content or "" for piece in again)
+
+
+@pytest.mark.parametrize("model", [CLAUDE, MODEL])
+def test_anthropic_does_its_usual_calls_with_either_provider(
+    gateway: Server, key: Any, claude: anthropic.Anthropic, model: str
+) -> None:
+    source = {"type": "base64", "media_type": "image/gif", "data": DOT.partition(",")[2]}
+    content: list[Any] = [{"type": "image", "source": source}, {"type": "text", "text": "It is?"}]
+    raw = claude.messages.with_raw_response.create(
+        model=model, max_tokens=50, messages=[{"role": "user", "content": content}]
+    )
+    assert raw.parse()._request_id == raw.headers["x-llmlab-request-id"]
+    parsed = claude.messages.parse(
+        model=model, max_tokens=200, messages=ASKED, output_format=Forecast
+    )
+    assert isinstance(parsed.parsed_output, Forecast)
+
+    @anthropic.beta_tool
+    def get_weather(city: str) -> str:
+        """The weather there."""
+        return f"Sunny in {city}"
+
+    runner = claude.beta.messages.tool_runner(
+        model=model, max_tokens=200, messages=ASKED, tools=[get_weather]
+    )
+    assert runner.until_done().stop_reason == "end_turn"
+
+    async def stream() -> str:
+        async with (
+            anthropic.AsyncAnthropic(
+                base_url=gateway.url, api_key=key.raw, max_retries=0
+            ) as client,
+            client.messages.stream(model=model, max_tokens=50, messages=HI) as stream,
+        ):
+            return await stream.get_final_text()
+
+    assert asyncio.run(stream())
+
+
 def test_providers_errors_are_the_clients_own(
     gpt: openai.OpenAI, claude: anthropic.Anthropic
 ) -> None:
@@ -152,6 +220,13 @@ def test_providers_errors_are_the_clients_own(
 
     with pytest.raises(openai.APIError):
         list(gpt.chat.completions.create(model=f"{MODEL}+cut", messages=HI, stream=True))
+
+
+def test_clients_in_javascript(gateway: Server, key: Any) -> None:
+    told = run_client("official", gateway.url, gateway.url, key.raw)
+
+    assert len(told) == 29
+    assert not {name: wrong for name, wrong in told.items() if wrong}
 
 
 def test_late_call_is_a_504_of_its_dialect(gpt: openai.OpenAI, claude: anthropic.Anthropic) -> None:
