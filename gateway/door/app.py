@@ -20,6 +20,7 @@ from gateway.door.request import (
     Scope,
     Send,
 )
+from gateway.playground import passes
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Door:
 
     async def _answer(self, request: Request) -> None:
         opened = await self._open(request.said.key)
+        if opened.person and request.path not in CALLS:
+            raise RefusalError(403, "key_needed", "A pass calls models; all else needs an API key.")
         if request.path in CALLS:
             request.need("POST")
             await self._call(request, opened)
@@ -96,6 +99,8 @@ class Door:
             raise RefusalError(503, error.code, error.detail, retry_after_s=2) from None
         if opened is None:
             text = "This API key is unknown, expired or revoked."
+            if key.startswith(passes.PREFIX):
+                text = "This pass is over, or its person may not call models here."
             raise RefusalError(401, "invalid_api_key", text)
         if SCOPE not in opened.auth.scopes:
             text = "This API key may not call models: it needs the scope gateway."

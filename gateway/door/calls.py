@@ -27,6 +27,7 @@ from gateway.door.relay import relay
 from gateway.door.request import Request
 from gateway.door.wishes import Wishes, followed, wishes_of
 from gateway.guards.checks import BLOCKED_CODE, check_input
+from gateway.playground.passes import as_person
 from gateway.queues.frames import FrameReader, Waiting
 from gateway.queues.line import Full
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
@@ -46,6 +47,7 @@ _FULL = {
     "calls": "waiting calls",
     "bytes": "bytes of waiting calls",
 }
+_NO_JOBS = "Only API keys may ask for answers that come later."
 _NOWHERE = Decision(targets=())
 # Checks of more than this would hold up other calls of the process.
 LARGE_BODY = 64 * 1024
@@ -77,10 +79,14 @@ class Calls:
         facts = facts_of(request.dialect, body)
         snapshot = opened.snapshot
         caller = caller_of(opened.auth, request.said, facts)
+        if opened.person:
+            caller = as_person(caller, opened.person)
         wishes = wishes_of(request.said, facts, snapshot.rules, caller.key_id)
         call = _accepted(request, snapshot, facts, caller, wishes, body)
         try:
             is_job = wishes.is_async and call.dialect is not Dialect.COUNT_TOKENS
+            if is_job and opened.person:
+                raise RefusalError(400, "key_needed", _NO_JOBS, param="prefer")
             if is_job and await self.jobs.known(request, call, opened):
                 return
             admitted = await self._admit(request, call, opened, facts, wishes, is_job=is_job)

@@ -1,5 +1,5 @@
 """Keys this process knows, each with its project's snapshot: asked again once a second, and while PostgreSQL is away
-believed for a quarter of an hour."""
+believed for a quarter of an hour. A person's pass (gateway.playground.passes) counts as a key for its minute."""
 
 import asyncio
 import hashlib
@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from core.errors import DomainError
+from gateway.playground import passes
 from gateway.snapshot import Snapshot, snapshot_of
 from projects.authentication import KeyAuth, authenticate_key
 
@@ -36,6 +37,8 @@ class Opened(msgspec.Struct, frozen=True):
 
     auth: KeyAuth
     snapshot: Snapshot
+    # The address of the person whose pass it is; empty: a key.
+    person: str = ""
 
 
 class KeysAwayError(DomainError):
@@ -57,16 +60,18 @@ class Keys:
 
     def __init__(self) -> None:
         self._kept: dict[bytes, _Kept] = {}
-        # Apart, so that whoever tries keys displaces no good one.
-        self._unknown: dict[bytes, _Kept] = {}
+        # Unknown keys and passes, apart: whoever tries keys, or runs many calls by hand, displaces no good key.
+        self._passing: dict[bytes, _Kept] = {}
         self._asked: dict[bytes, asyncio.Future[_Kept]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway-keys")
         self._away_until = 0.0
 
     async def open(self, raw: str) -> Opened | None:
         """What the key opens; None: it is unknown, expired or revoked. Raises KeysAwayError."""
+        if raw.startswith(passes.PREFIX) and passes.read_pass(raw, now=timezone.now()) is None:
+            return None  # its minute ends whatever is remembered of it
         digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).digest()
-        kept, now = self._kept.get(digest) or self._unknown.get(digest), time.monotonic()
+        kept, now = self._kept.get(digest) or self._passing.get(digest), time.monotonic()
         if kept is not None and now - kept.seen_at < FRESH_S:
             if now - kept.seen_at > RENEW_S and digest not in self._asked:
                 self._ask(digest, raw)
@@ -103,8 +108,8 @@ class Keys:
             logger.warning("gateway.keys.away", extra={"why": type(error).__name__})
             return
         found = asked.result()
-        kept, other = self._kept, self._unknown
-        if found.opened is None:
+        kept, other = self._kept, self._passing
+        if found.opened is None or found.opened.person:
             kept, other = other, kept
         other.pop(digest, None)
         if len(kept) >= MAX_KEPT and digest not in kept:
@@ -116,10 +121,17 @@ def _look(raw: str) -> _Kept:
     """Ask PostgreSQL, on a thread. Two queries when nothing changed."""
     now = time.monotonic()
     try:
-        auth = authenticate_key(raw, now=timezone.now())
+        auth, person = _identify(raw)
         if auth is None:
             return _Kept(None, now)
         snapshot = snapshot_of(auth.organization_id, auth.project_id, now=now, fresh_s=RENEW_S / 2)
-        return _Kept(Opened(auth, snapshot), now)
+        return _Kept(Opened(auth, snapshot, person), now)
     finally:
         connection.close()
+
+
+def _identify(raw: str) -> tuple[KeyAuth | None, str]:
+    """Who holds it: a key's project, or what a person's pass opens and their address. One query."""
+    if raw.startswith(passes.PREFIX):
+        return passes.open_pass(raw, now=timezone.now()) or (None, "")
+    return authenticate_key(raw, now=timezone.now()), ""

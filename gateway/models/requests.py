@@ -70,6 +70,12 @@ class LLMRequest(TenantModel):
                 name="gateway_request_tries",
                 condition=models.Q(tries__isnull=False),
             ),
+            # What people called by hand (gateway.playground); programs' calls are not in it.
+            models.Index(
+                fields=["project", "user_id", "-accepted_at"],
+                name="gateway_request_people",
+                condition=models.Q(api_key_id=None),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -121,7 +121,8 @@ def _subjects(limit: LimitView, call: Call) -> Iterable[str]:
     if scope == LimitScope.PROJECT:
         return _only(_hex(limit.value), (_hex(caller.project_id),))
     if scope == LimitScope.KEY:
-        return _only(_hex(limit.value), (_hex(caller.key_id),))
+        # A person who calls by hand holds no key and counts as one of their own.
+        return _only(_hex(limit.value), (_hex(caller.key_id) or caller.user,))
     return _only(limit.value, (caller.user,) if caller.user else ())
 
 
