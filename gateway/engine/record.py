@@ -5,8 +5,9 @@ import time
 
 from gateway.cache.kept import Hit
 from gateway.dialects.facts import RequestError, RequestFacts, facts_of
-from gateway.engine.checking import AnswerChecks, summed
+from gateway.engine.checking import INVALID_ANSWER, AnswerChecks, summed
 from gateway.engine.shot import Shot
+from gateway.engine.tries import Tries
 from gateway.guards.checks import BLOCKED_CODE
 from gateway.structs import Call, Finished
 
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 def finished_of(
     call: Call,
-    shot: Shot | None,
+    tries: Tries,
     *,
     state: str,
     status: int,
@@ -24,12 +25,14 @@ def finished_of(
     compaction: dict[str, int],
     checks: AnswerChecks | None = None,
 ) -> Finished:
-    """The record of a call whose last attempt, if there was one, is `shot`; `answered`: a kept answer was given;
-    `compaction`: what was saved before it was sent; `checks`: those of its answer."""
+    """The record of a call after its tries; `answered`: a kept answer was given; `compaction`: what was saved before
+    it was sent; `checks`: those of its answer."""
+    shot = tries.shot
     finished = Finished(
         call=call, ended_at=time.time(), state=state, status=status, flags=call.flags
     )
     finished.compaction, finished.error = compaction, error
+    finished.attempts = tries.attempts
     if call.cache is not None:
         finished.cache = "miss" if call.cache.reads else "bypass"
     if answered is not None:
@@ -37,6 +40,7 @@ def finished_of(
     if shot is not None and shot.collector is not None:
         _add_answer(finished, shot)
         finished.usage = summed(shot.before, finished.usage)
+    _add_given_up(finished, tries)
     if checks is not None:
         finished.answer = _checked(finished, checks)
         finished.flags = (*finished.flags, *checks.flags)
@@ -66,9 +70,8 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     assert collector is not None  # noqa: S101 - the caller looked
     finished.first_token_at = shot.first_token_at
     try:
-        # An error with a status of its own before the first token was not work; anything else may have been.
-        if finished.state == "done" or shot.first_token_at or shot.attempt.status < 400:
-            finished.usage = collector.usage or collector.estimate(_facts(finished))
+        if finished.state == "done" or _may_cost(shot):
+            finished.usage = collector.usage_or_estimate(_facts(finished))
         finished.raw_usage = collector.raw_usage
         finished.response_id = collector.response_id
         finished.response_model = collector.model
@@ -81,6 +84,24 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     # What the provider's wire had no words for.
     dropped = (f"dropped:{name}"[:60] for name in shot.translator.dropped)
     finished.flags = (*finished.flags, *collector.flags, *dropped)
+
+
+def _may_cost(shot: Shot) -> bool:
+    """An error with a status of its own before the first token was not work; anything else that was sent may have
+    been."""
+    is_sent = shot.collector is not None
+    return is_sent and bool(shot.first_token_at or shot.attempt.status < 400)
+
+
+def _add_given_up(finished: Finished, tries: Tries) -> None:
+    """What the provider may charge for tries whose answer nobody got. One that was asked again counts with the call."""
+    for shot in tries.shots:
+        if shot is tries.shot or shot.attempt.error == INVALID_ANSWER or not _may_cost(shot):
+            continue
+        try:
+            shot.attempt.usage = shot.usage(_facts(finished))
+        except Exception:  # what a provider sent must never keep a call from being recorded
+            logger.exception("gateway.run.unreadable")
 
 
 def _facts(finished: Finished) -> RequestFacts:

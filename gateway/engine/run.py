@@ -253,7 +253,7 @@ class Run:
         shot = self._tries.shot
         finished = finished_of(
             self.call,
-            shot,
+            self._tries,
             state=self._state,
             status=self._sink.status,
             answered=self._hit,
@@ -262,7 +262,7 @@ class Run:
             error=self._code,
         )
         finished.message = self._message[:2_000]
-        finished.attempts, finished.client_left_at = self._tries.attempts, self.left_at
+        finished.client_left_at = self.left_at
         summary = Summary(state=finished.state, cache=finished.cache)
         try:
             self._parts.finish(finished)

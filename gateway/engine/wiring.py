@@ -1,20 +1,18 @@
 """The engine's parts in production."""
 
 import asyncio
-import datetime as dt
 import logging
 from uuid import UUID
 
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from costs.pricing import price_call
 from costs.services.rule_cache import known_rules
-from costs.usage import ChargeableCall
 from gateway.cache.finding import Finder
 from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
+from gateway.quotas import charging
 from gateway.recording import recorder
 from gateway.requests.jobs import claim_job
 from gateway.routing.health import Health
@@ -78,20 +76,7 @@ def _claim_and_close(call: Call) -> bool:
 
 def cost_of(finished: Finished) -> str:
     """What the ledger will say, by the price rules this process knows; empty when there is no price."""
-    if not finished.attempts or finished.usage is None:
+    if not finished.attempts:
         return ""
-    answered = [one for one in finished.attempts if not one.error]
-    target = (answered or finished.attempts)[-1].target
-    priced = price_call(
-        ChargeableCall(
-            record_id=finished.call.id,
-            occurred_at=dt.datetime.fromtimestamp(finished.call.accepted_at, dt.UTC),
-            provider=target.provider,
-            model=finished.response_model or target.model,
-            request_model=target.model,
-            service_tier=finished.service_tier,
-            usage=finished.usage,
-        ),
-        known_rules(UUID(finished.call.caller.project_id)),
-    )
-    return "" if priced.cost_usd is None else f"{priced.cost_usd.normalize():f}"
+    cost = charging.cost_of(finished, known_rules(UUID(finished.call.caller.project_id)))
+    return "" if cost is None else f"{cost.normalize():f}"

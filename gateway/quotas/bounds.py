@@ -41,10 +41,12 @@ class Bounds(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     usd: Decimal | None = ZERO
     unpriced: str = ""
+    # Two targets may be asked at once; `usd` counts both.
+    is_hedged: bool = False
 
     @property
     def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
+        return (self.input_tokens + self.output_tokens) * (2 if self.is_hedged else 1)
 
 
 def bounds_of(
@@ -65,13 +67,14 @@ def bounds_of(
     for target in decision.targets:
         rates = rates_of(_call(facts, target, at), prices)
         if isinstance(rates, str):
-            return Bounds(facts.input_tokens, output, None, _unpriced(target, rates))
+            return Bounds(facts.input_tokens, output, None, _unpriced(target, rates), is_hedged)
         if not rates.plan.units and not rates.is_free:
-            return Bounds(facts.input_tokens, output, None, _unpriced(target, "no_price"))
+            why = _unpriced(target, "no_price")
+            return Bounds(facts.input_tokens, output, None, why, is_hedged)
         usd = max(usd, _most(rates, facts, body, output_of(facts, target.model)))
     if is_hedged:
         usd *= 2
-    return Bounds(facts.input_tokens, output, usd)
+    return Bounds(facts.input_tokens, output, usd, is_hedged=is_hedged)
 
 
 def output_of(facts: RequestFacts, model: str) -> int:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from costs.price_rules import NO_RULES, RuleSet
 from costs.pricing import price_call
-from costs.usage import ChargeableCall
+from costs.usage import ChargeableCall, Usage
 from gateway.models import LimitMetric, RequestState
 from gateway.quotas.counters import Delta
 from gateway.structs import Finished, Target
@@ -30,10 +30,10 @@ def charge(
         gone = not is_mine or (not was_begun(finished) and 400 <= finished.status < 500)
         return Delta(used=-need if gone else ZERO)
     used = ZERO
-    if is_mine and was_begun(finished) and finished.state != RequestState.CACHED:
+    if was_begun(finished) and finished.state != RequestState.CACHED:
         if metric == LimitMetric.TOKENS:
-            used = tokens_of(finished, need)
-        elif metric == LimitMetric.USD:
+            used = tokens_of(finished, need, model)
+        elif metric == LimitMetric.USD and is_mine:
             used = _dollars(finished, need, cost)
     return Delta(used=used, reserved=-need)
 
@@ -45,11 +45,23 @@ def models_asked(finished: Finished) -> set[str]:
     return answered or asked or {target.model for target in finished.call.decision.targets[:1]}
 
 
-def tokens_of(finished: Finished, most: Decimal) -> Decimal:
-    """As the provider counted; `most` where an answer came and nobody counted, none where none came."""
-    usage = finished.usage
-    if usage is None or not usage.is_known:
-        return most if _is_unknown(finished) else ZERO
+def tokens_of(finished: Finished, most: Decimal, model: str = "") -> Decimal:
+    """As the provider counted; `most` where an answer came and nobody counted, none where none came. Of one model, or
+    of all; with what was used by tries that were given up."""
+    used = ZERO
+    if not model or model in models_asked(finished):
+        usage = finished.usage
+        if usage is not None and usage.is_known:
+            used = _tokens(usage)
+        elif _is_unknown(finished):
+            used = most
+    for one in finished.attempts:
+        if one.usage is not None and (not model or model == one.target.model):
+            used += _tokens(one.usage)
+    return used
+
+
+def _tokens(usage: Usage) -> Decimal:
     return Decimal((usage.input_tokens or 0) + (usage.output_tokens or 0))
 
 
@@ -64,22 +76,34 @@ def _is_unknown(finished: Finished) -> bool:
 
 
 def cost_of(finished: Finished, prices: RuleSet = NO_RULES) -> Decimal | None:
-    """What the ledger says it cost, for who does not have its row at hand."""
+    """What the ledger says it cost with all its tries, for who does not have its rows at hand; None: unknown."""
+    total: Decimal | None = None
+    tries = [(one.target, "", "", one.usage) for one in finished.attempts if one.usage is not None]
     target = _target(finished)
-    if target is None or finished.usage is None:
-        return None
-    return price_call(
-        ChargeableCall(
-            record_id="",
-            occurred_at=dt.datetime.fromtimestamp(finished.call.accepted_at, dt.UTC),
-            provider=target.provider,
-            model=finished.response_model or target.model,
-            request_model=target.model,
-            service_tier=finished.service_tier,
-            usage=finished.usage,
-        ),
-        prices,
-    ).cost_usd
+    if target is not None and finished.usage is not None:
+        answered = (target, finished.response_model, finished.service_tier, finished.usage)
+        tries.append(answered)
+    for target, model, tier, usage in tries:
+        cost = _price(finished, target, model, tier, usage, prices)
+        if cost is None:
+            return None
+        total = (total or ZERO) + cost
+    return total
+
+
+def _price(
+    finished: Finished, target: Target, model: str, tier: str, usage: Usage, prices: RuleSet
+) -> Decimal | None:
+    call = ChargeableCall(
+        record_id="",
+        occurred_at=dt.datetime.fromtimestamp(finished.call.accepted_at, dt.UTC),
+        provider=target.provider,
+        model=model or target.model,
+        request_model=target.model,
+        service_tier=tier,
+        usage=usage,
+    )
+    return price_call(call, prices).cost_usd
 
 
 def _target(finished: Finished) -> Target | None:

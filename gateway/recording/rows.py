@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from gateway.recording import spans
+from gateway.recording import given_up, spans
 from gateway.recording.timing import Timing, timing_of
 from gateway.recording.tries import tries_of
 from gateway.structs import Finished
@@ -38,8 +38,11 @@ def row_of(finished: Finished, *, cost_usd: Decimal | None) -> tuple[Any, ...]:
     timing: Timing = timing_of(finished)
     usage = finished.usage
     flags = [short_text(flag, 60) for flag in (*call.flags, *finished.flags)]
-    if usage is not None and usage.is_estimated:
+    used = [usage, *(one.usage for one in finished.attempts)]
+    if any(one is not None and one.is_estimated for one in used):
         flags.append(spans.ESTIMATED)
+    if any(used[1:]):
+        flags.append(given_up.FLAG)
     has_span = spans.has_span(finished)
     return (
         UUID(caller.project_id),

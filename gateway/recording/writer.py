@@ -20,7 +20,7 @@ from gateway.cache import storing
 from gateway.cache.meaning import VECTORS
 from gateway.models import RequestState
 from gateway.quotas.settling import settle
-from gateway.recording import rows, spans
+from gateway.recording import given_up, rows, spans
 from gateway.requests.jobs import finish_jobs
 from gateway.structs import Finished
 from projects.models import Project
@@ -120,15 +120,17 @@ def _is_news(finished: Finished, known: Mapping[str, str]) -> bool:
 def _write_spans(
     context: IngestContext, fresh: Sequence[Finished], known: Mapping[str, str], *, now: dt.datetime
 ) -> dict[str, Decimal | None]:
-    """Store the steps; what each call costs, by call id."""
+    """Store the steps; what each call costs with all its tries, by call id."""
     steps: dict[SpanKey, NormalSpan] = {}
     call_of: dict[SpanKey, str] = {}
     for one in fresh:
         if spans.has_span(one):
             span = spans.span_of(one)
             span.is_amending = one.call.id in known and not spans.is_lost_try(one)
-            steps[key_of(span)] = span
-            call_of[key_of(span)] = one.call.id
+            for step in (span, *given_up.spans_of(one, span)):
+                step.is_amending = span.is_amending
+                steps[key_of(step)] = step
+                call_of[key_of(step)] = one.call.id
     if not steps:
         return {}
     written = write_spans(context, list(steps.values()), now=now)
@@ -137,16 +139,34 @@ def _write_spans(
             "gateway.recording.unstorable",
             extra={"trace_id": rejection.trace_id, "span_id": rejection.span_id},
         )
-    costs = {call_of[key]: cost for key, cost in written.costs.items() if key in call_of}
+    costs = {key: cost for key, cost in written.costs.items() if key in call_of}
     # A step that was stored before, or whose cost another step carries, still has a price of its own.
-    rest = [span for key, span in steps.items() if call_of[key] not in costs and span.is_call]
+    rest = [span for key, span in steps.items() if key not in costs and span.is_call]
     if rest:
         rules = rule_cache.known_rules(context.project_id)
         calls = [chargeable_call(span, api_key_id="") for span in rest]
         for row in ledger.price_calls(calls, rules=rules, now=now):
-            costs[call_of[row.trace_id, row.span_id]] = row.cost_usd
+            costs[row.trace_id, row.span_id] = row.cost_usd
     # Counting tokens is no call to the ledger: it is free.
-    return costs | {call_of[key]: FREE for key, span in steps.items() if not span.is_call}
+    free = {call_of[key]: FREE for key, span in steps.items() if not span.is_call}
+    return _by_call(steps, call_of, costs) | free
+
+
+def _by_call(
+    steps: Mapping[SpanKey, NormalSpan],
+    call_of: Mapping[SpanKey, str],
+    costs: Mapping[SpanKey, Decimal | None],
+) -> dict[str, Decimal | None]:
+    """The sum over a call's steps; unknown when one that used something has no price."""
+    total: dict[str, Decimal | None] = {}
+    unknown = set()
+    for key, cost in costs.items():
+        call_id, usage = call_of[key], steps[key].usage
+        if cost is None and usage is not None and usage.is_known:
+            unknown.add(call_id)
+        so_far = total.get(call_id)
+        total[call_id] = so_far if cost is None else (so_far or Decimal(0)) + cost
+    return total | dict.fromkeys(unknown)
 
 
 def _write_rows(

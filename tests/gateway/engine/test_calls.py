@@ -17,7 +17,7 @@ from gateway.cache.semantic import Found
 from gateway.connections.secrets import context
 from gateway.queues.frames import CallLostError
 from gateway.snapshot import KeyView, Snapshot
-from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind
+from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind, RetryRule
 from tests.gateway.engine.conftest import World
 from tests.gateway.engine.provider import (
     USAGE,
@@ -340,6 +340,23 @@ async def test_a_hedge_answers_when_the_first_is_slow(world: World) -> None:
     first, second = (await world.end_of(call)).attempts
     assert (first.error, first.is_hedge) == ("cancelled", False)
     assert (second.error, second.is_hedge) == ("", True)
+    # The provider may charge for both: the loser counts for itself, the winner with the call.
+    assert first.usage is not None
+    assert first.usage.is_estimated
+    assert first.usage.input_tokens
+    assert second.usage is None
+
+
+async def test_what_was_given_up_counts_and_what_was_refused_does_not(world: World) -> None:
+    await world.start()
+    world.provider.behaviours |= {"late": silent, "down": failing(500), "cut": cutting(0)}
+    rules = {"timeout_s": 0.05, "retry": RetryRule(tries=1)}
+    call = world.call("late", "down", "cut", "m", stream=True, rules=rules)
+    assert (await world.frames(call))[0].headers["x-llmlab-model"] == "m"
+    finished = await world.end_of(call)
+    used = [one.usage is not None and one.usage.is_estimated for one in finished.attempts]
+    assert used == [True, False, True, False]
+    assert finished.raw_usage == USAGE
 
 
 async def test_a_worker_that_stops_finishes_what_runs_and_takes_nothing_new(world: World) -> None:
