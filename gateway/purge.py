@@ -7,8 +7,9 @@ from django.db import connection
 # What goes with the project's own row (routes, settings, limits, reservations) is not here.
 TABLES = (
     "gateway_llmrequest", "gateway_asyncjob", "gateway_batch", "gateway_providerfile",
-    "gateway_cachedresponse", "gateway_shadowcheck",
+    "gateway_cachedresponse", "gateway_shadowcheck", "gateway_callsum",
 )  # fmt: skip
+_KEYS = {"gateway_llmrequest": "id, accepted_at", "gateway_callsum": "step, at, model"}
 
 
 def count(project_id: UUID) -> int:
@@ -28,7 +29,7 @@ def delete_batch(project_id: UUID, limit: int) -> int:
         for table in TABLES:
             if done >= limit:
                 break
-            key = "id, accepted_at" if table == "gateway_llmrequest" else "id"
+            key = _KEYS.get(table, "id")
             cursor.execute(
                 f"DELETE FROM {table} WHERE project_id = %s AND ({key}) IN"  # noqa: S608
                 f" (SELECT {key} FROM {table} WHERE project_id = %s LIMIT %s)",

@@ -12,6 +12,8 @@ from gateway.connections import checking, holding
 from gateway.quotas import sweeping
 from gateway.recording import recorder, replay, writer
 from gateway.requests import sweeping as job_sweeping
+from gateway.routing import openings
+from gateway.sums import forgetting
 
 
 @shared_task(
@@ -92,3 +94,19 @@ def expire_answers(**_: Any) -> int:
 def sweep_jobs(**_: Any) -> int:
     """Put jobs in line that are not in it, end those that are too late, forget old ones."""
     return job_sweeping.sweep(now=timezone.now())
+
+
+@shared_task(
+    name="gateway.tasks.keep_openings", queue="llm.high", time_limit=60, soft_time_limit=50
+)
+def keep_openings(**_: Any) -> int:
+    """Bring when circuits opened and closed from Redis into rows."""
+    return openings.keep_openings()
+
+
+@shared_task(
+    name="gateway.tasks.forget_sums", queue="analysis", time_limit=300, soft_time_limit=270
+)
+def forget_sums(**_: Any) -> int:
+    """Delete sums of calls and openings of circuits that nobody asks for any more."""
+    return forgetting.forget_old(timezone.now())

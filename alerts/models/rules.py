@@ -46,6 +46,11 @@ class AlertKind(models.TextChoices):
     SYNC_FAILED = "sync_failed", "Provider sync failed"
     INGEST_LAG = "ingest_lag", "Ingest lag"
     NO_DATA = "no_data", "No data"
+    FALLBACKS = "fallbacks", "Gateway fallbacks"
+    CIRCUIT_OPEN = "circuit_open", "Circuit open"
+    CACHE_WRONG = "cache_wrong", "Wrong cache hits"
+    CALLS_LIMITED = "calls_limited", "Calls refused by limits"
+    QUEUE_WAIT = "queue_wait", "Gateway queue wait"
 
 
 class Direction(models.TextChoices):

@@ -138,6 +138,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "keep-circuit-openings": {
+        "task": "gateway.tasks.keep_openings",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "forget-call-sums": {
+        "task": "gateway.tasks.forget_sums",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "forget-counters": {
         "task": "gateway.tasks.forget_counters",
         "schedule": 600.0,

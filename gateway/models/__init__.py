@@ -21,10 +21,11 @@ from gateway.models.requests import (
     WebhookState,
 )
 from gateway.models.routes import ConfigVersion, GatewaySettings, Route
+from gateway.models.sums import CallSum, CircuitOpening
 
 __all__ = [
-    "ENDED", "AsyncJob", "Batch", "BatchState", "CacheThreshold", "CachedResponse", "ConfigVersion", "Connection",
-    "ConnectionKey", "GatewaySettings", "JobState", "JobWebhook", "KeyState", "LLMRequest", "Limit", "LimitCounter",
-    "LimitMetric", "LimitScope", "LimitWindow", "ProviderFile", "ProviderKind", "RequestState", "Reservation", "Route",
-    "ShadowCheck", "WebhookState", "Wire",
+    "ENDED", "AsyncJob", "Batch", "BatchState", "CacheThreshold", "CachedResponse", "CallSum", "CircuitOpening",
+    "ConfigVersion", "Connection", "ConnectionKey", "GatewaySettings", "JobState", "JobWebhook", "KeyState",
+    "LLMRequest", "Limit", "LimitCounter", "LimitMetric", "LimitScope", "LimitWindow", "ProviderFile", "ProviderKind",
+    "RequestState", "Reservation", "Route", "ShadowCheck", "WebhookState", "Wire",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from gateway.quotas.settling import settle
 from gateway.recording import given_up, rows, spans
 from gateway.requests.jobs import finish_jobs
 from gateway.structs import Finished
+from gateway.sums import adding
 from projects.models import Project
 from traces.ingest.calls import chargeable_call
 from traces.ingest.capture import capture_of
@@ -198,6 +199,7 @@ def _write_rows(
                 copy.write_row(rows.row_of(one, cost_usd=costs.get(one.call.id)))
         finish_jobs(cursor, fresh, context.cipher, now)
         _keep_answers(listed, costs)
+        adding.add(cursor, context.project_id, listed)
         # Last: it locks the counters of limits until the end. What counted as lost is not charged twice.
         settle(cursor, [one for one in listed if one.call.id not in known], now, costs=costs)
 

@@ -5,6 +5,7 @@
 --   h:t:<target>:s (streams: to the first token) and :w (whole answers): when and how long, the last 33
 --   h:m:<connection>  its targets by when they were last told of: 200 at most, so that nobody's made-up models fill Redis
 --   circuits      target -> JSON o opened (last), s since (first), p probed until, w why
+--   turns         stream of openings and closings: t target, s since, c closed at (0: not yet), w why; rows keep them
 --   figures       target -> JSON t when, n answered, f failed, l limited, s and w medians in ms with st and wt, their times
 local now = clock(ARGV[1])
 local second = math.floor(now / 1000)
@@ -77,6 +78,14 @@ local function judge(key, c, kind, began, why)
   return nil, false
 end
 
+-- Told when a circuit opens and when it closes, not when a probe fails.
+local function tell(target, before, after)
+  if not before == not after then return end
+  local one = after or before
+  redis.call('XADD', G .. 'turns', 'MAXLEN', '~', 10000, '*', 't', target, 's', string.format('%d', one.s),
+    'c', string.format('%d', after and 0 or now), 'w', one.w)
+end
+
 local function take(entry)
   local target, key = entry[1], G .. 'h:n:' .. entry[1]
   local held = redis.call('HGET', G .. 'circuits', target)
@@ -85,8 +94,10 @@ local function take(entry)
   for _, one in ipairs(entry[2]) do
     local kind, began, took, how = one[1], now - one[2], one[3], one[4]
     local changed
+    local before = c
     count(key, kind)
     c, changed = judge(key, c, kind, began, one[5])
+    tell(target, before, c)
     if changed and c then
       redis.call('HSET', G .. 'circuits', target, cjson.encode(c))
     elseif changed then
