@@ -31,7 +31,7 @@ GROUP BY 1, 2, 3, 4
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0006_job_webhooks"),
+        ("gateway", "0007_people_calls"),
         ("projects", "0003_provider_connections"),
     ]
 
