@@ -15,9 +15,10 @@ from gateway.guards.channels import Piece, carrier, ending, pieces
 from gateway.guards.checks import Blocked, flag_of, stopped
 from gateway.guards.finding import LOOKS, Look
 from gateway.guards.tail import Tail
-from gateway.guards.texts import ANSWER, EVENT, changed, without_logprobs
+from gateway.guards.texts import ANSWER, BLOCK, EVENT, changed, without_logprobs
 from gateway.structs import Dialect, GuardRule
 
+_WHOLE = {Dialect.RESPONSES: EVENT, Dialect.MESSAGES: BLOCK}
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
@@ -165,15 +166,16 @@ class OutputGuard:
         return made
 
     def _whole_texts(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Events of Responses that say a text again as a whole."""
-        if self._dialect is not Dialect.RESPONSES:
+        """Events that say a text as a whole: Responses again, Messages results of the provider's own tools."""
+        fields = _WHOLE.get(self._dialect)
+        if fields is None:
             return document
         made = document
         response = document.get("response")
         for rule in self._changing:
             look = self._looks[rule]
             look.has_found = False
-            made = changed(made, EVENT, look)
+            made = changed(made, fields, look)
             if type(response) is dict:
                 response = changed(response, ANSWER, look)
             if look.has_found:

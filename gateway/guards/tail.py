@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from gateway.guards.finding import FENCE, Look, Span, spans
 from gateway.structs import GuardRule
 
@@ -28,6 +30,9 @@ class Tail:
         self._sent = 0
         # JSON is let through when it is whole: replaced in pieces it might not be JSON any more.
         self._is_json: bool | None = True if is_json else None
+        # A tool's arguments are whole before their text ends: servers that number no calls send the next one after.
+        self._is_arguments = is_json
+        self._depth = 0
         self.found: set[GuardRule] = set()
 
     def push(self, text: str, *, is_last: bool) -> str:
@@ -37,9 +42,22 @@ class Tail:
             if len(begins) < len(FENCE) and FENCE.startswith(begins) and not is_last:
                 return ""
             self._is_json = begins[0] in "{[" or begins.startswith(FENCE)
-        if not is_last and (self._is_json is None or self._is_json):
+        if not is_last and (self._is_json is None or (self._is_json and not self._has_all(text))):
             return ""
         return self._whole() if self._is_json else self._piece(is_last=is_last)
+
+    def _has_all(self, text: str) -> bool:
+        """Whether a tool's arguments have come to their end with this piece of them."""
+        if not self._is_arguments:
+            return False
+        self._depth += text.count("{") - text.count("}")
+        if self._depth or "}" not in text or not self._raw.rstrip().endswith("}"):
+            return False
+        try:
+            msgspec.json.decode(self._raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            return False
+        return True
 
     def _whole(self) -> str:
         text, self._raw = self._raw, ""

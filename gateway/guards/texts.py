@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 REQUEST = ("messages", "input", "system", "instructions", "prompt", "suffix", "prediction")
 ANSWER = ("choices", "content", "output")
-# Of one event of a stream that repeats whole texts.
-EVENT = ("text", "arguments", "input", "refusal", "part", "item")
-_FIXED = frozenset(
+# Of one event of a stream that repeats whole texts, or begins with one.
+EVENT = ("text", "arguments", "input", "refusal", "part", "item", "code", "transcript")
+BLOCK = ("content_block",)
+FIXED = frozenset(
     {
         "type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "item_id", "name", "signature",
         "encrypted_content", "data", "file_data", "file_id", "image_url", "url", "media_type", "detail",
@@ -67,7 +68,7 @@ def _walk_object(value: dict[str, Any], change: Change, depth: int) -> dict[str,
             after = inner if masked == inner else masked
         elif key == "source" and type(inner) is dict:
             after = _walk_source(inner, change, depth)
-        elif key == "source" or key in _FIXED or (key == "thinking" and value.get("signature")):
+        elif key == "source" or key in FIXED or (key == "thinking" and value.get("signature")):
             continue
         else:
             after = _walk(inner, change, depth + 1)
