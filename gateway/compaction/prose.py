@@ -12,9 +12,10 @@ _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _TAG = re.compile(r"<[A-Za-z/!?]")
 _OPENS = re.compile(r"<[A-Za-z!?]")
 _CLOSES = re.compile(r"</[A-Za-z]|<[A-Za-z!?][^<>]*[/?-]>")
-_QUOTES = '"“”„«»`'
+_PAIRS = ("«»", "‹›", "「」", "『』", "《》", "〈〉")
+_QUOTES = '"“”„〝〞〟＂`' + "".join(_PAIRS)
 # A single quote that opens or closes something; an apostrophe stands between two letters or after one.
-_SINGLE = re.compile(r"(?<!\w)['‘‚]")
+_SINGLE = re.compile(r"(?<!\w)['‘‚’]")
 # Indented lines are code or nested lists, tabs are columns.
 _INDENTED = re.compile(r"(?m)^(?: {2,}|\t)|\t")
 _MARKED = re.compile(
@@ -139,7 +140,8 @@ def _is_even(text: str) -> bool:
         text.count('"') % 2 == 0
         and text.count("`") % 2 == 0
         and text.count("“") + text.count("„") == text.count("”")
-        and text.count("«") == text.count("»")
+        and all(text.count(pair[0]) == text.count(pair[1]) for pair in _PAIRS)
+        and not any(sign in text for sign in "〝〞〟＂")
         and not _SINGLE.search(text)
     )
 

@@ -31,6 +31,9 @@ FIXED = [
     'She said: "well   then   go"',
     "“One   quote\n\n\n\nof two   paragraphs”",
     "`inline   code` here   and   there",
+    "「引用   です\n\n\n\nつづく   文」",
+    "‹ zwei   Absätze\n\n\n\nzitiert   ›",
+    "Hon sa ’vi   ses   nu’ igen",
     "x\ty\n1\t2",
 ]
 PROSE = [
