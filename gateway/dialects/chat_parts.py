@@ -8,11 +8,11 @@ _TEXT_TYPES = ("text", "input_text", "output_text", "refusal")
 
 
 def blocks_of(content: Any, field: str) -> list[dict[str, Any]]:
-    """The content blocks of a message's content. Empty texts, which Anthropic refuses, are left out."""
+    """The content blocks of a message's content. Texts without a word, which Anthropic refuses, are left out."""
     if content is None:
         return []
     if type(content) is str:
-        return [{"type": "text", "text": content}] if content else []
+        return [{"type": "text", "text": content}] if content.strip() else []
     if type(content) is not list:
         raise TranslationError(field, "It must be text or a list of parts.")
     found = []
@@ -31,7 +31,7 @@ def _block(part: Any, field: str) -> dict[str, Any] | None:
     kind = part.get("type")
     if kind in _TEXT_TYPES:
         text = part.get("text") or part.get("refusal") or ""
-        made = {"type": "text", "text": text} if text else None
+        made = {"type": "text", "text": text} if text.strip() else None
     elif kind == "image_url":
         made = {"type": "image", "source": _image_source(part.get("image_url"), field)}
     elif kind == "file":

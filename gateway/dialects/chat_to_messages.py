@@ -188,10 +188,10 @@ def _tool(tool: Any, place: int) -> dict[str, Any]:
         raise TranslationError(
             f"tools.{place}", "Only functions can be given to a model on Anthropic."
         )
-    made: dict[str, Any] = {
-        "name": function["name"],
-        "input_schema": function.get("parameters") or _NO_INPUT,
-    }
+    schema = function.get("parameters") or _NO_INPUT
+    # Which OpenAI takes for granted.
+    schema = schema if "type" in schema else {"type": "object", **schema}
+    made: dict[str, Any] = {"name": function["name"], "input_schema": schema}
     if function.get("description"):
         made["description"] = function["description"]
     if function.get("strict"):

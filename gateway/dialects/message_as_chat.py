@@ -101,7 +101,8 @@ class ChatOverMessages(Translating):
         if kind == "message_delta":
             self._take_usage(document.get("usage"))
             self._stop = document["delta"].get("stop_reason") or self._stop
-            return b""
+            said = _refusal(document["delta"])
+            return self._chunk(b'"refusal":' + _encode(said)) if said else b""
         if kind == "message_stop":
             return self.end()
         return self._failed(event) if kind == "error" else b""

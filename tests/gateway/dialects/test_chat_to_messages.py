@@ -148,7 +148,8 @@ def test_turns_begin_with_the_user_and_are_never_empty() -> None:
         "role": "user",
         "content": "Continue.",
     }
-    assert turns(*HI, {"role": "assistant", "content": ""}, *HI) == [
+    # Blanks alone are refused as nothing is.
+    assert turns(*HI, {"role": "assistant", "content": " \n"}, *HI) == [
         {
             "role": "user",
             "content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}],
@@ -250,6 +251,13 @@ def test_allowed_tools_are_the_only_ones() -> None:
     found = made(tools=[TOOL, other], tool_choice=choice)
     assert [tool["name"] for tool in found["tools"]] == ["g"]
     assert found["tool_choice"] == {"type": "any"}
+
+
+def test_schema_of_a_tool_is_an_objects() -> None:
+    """Anthropic refuses one that does not say so; OpenAI does not."""
+    bare = {"properties": {"x": {"type": "integer"}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": bare}}
+    assert made(tools=[tool])["tools"][0]["input_schema"] == {"type": "object", **bare}
 
 
 def test_older_models_answer_in_json_by_a_tool() -> None:

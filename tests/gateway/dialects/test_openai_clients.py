@@ -96,6 +96,11 @@ def test_refusal_says_why() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "No."}
     (choice,) = whole([], "refusal", stop_details=details).choices
     assert (choice.message.content, choice.message.refusal) == ("", "No.")
+    wire = Wire(Dialect.MESSAGES, message_stream([], "refusal", stop_details=details))
+    stream = wire.openai().chat.completions.create(model="m", messages=HI, stream=True)
+    pieces = [one.choices[0] for one in stream]
+    assert [one.delta.refusal for one in pieces if one.delta.refusal] == ["No."]
+    assert pieces[-1].finish_reason == "content_filter"
 
 
 def test_answer_in_json_by_a_tool_reads_as_text() -> None:

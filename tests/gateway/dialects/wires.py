@@ -150,7 +150,9 @@ def message(content: list[dict[str, Any]], stop: str = "end_turn", **rest: Any) 
     )
 
 
-def message_stream(content: list[dict[str, Any]], stop: str = "end_turn") -> list[bytes]:
+def message_stream(
+    content: list[dict[str, Any]], stop: str = "end_turn", **ended: Any
+) -> list[bytes]:
     first = {**MESSAGE_USAGE, "output_tokens": 1, "output_tokens_details": None}
     opening: dict[str, Any] = {**MESSAGE, "content": [], "stop_reason": None, "usage": first}
     made = [_event("message_start", message=opening), _event("ping")]
@@ -160,7 +162,7 @@ def message_stream(content: list[dict[str, Any]], stop: str = "end_turn") -> lis
         made += [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
         made.append(_event("content_block_stop", index=index))
     counted = {"output_tokens": 40, "output_tokens_details": {"thinking_tokens": 15}}
-    delta = {"stop_reason": stop, "stop_sequence": None}
+    delta = {"stop_reason": stop, "stop_sequence": None, **ended}
     return [*made, _event("message_delta", delta=delta, usage=counted), _event("message_stop")]
 
 
