@@ -12,7 +12,7 @@ class GatewayConfig(AppConfig):
         from gateway.cache import emptying
         from gateway.connections import demo, secrets
         from gateway.recording import forgetting
-        from gateway.requests import jobs
+        from gateway.requests import erasing, jobs, webhooks
         from gateway.routing import demo as routing_demo
         from projects import purge, resealing
         from traces import retention
@@ -24,7 +24,9 @@ class GatewayConfig(AppConfig):
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
         resealing.register(secrets.seal_again)
         resealing.register(jobs.seal_again)
+        resealing.register(webhooks.seal_again)
         resealing.register(emptying.forget_sealed)
+        user_erased.connect(erasing.forget_user, dispatch_uid="gateway.jobs.forget")
         user_erased.connect(emptying.forget_user, dispatch_uid="gateway.cache.forget")
         demo_seeded.connect(demo.follow, dispatch_uid="gateway.demo")
         # After the connections: receivers are called in the order they were connected.

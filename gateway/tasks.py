@@ -12,6 +12,7 @@ from gateway.connections import checking, holding
 from gateway.quotas import sweeping
 from gateway.recording import recorder, replay, writer
 from gateway.requests import sweeping as job_sweeping
+from gateway.requests import telling
 from gateway.routing import openings
 from gateway.sums import forgetting
 
@@ -110,3 +111,9 @@ def keep_openings(**_: Any) -> int:
 def forget_sums(**_: Any) -> int:
     """Delete sums of calls and openings of circuits that nobody asks for any more."""
     return forgetting.forget_old(timezone.now())
+
+
+@shared_task(name="gateway.tasks.tell_of_jobs", queue="notify", time_limit=300, soft_time_limit=270)
+def tell_of_jobs(**_: Any) -> int:
+    """Webhooks of jobs that ended and are due."""
+    return telling.tell_due(now=timezone.now)

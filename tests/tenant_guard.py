@@ -79,6 +79,9 @@ ALLOWED = {
     ("gateway/requests/sweeping.py", "sweep"): "expired jobs of all projects, and only those",
     ("gateway/requests/sweeping.py", "_end_late"): "jobs past their deadline, of all projects",
     ("gateway/requests/sweeping.py", "_push_lost"): "due jobs of all projects",
+    ("gateway/requests/sweeping.py", "_take_back"): "jobs whose lease lapsed, of all projects",
+    ("gateway/requests/telling.py", "claim"): "the webhook that is due longest, of all projects",
+    ("gateway/requests/telling.py", "_soonest"): "when the next webhook is due, of any project",
     ("gateway/cache/emptying.py", "sweep"): "expired answers of all projects, and only those",
     ("costs/admin.py", "ledger_lag"): "the operator's system page",
 }

@@ -133,6 +133,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "tell-of-jobs": {
+        "task": "gateway.tasks.tell_of_jobs",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "sweep-reservations": {
         "task": "gateway.tasks.sweep_reservations",
         "schedule": 10.0,

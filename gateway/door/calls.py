@@ -264,10 +264,14 @@ class Calls:
     async def _leave(self, call: Call, waiting: Waiting) -> None:
         """Nobody waits for the call any more. One that was still in line ends here, any other with its worker."""
         state = await waiting.leave()
-        if state not in ("waiting", "expired"):
+        if state not in ("waiting", "expired", "stopped"):
             return
         await self.quotas.release(call)
-        if state == "expired" or time.time() >= call.deadline_at:
+        if state == "stopped":
+            self._record(
+                call, "cancelled", 499, error="cancelled", message="Somebody cancelled it."
+            )
+        elif state == "expired" or time.time() >= call.deadline_at:
             self._record(call, "expired", 504, error="deadline_exceeded")
         else:
             self._record(call, "cancelled", 499, error="client_left", client_left_at=time.time())

@@ -55,6 +55,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "redact": ("x-litellm-enable-message-redaction",),
     "prefer": ("prefer",),
     "idempotency": ("idempotency-key",),
+    "webhook": ("x-llmlab-webhook",),
     "content_type": ("content-type",),
     "content_encoding": ("content-encoding",),
 }

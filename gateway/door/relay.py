@@ -15,6 +15,7 @@ SLACK_S = 1.0
 _LOST = {
     "worker_died": (503, "worker_died", 1),
     "expired": (504, "deadline_exceeded", 0),
+    "stopped": (499, "cancelled", 0),
     "unknown": (503, "queue_lost", 1),
     "hole": (502, "answer_lost", 1),
     "away": (503, "queue_unavailable", 5),

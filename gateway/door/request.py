@@ -35,6 +35,8 @@ class Request:
         self.status = 0
         # Of a job with an idempotency key (gateway.requests.accepting).
         self.fingerprint = ""
+        # Whom a job is to tell that it ended (gateway.requests.webhooks.Wanted).
+        self.webhook: Any = None
         self.first_at = 0.0
         # The answer's last part is on its way: that the connection ends now means nothing.
         self.is_over = False

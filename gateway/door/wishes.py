@@ -31,12 +31,15 @@ class Wishes(msgspec.Struct, frozen=True):
 
 def wishes_of(said: Said, facts: RequestFacts, rules: ProjectRules, key_id: str) -> Wishes:
     """Raises HeaderError."""
+    is_async = "respond-async" in said.values.get("prefer", "").lower()
+    if "webhook" in said.values and not is_async:
+        raise HeaderError(said.names["webhook"], "It goes with Prefer: respond-async only.")
     return Wishes(
         priority=_priority(said, facts, rules, key_id),
         deadline_s=_deadline(said, rules),
         cache=_cache(said, facts),
         flags=_flags(said),
-        is_async="respond-async" in said.values.get("prefer", "").lower(),
+        is_async=is_async,
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from gateway.connections.clients import close_clients
+from gateway.engine.leases import keep_for_ever
 from gateway.engine.parts import Parts
 from gateway.engine.run import Run
 from gateway.engine.sink import Sink
@@ -67,6 +68,7 @@ class Engine:
         helpers = [
             asyncio.ensure_future(self._claim_for_ever()),
             asyncio.ensure_future(self._watch()),
+            asyncio.ensure_future(keep_for_ever(self.runs, self._parts)),
         ]
         try:
             await self._stopping.wait()
@@ -148,10 +150,9 @@ class Engine:
         what, _, call_id = message.decode("utf-8", "replace").partition(":")
         run = self.runs.get(call_id)
         if what == "gone" and run is not None:
-            if run.call.is_job:
-                run.stop("cancelled")
-            else:
-                run.client_left()
+            run.client_left()
+        elif what == "stop" and run is not None:
+            run.stop("stopped")
 
     async def _watch(self) -> None:
         tick = 0

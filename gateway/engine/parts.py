@@ -18,6 +18,10 @@ async def _any_job(_: Call) -> bool:
     return True
 
 
+async def _all_of_them(calls: Sequence[Call]) -> set[str]:
+    return {one.id for one in calls}
+
+
 async def _yes(_: Target) -> bool:
     return True
 
@@ -41,6 +45,8 @@ class Parts:
     # Whether a job may be made by this worker, and that a begun call was not made after all.
     claim_job: Callable[[Call], Awaitable[bool]] = _any_job
     drop: Callable[[str], None] = _nothing
+    # A sign of life for jobs that run here: the ids of those that still are this worker's.
+    keep_jobs: Callable[[Sequence[Call]], Awaitable[set[str]]] = _all_of_them
     # It ended: journal and recorder. Called before the client hears of the end.
     finish: Callable[[Finished], None] = _nothing
     # The kept answer to a question that means the same.

@@ -32,6 +32,7 @@ LONG_BODY = 64 * 1024
 # Why a run is stopped from outside: state, status, code, words.
 _STOPS = {
     "cancelled": (499, "client_left", "The client left before it was answered."),
+    "stopped": (499, "cancelled", "Somebody cancelled the call."),
     "expired": (504, "deadline_exceeded", "The call was not answered before its deadline."),
     "lost": (503, "worker_stopped", "The worker that made the call was stopped. Try again."),
 }
@@ -44,6 +45,8 @@ class Run:
         self.call = call
         self.left_at = 0.0
         self.has_begun = False
+        # Of a job: when this worker last heard that it is its own.
+        self.leased_at = 0.0
         self._parts = parts
         self._sink = sink
         self._task: asyncio.Task[Any] | None = None
@@ -69,7 +72,7 @@ class Run:
             self.stop("cancelled")
 
     def stop(self, why: str) -> None:
-        """End it now: `cancelled`, `expired` or `lost`."""
+        """End it now: `cancelled`, `stopped` (by hand), `expired` or `lost`."""
         if not self._stopped and not self._is_over and self._task is not None:
             self._stopped = why
             self._task.cancel()
@@ -84,10 +87,13 @@ class Run:
         is_made = False
         try:
             self._parts.begin(self.call)
-            if self.call.is_job and not await self._parts.claim_job(self.call):
-                # Cancelled, too late, or somebody else's: nothing happened here.
-                self._parts.drop(self.call.id)
-                return None
+            if self.call.is_job:
+                asked_at = time.time()
+                if not await self._parts.claim_job(self.call):
+                    # Cancelled, too late, or somebody else's: nothing happened here.
+                    self._parts.drop(self.call.id)
+                    return None
+                self.leased_at = asked_at
             await self._make()
             # Answered, one way or the other: a stop that comes only now changes nothing.
             is_made = bool(self._sink.status)
@@ -244,7 +250,7 @@ class Run:
         status, code, message = _STOPS[self._stopped]
         headers = {"retry-after": "1"} if self._stopped == "lost" else {}
         self._fail(status, code, message, headers)
-        self._state = self._stopped
+        self._state = "cancelled" if self._stopped == "stopped" else self._stopped
         self._tries.stopped(message)
 
     async def _finish(self) -> Finished:

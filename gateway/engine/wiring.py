@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import DatabaseError, connection
@@ -14,7 +15,7 @@ from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
 from gateway.quotas import charging
 from gateway.recording import recorder
-from gateway.requests.jobs import claim_job
+from gateway.requests.jobs import claim_job, keep_jobs
 from gateway.routing.health import Health
 from gateway.structs import Call, Finished
 
@@ -46,6 +47,7 @@ def production_parts(url: str) -> Parts:
         snapshot=snapshots.get,
         begin=recorder.begin,
         claim_job=_claim_job,
+        keep_jobs=_keep_jobs,
         drop=recorder.drop,
         finish=recorder.finish,
         kept=finder.find,
@@ -65,6 +67,18 @@ async def _claim_job(call: Call) -> bool:
     except DatabaseError:
         logger.warning("gateway.engine.job_not_claimed")
         return False
+
+
+async def _keep_jobs(calls: Sequence[Call]) -> set[str]:
+    """Raises DatabaseError."""
+    return await asyncio.to_thread(_keep_and_close, calls)
+
+
+def _keep_and_close(calls: Sequence[Call]) -> set[str]:
+    try:
+        return keep_jobs(calls, timezone.now())
+    finally:
+        connection.close()
 
 
 def _claim_and_close(call: Call) -> bool:

@@ -41,6 +41,7 @@ _ENDS = (FrameKind.END, FrameKind.ALL)
 REASONS = {
     "worker_died": "The worker that made the call stopped before it was answered.",
     "expired": "The call waited past its deadline.",
+    "stopped": "Somebody cancelled the call.",
     "unknown": "The queue lost the call: Redis was restarted or emptied.",
     "hole": "A part of the answer was lost on its way.",
     "away": "The queue does not answer.",
@@ -342,7 +343,7 @@ class FrameReader:
             waiting = self._waiting.get(call_id)
             if waiting is None:
                 continue
-            if place.state in {"worker_died", "expired"}:
+            if place.state in {"worker_died", "expired", "stopped"}:
                 waiting._fail(place.state)
             elif place.state == "unknown":
                 self._missing[call_id] = _entry(last.encode())

@@ -21,6 +21,7 @@ SILENT_S = 15.0
 MAX_WAITING = 20_000
 MAX_BYTES = 512 * 1024 * 1024
 LONGEST_RETRY_S = 60
+MAX_MODEL = 120
 
 STATES = {
     "q": "waiting",
@@ -28,6 +29,7 @@ STATES = {
     "b": "begun",
     "d": "worker_died",
     "x": "expired",
+    "k": "stopped",
     "": "unknown",
 }
 
@@ -68,6 +70,16 @@ class Load(msgspec.Struct, frozen=True):
     most: int
 
 
+class Live(msgspec.Struct, frozen=True):
+    """A call in line or under way, for pages."""
+
+    id: str
+    state: str  # one of STATES
+    priority: int
+    since_s: float
+    model: str
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a call is: one of STATES, and with which worker."""
 
@@ -103,6 +115,7 @@ async def push(
         limit,
         bounds.calls,
         bounds.bytes,
+        call.model[:MAX_MODEL],
     )
     if answer[0] == 1:
         return Placed(ahead=answer[1])
@@ -182,6 +195,28 @@ def loads_of(client: Any) -> list[Load]:
         running, _, most = load.decode().partition("/")
         found.append(Load(name.decode(), silent / 1000, int(running), int(most)))
     return found
+
+
+def live_of(client: Any, project_id: str, *, most: int = 20, at: float = 0.0) -> list[Live]:
+    """A project's first `most` calls in line and as many under way, for pages."""
+    answer = client.eval(script("live").source, 1, "{gw}", _ms(at), project_id, most)
+    return [
+        Live(
+            answer[place].decode(),
+            STATES[answer[place + 1].decode()],
+            answer[place + 2],
+            answer[place + 3] / 1000,
+            answer[place + 4].decode("utf-8", "replace"),
+        )
+        for place in range(0, len(answer), 5)
+    ]
+
+
+def stop_calls(client: Any, project_id: str, call_ids: Sequence[str]) -> list[str]:
+    """Somebody cancels calls of a project: those that wait never run, workers of others are told. Their states till
+    now (STATES); `unknown` also for another project's."""
+    answer = client.eval(script("stop").source, 1, "{gw}", project_id, *call_ids)
+    return [STATES[state.decode()] for state in answer]
 
 
 def _depths(answer: Sequence[int]) -> dict[str, Depth]:

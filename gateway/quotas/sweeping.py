@@ -29,9 +29,12 @@ DELETE FROM gateway_reservation r WHERE (r.project_id, r.call_id) IN (
 {_RETURNING}
 """  # noqa: S608
 _OWNERS = "SELECT DISTINCT owner FROM gateway_reservation WHERE made_at < %s AND owner <> ''"
+# A job that is not done is made from its row, wherever else it is not.
 _OF_OWNERS = """
-SELECT project_id::text, call_id::text FROM gateway_reservation
-WHERE owner = ANY(%s) AND made_at < %s ORDER BY call_id LIMIT %s
+SELECT project_id::text, call_id::text FROM gateway_reservation r
+WHERE owner = ANY(%s) AND made_at < %s AND NOT EXISTS (SELECT 1 FROM gateway_asyncjob j
+  WHERE j.project_id = r.project_id AND j.id = r.call_id AND j.state IN ('queued', 'running'))
+ORDER BY call_id LIMIT %s
 """
 _THESE = f"""
 DELETE FROM gateway_reservation r

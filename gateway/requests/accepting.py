@@ -23,6 +23,7 @@ from gateway.models import AsyncJob
 from gateway.queues import line
 from gateway.queues.link import LOST, Link
 from gateway.requests import jobs
+from gateway.requests.webhooks import wanted
 from gateway.structs import Call
 
 logger = logging.getLogger(__name__)
@@ -44,13 +45,16 @@ class Jobs:
         if call.is_stream:
             text = "A request that is answered later cannot stream: leave out stream."
             raise RefusalError(400, "invalid_request", text, param="stream")
-        if not key:
-            return False
-        mark = request.fingerprint = fingerprint_of(call)
-        job = await self._ask(partial(jobs.known_job, opened.auth.project_id, key, mark))
+        job = None
+        if key:
+            mark = request.fingerprint = fingerprint_of(call)
+            job = await self._ask(partial(jobs.known_job, opened.auth.project_id, key, mark))
         if job is not None:
             await _accepted(request, call, job, [])
-        return job is not None
+            return True
+        asked = request.said.values.get("webhook", "")
+        request.webhook = await self._ask(partial(wanted, opened.auth.project_id, asked))
+        return False
 
     async def accept(self, request: Request, call: Call, opened: Opened, extra: Headers) -> bool:
         """Keep the call and answer 202. False: the job of another request with its key answered. Raises
@@ -65,6 +69,7 @@ class Jobs:
                 fingerprint=request.fingerprint,
                 rules=opened.snapshot.rules,
                 now=timezone.now(),
+                webhook=request.webhook,
             )
         )
         is_new: bool = job.id.hex == call.id
@@ -86,8 +91,9 @@ class Jobs:
             return await loop.run_in_executor(self._threads, _closing, work)
         except DomainError as error:
             again = 30 if error.status == 429 else 0
+            param = error.fields[0] if error.fields else ""
             raise RefusalError(
-                error.status, error.code, error.detail, retry_after_s=again
+                error.status, error.code, error.detail, param=param, retry_after_s=again
             ) from None
         except DatabaseError:
             text = "The database does not answer, so the request cannot be kept. Send it again in a moment."

@@ -3,12 +3,9 @@
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from redis import Redis
-from redis.exceptions import RedisError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,9 +13,8 @@ from rest_framework.views import APIView
 
 from core import crypto
 from core.errors import DomainError
-from gateway.models import AsyncJob, JobState, RequestState
-from gateway.queues.link import script
-from gateway.requests import jobs, sweeping
+from gateway.models import AsyncJob
+from gateway.requests import cancelling, jobs
 from projects.authentication import KeyAuth
 
 SCOPES = frozenset({"gateway", "read"})
@@ -60,25 +56,8 @@ class JobCancelView(APIView):
         if "gateway" not in auth.scopes:
             raise DomainError("This API key lacks the scope gateway.", code="missing_scope", status=403)  # fmt: skip
         job = jobs.job_of(auth.project_id, gateway_job)
-        cancel_job(job, crypto.data_cipher(auth.data_key))
+        cancelling.cancel_job(job, crypto.data_cipher(auth.data_key), now=timezone.now())
         return Response(_json(jobs.job_of(auth.project_id, gateway_job), auth))
-
-
-def cancel_job(job: AsyncJob, cipher: crypto.Cipher) -> None:
-    """End it if nobody has begun it, else tell its worker; one that ended stays as it is."""
-    now = timezone.now()
-    rows = AsyncJob.objects.filter(project=job.project_id, id=job.id, state=JobState.QUEUED)
-    # First here, so that no worker can take it any more.
-    is_ours = rows.update(state=JobState.CANCELLED, ended_at=now, status_code=499, error="cancelled")  # fmt: skip
-    try:
-        with Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as redis:  # fmt: skip
-            redis.eval(script("cancel").source, 1, "{gw}", job.id.hex)
-    except RedisError:
-        if not is_ours and job.state == JobState.RUNNING:
-            text = "The queue does not answer, so its worker cannot be told. Send it again in a moment."
-            raise DomainError(text, code="queue_unavailable", status=503) from None
-    if is_ours:
-        sweeping.end_call(job, jobs.call_of(job, cipher), RequestState.CANCELLED, now=now)
 
 
 def _json(job: AsyncJob, auth: Any) -> dict[str, Any]:
@@ -94,5 +73,20 @@ def _json(job: AsyncJob, auth: Any) -> dict[str, Any]:
         "expires_at": job.expires_at,
         "status_code": job.status_code,
         "error": job.error,
+        "retry_of": job.retry_of.hex if job.retry_of else None,
+        "webhook": _webhook(job),
         "response": msgspec.json.decode(body) if body else None,
+    }
+
+
+def _webhook(job: AsyncJob) -> dict[str, Any] | None:
+    """How telling of its end stands; None: nobody is told."""
+    if not job.webhook_state:
+        return None
+    return {
+        "to": job.webhook_url,
+        "status": job.webhook_state,
+        "error": job.webhook_error,
+        "tries": job.webhook_tries,
+        "next_at": job.webhook_next_at if job.ended_at else None,
     }

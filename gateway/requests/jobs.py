@@ -1,7 +1,8 @@
 """Jobs: calls answered later (`Prefer: respond-async`). The row is the truth; the line only carries it to a worker.
 
-A worker takes a job by moving its row from queued to running, and only that worker's end moves it on: a death counts
-once its journal says so (gateway.recording.replay), so no job is ever made by two at once.
+A worker takes a job by moving its row from queued to running, and only that worker's end moves it on. It is taken from
+a worker when its journal says that it died (gateway.recording.replay), or when nothing was heard of it for LEASE; a
+worker that could not be heard stops the job itself before that, so no job is ever made by two at once.
 """
 
 import datetime as dt
@@ -15,7 +16,9 @@ from accounts.models import Organization
 from core import crypto
 from core.errors import DomainError, NotFoundError
 from gateway.dialects.errors import error_body
-from gateway.models import AsyncJob, JobState, RequestState
+from gateway.models import ENDED, AsyncJob, JobState, RequestState, WebhookState
+from gateway.requests import bell
+from gateway.requests.webhooks import Wanted, context_of
 from gateway.structs import Call, Finished, ProjectRules, pack, unpack_call
 from projects.access import parse_uuid
 from projects.models import Project
@@ -24,29 +27,38 @@ from projects.models import Project
 MAX_OPEN = 10_000
 # A job that was pushed is not looked for in the line before.
 SETTLE = dt.timedelta(seconds=10)
+# How long a worker is believed to run a job without a sign of life: longer than any machine was seen to hang.
+LEASE = dt.timedelta(minutes=15)
 _INSERT = """
 INSERT INTO gateway_asyncjob (project_id, id, api_key_id, idempotency_key, fingerprint, state, priority, dialect,
- asked_model, sealed_call, error, attempts, max_attempts, available_at, deadline_at, owner, expires_at, webhook_url,
- webhook_state, webhook_attempts, webhook_error, created_at, updated_at)
-SELECT %s, %s, %s, %s, %s, 'queued', %s, %s, %s, %s, '', 0, %s, %s, %s, '', %s, '', '', 0, '', %s, %s
+ asked_model, sealed_call, error, attempts, max_attempts, available_at, deadline_at, owner, expires_at, user_id,
+ retry_of, webhook_url, sealed_webhook, webhook_state, webhook_attempts, webhook_error, webhook_next_at, webhook_tries,
+ created_at, updated_at)
+SELECT %s, %s, %s, %s, %s, 'queued', %s, %s, %s, %s, '', 0, %s, %s, %s, '', %s, %s,
+ %s, %s, %s, %s, 0, '', %s, '[]', %s, %s
 ON CONFLICT (project_id, idempotency_key) WHERE idempotency_key <> '' DO NOTHING
 """
 _CLAIM = """
-UPDATE gateway_asyncjob SET state = 'running', owner = %s, attempts = attempts + 1, lease_until = deadline_at,
+UPDATE gateway_asyncjob SET state = 'running', owner = %s, attempts = attempts + 1, lease_until = %s,
  started_at = coalesce(started_at, %s), updated_at = %s
 WHERE project_id = %s AND id = %s AND state = 'queued' AND attempts < max_attempts AND deadline_at > %s
+"""
+_KEEP = """
+UPDATE gateway_asyncjob j SET lease_until = %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS k(project_id, id, owner)
+WHERE j.project_id = k.project_id AND j.id = k.id AND j.owner = k.owner AND j.state = 'running' RETURNING j.id
 """
 # A try that was lost: again, unless it was the last one. Only the end of the try that runs counts.
 _LOST = """
 UPDATE gateway_asyncjob SET state = CASE WHEN attempts < max_attempts THEN 'queued' ELSE 'failed' END,
  ended_at = CASE WHEN attempts < max_attempts THEN NULL ELSE %s END, owner = '', lease_until = NULL,
  available_at = %s, error = 'worker_died', status_code = 503, updated_at = %s
-WHERE project_id = %s AND id = %s AND state = 'running' AND owner = %s
+WHERE project_id = %s AND id = %s AND state = 'running' AND owner = %s RETURNING state, webhook_state
 """
 _ENDED = """
 UPDATE gateway_asyncjob SET state = %s, ended_at = %s, sealed_answer = %s, status_code = %s, error = %s, owner = '',
  lease_until = NULL, updated_at = %s
-WHERE project_id = %s AND id = %s AND state IN ('queued', 'running')
+WHERE project_id = %s AND id = %s AND state IN ('queued', 'running') RETURNING state, webhook_state
 """
 _STATES = {
     RequestState.DONE.value: JobState.DONE,
@@ -61,11 +73,6 @@ class IdempotencyError(DomainError):
 
     code = "idempotency_conflict"
     status = 409
-
-
-def context_of(kind: str, project_id: UUID, job_id: UUID) -> bytes:
-    """What ties a sealed call or answer to its row."""
-    return f"llmlab.gateway.job.{kind}:{project_id.hex}:{job_id.hex}".encode()
 
 
 def known_job(project_id: UUID, key: str, fingerprint: str) -> AsyncJob | None:
@@ -85,6 +92,8 @@ def store_job(
     fingerprint: str,
     rules: ProjectRules,
     now: dt.datetime,
+    webhook: Wanted | None = None,
+    retry_of: UUID | None = None,
 ) -> AsyncJob:
     """Keep the call, or find the job its idempotency key made: compare the id. Three queries.
 
@@ -96,13 +105,19 @@ def store_job(
         raise DomainError(text, code="queue_full", status=429)
     deadline = dt.datetime.fromtimestamp(call.deadline_at, dt.UTC)
     sealed = crypto.seal(cipher, pack(call), context_of("call", project_id, job_id))
+    sealed_url = None
+    if webhook is not None and webhook.url:
+        context = context_of("webhook", project_id, job_id)
+        sealed_url = crypto.seal(cipher, webhook.url.encode(), context)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             _INSERT,
             [
                 project_id, job_id, UUID(call.caller.key_id), idempotency_key, fingerprint, call.priority,
                 call.dialect.value, call.model[:200], sealed, rules.job_max_attempts, now + SETTLE, deadline,
-                deadline + dt.timedelta(seconds=rules.job_keep_s), now, now,
+                deadline + dt.timedelta(seconds=rules.job_keep_s), call.caller.user[:200], retry_of,
+                webhook.place if webhook else "", sealed_url, WebhookState.WAITING if webhook else "",
+                now if webhook else None, now, now,
             ],
         )  # fmt: skip
         is_new = cursor.rowcount == 1
@@ -124,8 +139,26 @@ def claim_job(call: Call, now: dt.datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
-            [token_of(call), now, now, UUID(call.caller.project_id), UUID(call.id), now],
-        )
+            [
+                token_of(call), now + LEASE, now, now, UUID(call.caller.project_id), UUID(call.id), now,
+            ],
+        )  # fmt: skip
+        return bool(cursor.rowcount == 1)
+
+
+def keep_jobs(calls: Sequence[Call], now: dt.datetime) -> set[str]:
+    """A sign of life for jobs that run here; the ids of those that still are this worker's. One query."""
+    projects = [UUID(one.caller.project_id) for one in calls]
+    ids, tokens = [UUID(one.id) for one in calls], [token_of(one) for one in calls]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [now + LEASE, projects, ids, tokens])
+        return {found.hex for (found,) in cursor.fetchall()}
+
+
+def take_back(job: AsyncJob, now: dt.datetime) -> bool:
+    """Its worker was not heard of for LEASE: again, or it failed. Whether it was still that worker's. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOST, [now, now, now, job.project_id, job.id, job.owner])
         return bool(cursor.rowcount == 1)
 
 
@@ -133,6 +166,7 @@ def finish_jobs(
     cursor: Any, finished: Sequence[Finished], cipher: crypto.Cipher, now: dt.datetime
 ) -> None:
     """How jobs among these ended, in the transaction that records them. One query each."""
+    is_told = False
     for one in finished:
         call = one.call
         if not call.is_job:
@@ -140,6 +174,7 @@ def finish_jobs(
         ids = [UUID(call.caller.project_id), UUID(call.id)]
         if one.state == RequestState.LOST.value:
             cursor.execute(_LOST, [now, now, now, *ids, token_of(call)])
+            is_told |= _wants_telling(cursor)
             continue
         state = _STATES.get(one.state, JobState.FAILED)
         body = one.answer if state == JobState.DONE else b""
@@ -153,6 +188,15 @@ def finish_jobs(
             )
         sealed = crypto.seal(cipher, body, context_of("answer", *ids))
         cursor.execute(_ENDED, [state, now, sealed, one.status, one.error, now, *ids])
+        is_told |= _wants_telling(cursor)
+    if is_told:
+        transaction.on_commit(bell.ring, robust=True)
+
+
+def _wants_telling(cursor: Any) -> bool:
+    """Whether the job that was just moved on has ended, and somebody is to hear of it."""
+    row = cursor.fetchone()
+    return row is not None and row[0] in ENDED and bool(row[1])
 
 
 def job_of(project_id: UUID, job_id: str) -> AsyncJob:
@@ -207,6 +251,12 @@ def seal_again(organization: Organization) -> None:
                 answer = context_of("answer", project_id, job.id)
                 plain = crypto.unseal(cipher, job.sealed_answer, answer)
                 job.sealed_answer = crypto.seal(cipher, plain, answer)
+            if job.sealed_webhook is not None:
+                where = context_of("webhook", project_id, job.id)
+                plain = crypto.unseal(cipher, job.sealed_webhook, where)
+                job.sealed_webhook = crypto.seal(cipher, plain, where)
             AsyncJob.objects.filter(project=project_id, id=job.id).update(
-                sealed_call=job.sealed_call, sealed_answer=job.sealed_answer
+                sealed_call=job.sealed_call,
+                sealed_answer=job.sealed_answer,
+                sealed_webhook=job.sealed_webhook,
             )

@@ -8,16 +8,18 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from redis import Redis
 from redis.exceptions import RedisError
 
 from core import crypto
 from gateway.models import AsyncJob, JobState, RequestState
-from gateway.queues.line import BOUNDS
+from gateway.queues.line import BOUNDS, MAX_MODEL
 from gateway.queues.link import script
 from gateway.recording import writer
 from gateway.recording.replay import is_away
-from gateway.requests.jobs import SETTLE, call_of
+from gateway.requests.jobs import SETTLE, call_of, take_back
+from gateway.requests.telling import IS_TOLD
 from gateway.structs import Call, Finished, pack
 from projects.models import Project
 
@@ -27,20 +29,28 @@ FORGET = 2_000
 # A run ends itself at its deadline; whoever has not said so after this cannot any more.
 GRACE = dt.timedelta(minutes=2)
 WAIT_S = 2.0
+TELLING = dt.timedelta(days=2)
+
+
+_ENDS = {
+    RequestState.CANCELLED: (499, "cancelled", "It was cancelled."),
+    RequestState.EXPIRED: (504, "deadline_exceeded", "It was not done before its deadline."),
+    RequestState.FAILED: (503, "worker_died", "The worker that made it gave no sign of life."),
+}
 
 
 def sweep(*, now: dt.datetime) -> int:
     """How many jobs were put in line or ended."""
-    done = _end_late(now) + _push_lost(now)
-    old = AsyncJob.objects.filter(expires_at__lt=now).values("pk")[:FORGET]
-    AsyncJob.objects.filter(pk__in=old).delete()
+    done = _end_late(now) + _take_back(now) + _push_lost(now)
+    # Who is still to be told is told first; after a day of trying nobody is.
+    old = AsyncJob.objects.filter(IS_TOLD | Q(expires_at__lt=now - TELLING), expires_at__lt=now)
+    AsyncJob.objects.filter(pk__in=old.values("pk")[:FORGET]).delete()
     return done
 
 
 def end_call(job: AsyncJob, call: Call, state: RequestState, *, now: dt.datetime) -> None:
     """Record that nobody made it (or that nobody says so any more): request list, limits and the job's own end."""
-    status, code = (499, "cancelled") if state == RequestState.CANCELLED else (504, "deadline_exceeded")  # fmt: skip
-    text = "It was cancelled." if status == 499 else "It was not done before its deadline."
+    status, code, text = _ENDS[state]
     ended = Finished(
         call=call, ended_at=now.timestamp(), state=state.value, status=status, error=code, message=text
     )  # fmt: skip
@@ -80,6 +90,21 @@ def _end_late(now: dt.datetime) -> int:
     return len(jobs)
 
 
+def _take_back(now: dt.datetime) -> int:
+    """Jobs whose worker gave no sign of life for a lease: it is gone with its machine, or has stopped them itself."""
+    lapsed = AsyncJob.objects.filter(
+        state=JobState.RUNNING, lease_until__lt=now, deadline_at__gt=now
+    ).order_by("lease_until")
+    jobs = list(lapsed.defer("sealed_answer")[:BATCH])
+    last = [one for one in jobs if one.attempts >= one.max_attempts]
+    for job, call in _opened(last):
+        end_call(job, call, RequestState.FAILED, now=now)
+    for job in jobs:
+        logger.warning("gateway.jobs.taken_back", extra={"job_id": str(job.id)})
+        take_back(job, now)  # those that could not be opened fail all the same
+    return len(jobs)
+
+
 def _push_lost(now: dt.datetime) -> int:
     with transaction.atomic():
         due = AsyncJob.objects.select_for_update(skip_locked=True).filter(
@@ -99,11 +124,21 @@ def _push_lost(now: dt.datetime) -> int:
         return 0
 
 
+def push_now(call: Call, *, now: dt.datetime) -> None:
+    """Put a stored job in line; what does not get in is put there by the sweeper."""
+    try:
+        wait = {"socket_timeout": WAIT_S, "socket_connect_timeout": WAIT_S}
+        with Redis.from_url(settings.REDIS_URL, **wait) as redis:
+            _push(redis, call, now)
+    except RedisError:
+        logger.warning("gateway.jobs.not_pushed")
+
+
 def _push(redis: Redis, call: Call, now: dt.datetime) -> bool:
     """Whether it waits now; one that is there already stays where it is."""
     left_ms = round((call.deadline_at - now.timestamp()) * 1000)
     answer: Any = redis.eval(
         script("push").source, 1, "{gw}", 0, call.id, call.priority, call.caller.project_id, pack(call), left_ms,
-        BOUNDS.calls, BOUNDS.calls, BOUNDS.bytes,
+        BOUNDS.calls, BOUNDS.calls, BOUNDS.bytes, call.model[:MAX_MODEL],
     )  # fmt: skip
     return bool(answer[0] == 1)

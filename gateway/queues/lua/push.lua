@@ -1,4 +1,4 @@
--- ARGV: now, id, priority, project, body, ms until its deadline, project's bound, overall bound, bound of bytes.
+-- ARGV: now, id, priority, project, body, ms until its deadline, project's bound, overall bound, bound of bytes, model.
 -- Returns {1, calls before it} or {0, which bound, how many wait, ms the project's first one has waited}.
 local now, id, p, j, body = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if redis.call('EXISTS', call_key(id)) == 1 then return {1, 0} end -- asked again after a lost answer
@@ -26,7 +26,7 @@ if full then
   return {0, full, full == 'project' and mine or all, now - oldest}
 end
 local left_ms = tonumber(ARGV[6])
-redis.call('HSET', call_key(id), 's', 'q', 'b', body, 'p', p, 'j', j, 'q', now, 'd', now + left_ms, 'n', #body)
+redis.call('HSET', call_key(id), 's', 'q', 'b', body, 'p', p, 'j', j, 'q', now, 'd', now + left_ms, 'n', #body, 'm', ARGV[10])
 redis.call('PEXPIRE', call_key(id), math.max(left_ms, 0) + KEEP)
 redis.call('RPUSH', wait_key(p, j), id)
 redis.call('ZADD', G .. 'age:' .. p, now, id)

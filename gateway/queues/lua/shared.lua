@@ -1,7 +1,7 @@
 -- Keys, all in one slot ({gw}); times are milliseconds of Redis's own clock.
 --   c:<call>          what is known of one call: s state, b body, p priority, j project, q queued, d deadline, n bytes,
---                     w worker, g gone (nobody waits any more)
---                     states: q waits, c claimed, b begun, d its worker died, x too late
+--                     w worker, g gone (nobody waits any more), m model as the client asked
+--                     states: q waits, c claimed, b begun, d its worker died, x too late, k cancelled by hand
 --   wait:<p>:<j>      calls of one project in one priority, in order
 --   turn:<p>          projects with waiting calls, by the round in which they are next
 --   age:<p>           waiting calls by when they came
