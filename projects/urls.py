@@ -91,6 +91,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("dashboard/", views.entry, {"target": "costs:dashboard"}, name="dashboard_entry"),
     path("traces/", views.entry, {"target": "traces:trace_list"}, name="traces_entry"),
+    path("gateway/", views.entry, {"target": "gateway:overview"}, name="gateway_entry"),
     path("models/", views.entry, {"target": "costs:model_list"}, name="models_entry"),
     path("sdks/<str:name>", sdk_views.sdk_file, name="sdk_file"),
     path("setup/", views.entry, {"target": "projects:setup"}, name="setup_entry"),

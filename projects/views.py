@@ -42,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def entry(request: HttpRequest, target: str) -> HttpResponse:
-    """`/dashboard/`, `/traces/`, `/setup/`, `/settings/`: that page of the last used project."""
+    """`/dashboard/`, `/traces/`, `/gateway/`, `/setup/`, `/settings/`: that page of the last used project."""
     return _to_last_project(request, target)
 
 

@@ -269,7 +269,7 @@ ROUTES: Matrix = {
     "": {"GET": LoggedIn()},
     **{
         f"{entry}/": {"GET": LoggedIn()}
-        for entry in ("dashboard", "models", "traces", "setup", "settings")
+        for entry in ("dashboard", "gateway", "models", "traces", "setup", "settings")
     },
     "me/": OWN,
     "me/appearance/": {"POST": LoggedIn()},

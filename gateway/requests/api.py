@@ -24,6 +24,9 @@ _LISTING = [
         "priority", OpenApiTypes.STR, enum=[one for one in lists.PRIORITY_NAMES if one]
     ),
     OpenApiParameter("cache", OpenApiTypes.STR, enum=[one for one in lists.CACHES if one]),
+    OpenApiParameter("fallback", OpenApiTypes.STR, enum=[one for one in lists.FALLBACKS if one]),
+    OpenApiParameter("connection", OpenApiTypes.UUID, description="Tried there, answered or not."),
+    OpenApiParameter("target", OpenApiTypes.STR, description="Tried with this model."),
     OpenApiParameter("sort", OpenApiTypes.STR, enum=list(lists.SORTS)),
     OpenApiParameter("after", OpenApiTypes.STR, description="From the last answer's `next`."),
     OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200, default 50."),

@@ -17,7 +17,15 @@ from core.errors import NotFoundError
 from core.keyset import keyset_page
 from gateway.models import AsyncJob, Connection, JobState, LLMRequest, Route
 from gateway.queues.line import Depth, depths_of
-from gateway.requests.lists import DIRECT, FAILED_STATES, FAILING, HIT, Asked
+from gateway.requests.lists import (
+    DIRECT,
+    FAILED_STATES,
+    FAILING,
+    HIT,
+    NO_ANSWER,
+    UNANSWERED,
+    Asked,
+)
 from gateway.structs import PRIORITIES
 from projects.models import ApiKey, Project
 from traces.selectors import detail
@@ -81,6 +89,8 @@ def _narrowed(project: Project, asked: Asked) -> QuerySet[LLMRequest]:
     )
     if asked.state == FAILING:
         rows = rows.filter(state__in=FAILED_STATES)
+    elif asked.state == UNANSWERED:
+        rows = rows.filter(state__in=NO_ANSWER)
     elif asked.state:
         rows = rows.filter(state=asked.state)
     if asked.route:
@@ -95,7 +105,21 @@ def _narrowed(project: Project, asked: Asked) -> QuerySet[LLMRequest]:
         rows = rows.filter(cache__in=("exact", "semantic"))
     elif asked.cache:
         rows = rows.filter(cache="" if asked.cache == "none" else asked.cache)
-    return rows
+    if asked.fallback:
+        rows = rows.filter(**{"fallbacks__gt" if asked.fallback == "yes" else "fallbacks": 0})
+    return rows.filter(_tried_at(asked)) if asked.connection_id or asked.target else rows
+
+
+def _tried_at(asked: Asked) -> Q:
+    """Calls with a try there: where only one was made the row itself says where."""
+    only, one_of = Q(attempts__gt=0, tries__isnull=True), {}
+    if asked.connection_id:
+        only &= Q(connection_id=asked.connection_id)
+        one_of["connection"] = asked.connection_id.hex
+    if asked.target:
+        only &= Q(target_model=asked.target) | Q(target_model="", model=asked.target)
+        one_of["model"] = asked.target
+    return only | Q(tries__contains=[one_of])
 
 
 def request_of(project: Project, request_id: UUID) -> LLMRequest:
@@ -122,14 +146,19 @@ def told_of(project: Project, row: LLMRequest) -> dict[str, Any]:
 
 def names_for(project: Project, row: LLMRequest) -> dict[str, str]:
     """What its connection and key are called; empty when they are gone. Two queries."""
-    names = {"connection": "", "key": ""}
-    if row.connection_id:
-        mine = Connection.objects.filter(organization=project.organization_id, pk=row.connection_id)
-        names["connection"] = mine.values_list("name", flat=True).first() or ""
+    names = {"connection": connection_name(project, row.connection_id), "key": ""}
     if row.api_key_id:
         keys = ApiKey.objects.filter(project=project, pk=row.api_key_id)
         names["key"] = keys.values_list("name", flat=True).first() or ""
     return names
+
+
+def connection_name(project: Project, connection_id: UUID | None) -> str:
+    """Empty when it is gone or another organisation's. One query, none without an id."""
+    if connection_id is None:
+        return ""
+    mine = Connection.objects.filter(organization=project.organization_id, pk=connection_id)
+    return mine.values_list("name", flat=True).first() or ""
 
 
 def keys_of(project: Project) -> list[tuple[UUID, str]]:

@@ -58,6 +58,7 @@ def request_list(request: HttpRequest, slug: str) -> HttpResponse:
         "now": now,
     }
     if not wants_part(request):
+        context["connection_name"] = selectors.connection_name(project, asked.connection_id)
         context["current"] = selectors.waiting_now(project)
         if request.GET.get("peek"):
             context["peek"] = _peek(request, project)
