@@ -221,7 +221,8 @@ class Stack:
 
     def stop(self) -> None:
         """End everything in order and remove the data, unless they are to be kept."""
-        for name in ("beat", "notify", "llm", "worker", "web", "redis", "postgres"):
+        last = ("worker", "web", "redis", "postgres")
+        for name in (*(one for one in self.processes if one not in last), *last):
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
                 continue
