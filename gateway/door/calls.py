@@ -27,6 +27,7 @@ from gateway.door.relay import relay
 from gateway.door.request import Request
 from gateway.door.wishes import Wishes, followed, wishes_of
 from gateway.guards.checks import BLOCKED_CODE, check_input
+from gateway.guards.schemas import may_ask_again
 from gateway.playground.passes import as_person
 from gateway.queues.frames import FrameReader, Waiting
 from gateway.queues.line import Full
@@ -241,6 +242,9 @@ class Calls:
             at=at,
             prices=snapshot.prices,
             is_hedged=call.rules.hedge_after_s is not None,
+            may_ask_again=may_ask_again(
+                call.guards, call.dialect, facts.document, is_stream=call.is_stream
+            ),
         )
         outcome = await self.quotas.reserve(call, snapshot, bounds)
         headers = _headers_of(outcome)

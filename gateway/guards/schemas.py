@@ -1,12 +1,13 @@
 """Whether an answer is the JSON its request asked for, and how to ask again when it is not (pure)."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 
-from gateway.structs import Dialect
+from gateway.structs import Dialect, GuardRule
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_MESSAGE = 300
@@ -14,6 +15,9 @@ _AGAIN = (
     "That answer cannot be used: %s Answer again, with nothing but JSON that is valid against the schema you"
     " were given."
 )
+
+# The most that asking again adds to the request beside the answer: both sentences, and what they are wrapped in.
+AGAIN_BYTES = 2_048
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -34,6 +38,14 @@ def asked_for(dialect: Dialect, document: dict[str, Any]) -> dict[str, Any] | No
     if asked.get("type") == "json_schema":
         return _dict(asked.get("schema"))
     return {"type": "object"} if asked.get("type") == "json_object" else None
+
+
+def may_ask_again(
+    guards: Iterable[GuardRule], dialect: Dialect, document: dict[str, Any], *, is_stream: bool
+) -> bool:
+    """Whether a call may be made twice: its answer is judged, and the check asks again for one that is wrong."""
+    is_checked = any(one.kind == "json_schema" and one.action != "flag" for one in guards)
+    return is_checked and not is_stream and asked_for(dialect, document) is not None
 
 
 def wrong_with(dialect: Dialect, schema: dict[str, Any], answer: bytes) -> str:

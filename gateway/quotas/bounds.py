@@ -15,6 +15,7 @@ from costs.pricing import QUANTUM
 from costs.rates import Rates, rates_of
 from costs.usage import ChargeableCall
 from gateway.dialects.facts import RequestFacts
+from gateway.guards.schemas import AGAIN_BYTES
 from gateway.structs import Decision, Dialect, Target
 
 ZERO = Decimal(0)
@@ -57,24 +58,31 @@ def bounds_of(
     at: dt.datetime,
     prices: RuleSet = NO_RULES,
     is_hedged: bool = False,
+    may_ask_again: bool = False,
 ) -> Bounds:
-    """The worst case of a call over all targets it may go to. `prices` are the organisation's (Snapshot.prices);
-    with `is_hedged` two targets may be asked at once."""
+    """The worst case of a call over all targets it may go to. `prices` are the organisation's (Snapshot.prices); with
+    `is_hedged` two targets may be asked at once, with `may_ask_again` one twice, its first answer in the request."""
     if facts.dialect is Dialect.COUNT_TOKENS:
         return Bounds()
     output = max((output_of(facts, one.model) for one in decision.targets), default=0)
+    most = facts.input_tokens, output
+    if may_ask_again:
+        most = 2 * facts.input_tokens + output + AGAIN_BYTES, 2 * output
     usd = ZERO
     for target in decision.targets:
         rates = rates_of(_call(facts, target, at), prices)
         if isinstance(rates, str):
-            return Bounds(facts.input_tokens, output, None, _unpriced(target, rates), is_hedged)
+            return Bounds(*most, None, _unpriced(target, rates), is_hedged)
         if not rates.plan.units and not rates.is_free:
-            why = _unpriced(target, "no_price")
-            return Bounds(facts.input_tokens, output, None, why, is_hedged)
-        usd = max(usd, _most(rates, facts, body, output_of(facts, target.model)))
+            return Bounds(*most, None, _unpriced(target, "no_price"), is_hedged)
+        size, answer = max(facts.input_bytes, facts.input_tokens), output_of(facts, target.model)
+        one = _most(rates, facts, body, size, answer)
+        if may_ask_again:
+            one += _most(rates, facts, body, size + answer + AGAIN_BYTES, answer)
+        usd = max(usd, one)
     if is_hedged:
         usd *= 2
-    return Bounds(facts.input_tokens, output, usd, is_hedged=is_hedged)
+    return Bounds(*most, usd, is_hedged=is_hedged)
 
 
 def output_of(facts: RequestFacts, model: str) -> int:
@@ -103,8 +111,8 @@ def _unpriced(target: Target, reason: str) -> str:
     return f"{target.model} at {target.provider} ({reason.replace('_', ' ')})"
 
 
-def _most(rates: Rates, facts: RequestFacts, body: bytes, output: int) -> Decimal:
-    """Each part at the dearest price it could get."""
+def _most(rates: Rates, facts: RequestFacts, body: bytes, size: int, output: int) -> Decimal:
+    """Each part at the dearest price it could get; `size` tokens at most go in, `output` come out."""
     skipped: frozenset[str] = frozenset()
     if b'"cache_control"' not in body:
         # Without a mark nothing is written at a price of its own, except where every call is.
@@ -113,7 +121,6 @@ def _most(rates: Rates, facts: RequestFacts, body: bytes, output: int) -> Decima
         skipped |= _AUDIO
     if not facts.has_images and b"image" not in body:
         skipped |= _IMAGE
-    size = max(facts.input_bytes, facts.input_tokens)
     into, out, each = ZERO, ZERO, ZERO
     for unit in rates.plan.units:
         key = unit.usage_key

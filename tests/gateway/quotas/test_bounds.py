@@ -10,9 +10,10 @@ import pytest
 from costs.pricing import price_call
 from costs.usage import ChargeableCall, Usage
 from gateway.dialects.facts import facts_of
+from gateway.guards.schemas import may_ask_again
 from gateway.quotas.bounds import Bounds, bounds_of
 from gateway.quotas.lines import subject_of
-from gateway.structs import Decision, Dialect, Target
+from gateway.structs import Decision, Dialect, GuardRule, Target
 
 AT = dt.datetime(2026, 11, 18, 10, 20, 30, tzinfo=dt.UTC)
 
@@ -83,6 +84,28 @@ def test_the_dearest_target_counts_and_a_hedge_twice() -> None:
     assert most == of(Dialect.CHAT, chat(max_tokens=50), dear).usd
     assert most is not None
     assert of(Dialect.CHAT, chat(max_tokens=50), dear, is_hedged=True).usd == 2 * most
+
+
+def test_an_answer_that_is_judged_may_be_asked_for_twice() -> None:
+    asked = chat(max_tokens=50, response_format={"type": "json_object"})
+    once = of(Dialect.CHAT, asked, target("gpt-4o"))
+    twice = of(Dialect.CHAT, asked, target("gpt-4o"), may_ask_again=True)
+    # The second time the first answer, and what is wrong with it, are part of the question.
+    again = of(
+        Dialect.CHAT,
+        {**asked, "messages": [*asked["messages"], {"role": "assistant", "content": "x" * 600}]},
+        target("gpt-4o"),
+    )
+    assert once.usd is not None
+    assert twice.usd is not None
+    assert again.usd is not None
+    assert once.usd + again.usd < twice.usd
+    assert once.tokens + again.tokens < twice.tokens
+    rules = (GuardRule(kind="json_schema", action="mask"),)
+    assert may_ask_again(rules, Dialect.CHAT, asked, is_stream=False)
+    assert not may_ask_again(rules, Dialect.CHAT, asked, is_stream=True)
+    assert not may_ask_again(rules, Dialect.CHAT, chat(), is_stream=False)
+    assert not may_ask_again((GuardRule(kind="json_schema"),), Dialect.CHAT, asked, is_stream=False)
 
 
 def test_fast_costs_more_where_it_is_known() -> None:
