@@ -17,7 +17,7 @@ from accounts.models import Membership, Organization, Role
 from accounts.selectors import page_membership, person
 from core.csv_cells import csv_lines
 from core.errors import DomainError
-from core.htmx import render_page_or_part
+from core.htmx import render_page_or_part, wants_part
 from core.streaming import csv_file
 from gateway.connections import selectors, services
 from gateway.connections.checking import NOBODY
@@ -185,7 +185,7 @@ def connection_detail(
         request,
         page="gateway/connections/detail.html",
         part="gateway/connections/_state.html",
-        context=_state(membership, row),
+        context=_state(membership, row) | {"is_part": wants_part(request)},
     )
 
 
