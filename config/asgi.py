@@ -31,4 +31,5 @@ async def _websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await chosen(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": with_gateway(with_doors(_http)), "websocket": _websocket})
+_gateway = with_gateway(with_doors(_http))
+application = ProtocolTypeRouter({"http": _gateway, "websocket": _websocket, "lifespan": _gateway})

@@ -18,6 +18,9 @@ from config.server.sockets import SERVICE_RESTART, BoundedWebSocket, BoundedWebS
 
 logger = logging.getLogger(__name__)
 
+# What the application may take to end: the launcher waits three for a process that is late already.
+CLOSE_SECONDS = 2.5
+
 
 class BoundedServer(Server):
     """daphne's server with limits, deadlines and an end that answers what it has begun."""
@@ -88,9 +91,27 @@ class BoundedServer(Server):
         pending = [instance for instance in instances if instance and not instance.done()]
         for instance in pending:
             instance.cancel()
-        ended = defer.Deferred.fromFuture(asyncio.gather(*pending, return_exceptions=True))
+        ended = defer.Deferred.fromFuture(asyncio.ensure_future(self._ended(pending)))
         ended.addErrback(lambda _: None)
         return ended
+
+    async def _ended(self, pending: list[Any]) -> None:
+        """Wait for them, then let the application end what it has open: ASGI's lifespan, of which nothing else is
+        used."""
+        await asyncio.gather(*pending, return_exceptions=True)
+        messages = iter(("lifespan.startup", "lifespan.shutdown"))
+
+        async def receive() -> dict[str, Any]:
+            return {"type": next(messages)}
+
+        async def send(message: Any) -> None:
+            return None
+
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.application({"type": "lifespan"}, receive, send)
+        except Exception:
+            logger.exception("server.lifespan.failed")
 
     def drain(self) -> None:
         """Accept nothing new, answer what has begun, send live pages elsewhere, then end."""

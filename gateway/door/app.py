@@ -3,6 +3,7 @@
 key → facts → caller and wishes → where it goes → the line → frames → client.
 """
 
+import asyncio
 import logging
 
 from gateway.dialects.facts import RequestError
@@ -21,17 +22,23 @@ from gateway.door.request import (
     Send,
 )
 from gateway.playground import passes
+from gateway.recording import recorder
 
 logger = logging.getLogger(__name__)
 
 SCOPE = "gateway"
+# What may wait for PostgreSQL when the process ends; the rest is in the journal.
+LAST_RECORDS_S = 1.5
 
 
 def with_gateway(http: Application) -> Application:
-    """`http` for everything but the gateway's paths."""
+    """`http` for everything but the gateway's paths. Its lifespan ends what the gateway has open in this process."""
     door = Door()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await door.live(receive, send)
+            return
         await (door if is_gateway(scope["path"]) else http)(scope, receive, send)
 
     return application
@@ -71,6 +78,19 @@ class Door:
                 await request.write(b"", is_last=True)
         finally:
             request.record()
+
+    async def live(self, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan: there is nothing to start."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+                continue
+            if self._calls is not None:
+                await self._calls.close()
+                await asyncio.to_thread(recorder.close, LAST_RECORDS_S)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
 
     async def _answer(self, request: Request) -> None:
         opened = await self._open(request.said.key)

@@ -3,12 +3,10 @@
 import asyncio
 import datetime as dt
 import logging
-import random
 import time
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from redis.exceptions import RedisError
 
@@ -17,29 +15,28 @@ from gateway.cache.kept import Hit
 from gateway.cache.keys import plan
 from gateway.cache.shape import shape_of
 from gateway.dialects.facts import RequestFacts, facts_of
-from gateway.dialects.replay import as_stream
 from gateway.dialects.tokens import count_answer
 from gateway.door import answers
 from gateway.door.answers import Headers, RefusalError
 from gateway.door.callers import caller_of
 from gateway.door.keys import Opened
+from gateway.door.preparing import accepted, guarded, headers_of, kept_body, route
 from gateway.door.relay import relay
 from gateway.door.request import Request
-from gateway.door.wishes import Wishes, followed, wishes_of
-from gateway.guards.checks import BLOCKED_CODE, check_input
+from gateway.door.wishes import Wishes, wishes_of
 from gateway.guards.schemas import may_ask_again
 from gateway.playground.passes import as_person
-from gateway.queues.frames import FrameReader, Waiting
+from gateway.queues.frames import AWAY, FrameReader, Waiting
 from gateway.queues.line import Full
 from gateway.quotas.bounds import Bounds, bounds_of, output_of
-from gateway.quotas.reserving import Granted, Quotas, Refused
+from gateway.quotas.reserving import Quotas
 from gateway.recording import recorder
+from gateway.recording.lost import QUEUE_LOST
 from gateway.requests.accepting import Jobs
-from gateway.routing.decide import NoRouteError, decide, rules_of
 from gateway.routing.health import Health
 from gateway.routing.matching import holds
 from gateway.snapshot import Snapshot
-from gateway.structs import Call, Caller, Decision, Dialect, Finished
+from gateway.structs import Call, Dialect, Finished
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +45,12 @@ _FULL = {
     "calls": "waiting calls",
     "bytes": "bytes of waiting calls",
 }
+_LOST = (
+    "The queue lost the call: Redis was restarted, emptied, or did not answer until its deadline."
+)
+# Between two questions to a Redis that does not answer; how long calls that are left may take at the end.
+AGAIN_S, LEAVE_S = 1.0, 0.5
 _NO_JOBS = "Only API keys may ask for answers that come later."
-_NOWHERE = Decision(targets=())
-# Checks of more than this would hold up other calls of the process.
-LARGE_BODY = 64 * 1024
 
 
 class Calls:
@@ -73,6 +72,16 @@ class Calls:
         if not self._starting.done():
             await asyncio.shield(self._starting)
 
+    async def close(self) -> None:
+        """Tell and settle what is left; the process ends."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=LEAVE_S)
+        if self._starting is not None and self._starting.done():
+            await self.health.stop()
+        await self.cache.close()
+        await self.quotas.close()
+        await self.reader.close()
+
     async def serve(self, request: Request, opened: Opened) -> None:
         """Answer the request. Raises RefusalError, HeaderError, RequestError, ClientLeftError."""
         await self.start()
@@ -83,7 +92,7 @@ class Calls:
         if opened.person:
             caller = as_person(caller, opened.person)
         wishes = wishes_of(request.said, facts, snapshot.rules, caller.key_id)
-        call = _accepted(request, snapshot, facts, caller, wishes, body)
+        call = accepted(request, snapshot, facts, caller, wishes, body)
         try:
             is_job = wishes.is_async and call.dialect is not Dialect.COUNT_TOKENS
             if is_job and opened.person:
@@ -123,18 +132,18 @@ class Calls:
         snapshot = opened.snapshot
         at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         try:
-            self._route(request, call, snapshot, facts, at)
+            route(call, request.said, snapshot, facts, health=self.health.view, at=at)
         except RefusalError as refusal:
             if call.dialect is not Dialect.COUNT_TOKENS or refusal.code != "dialect_not_supported":
                 raise
             await self._count(request, call, facts)
             return None
         if call.guards:
-            facts = await _guarded(call, facts, at)
+            facts = await guarded(call, facts, at)
         hit = await self._look_up(call, snapshot, facts, wishes, at)
-        body = _kept_body(call, hit) if hit is not None else None
+        body = kept_body(call, hit) if hit is not None else None
         if hit is not None and body is not None:
-            extra = _headers_of(await self.quotas.count_hit(call, snapshot))
+            extra = headers_of(await self.quotas.count_hit(call, snapshot))
             await self._replay(request, call, hit, body, extra)
             return None
         extra = await self._reserve(call, snapshot, facts, at)
@@ -143,33 +152,6 @@ class Calls:
                 await self.quotas.release(call)
             return None
         return await self._push(call, snapshot.rules.queue_limit), extra
-
-    def _route(
-        self, request: Request, call: Call, snapshot: Snapshot, facts: RequestFacts, at: dt.datetime
-    ) -> None:
-        """Where it goes, and by whose rules."""
-        try:
-            call.decision = decide(
-                snapshot,
-                facts,
-                call.caller,
-                dialect=call.dialect,
-                health=self.health.view,
-                prices=snapshot.prices,
-                at=at,
-                draw=random.random(),  # noqa: S311 - spreads load
-            )
-        except NoRouteError as error:
-            param = "model" if error.status in (400, 404) else ""
-            again = 5 if error.status == 503 else 0
-            raise RefusalError(
-                error.status, error.code, error.detail, param=param, retry_after_s=again
-            ) from None
-        rules = rules_of(snapshot, call.decision)
-        call.rules = followed(rules, request.said)
-        call.on_client_gone = rules.on_client_gone or snapshot.rules.on_client_gone
-        call.guards = snapshot.rules.guards + rules.guards
-        call.compact = rules.compact or snapshot.rules.compact
 
     async def _count(self, request: Request, call: Call, facts: RequestFacts) -> None:
         """Anthropic's clients count before they call; no other provider does that, so our estimate answers."""
@@ -247,7 +229,7 @@ class Calls:
             ),
         )
         outcome = await self.quotas.reserve(call, snapshot, bounds)
-        headers = _headers_of(outcome)
+        headers = headers_of(outcome)
         call.flags = (*call.flags, *outcome.flags)
         return headers
 
@@ -266,8 +248,17 @@ class Calls:
         return placed
 
     async def _leave(self, call: Call, waiting: Waiting) -> None:
-        """Nobody waits for the call any more. One that was still in line ends here, any other with its worker."""
+        """Nobody waits for the call any more. One that was in line, or that Redis forgot, ends here; any other with its
+        worker, whose word also counts before ours."""
         state = await waiting.leave()
+        while state == AWAY and time.time() < call.deadline_at:
+            # Nobody is to run it when Redis is back; past its deadline nobody does.
+            await asyncio.sleep(AGAIN_S)
+            state = await self.reader.cancel(call.id)
+        if state in ("unknown", AWAY):
+            await self.quotas.release(call)
+            self._record(call, "lost", 503, error=QUEUE_LOST, message=_LOST)
+            return
         if state not in ("waiting", "expired", "stopped"):
             return
         await self.quotas.release(call)
@@ -295,73 +286,3 @@ class Calls:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _kept_body(call: Call, hit: Hit) -> bytes | None:
-    """The kept answer as this call wants it, whole or as a stream; None: it has no stream, so the provider is asked."""
-    if not call.is_stream:
-        return hit.answer
-    try:
-        return b"".join(as_stream(call.dialect, hit.answer, wants_usage=call.wants_usage))
-    except ValueError:
-        logger.exception("gateway.door.kept_without_stream", extra={"cached_id": hit.id})
-        return None
-
-
-def _headers_of(outcome: Granted | Refused) -> Headers:
-    """What limits say of a call that may go on. Raises RefusalError for one that may not."""
-    if isinstance(outcome, Refused):
-        raise RefusalError(
-            outcome.status,
-            outcome.code,
-            outcome.message,
-            headers=outcome.headers,
-            extra=outcome.extra,
-            retry_after_s=outcome.retry_after_s or 0,
-        )
-    return answers.encoded(outcome.headers)
-
-
-async def _guarded(call: Call, facts: RequestFacts, at: dt.datetime) -> RequestFacts:
-    """The facts of what the checks let through. Raises RefusalError."""
-    call.guards = tuple(one for one in call.guards if holds(one.when, facts, call.caller, at))
-    if len(call.body) > LARGE_BODY:
-        verdict = await asyncio.to_thread(check_input, call.guards, facts, call.caller)
-    else:
-        verdict = check_input(call.guards, facts, call.caller)
-    call.flags = (*call.flags, *verdict.flags)
-    if verdict.document is not facts.document:
-        call.body = msgspec.json.encode(verdict.document)
-        facts = facts_of(call.dialect, call.body)
-    if verdict.blocked is not None:
-        stop = verdict.blocked
-        extra = {"guard": stop.kind}
-        raise RefusalError(400, BLOCKED_CODE, stop.message, param=stop.param, extra=extra)
-    return facts
-
-
-def _accepted(
-    request: Request,
-    snapshot: Snapshot,
-    facts: RequestFacts,
-    caller: Caller,
-    wishes: Wishes,
-    body: bytes,
-) -> Call:
-    """The call as the client asked for it; where it goes is decided next."""
-    return Call(
-        id=request.id,
-        dialect=request.dialect,
-        body=body,
-        model=facts.model,
-        caller=caller,
-        decision=_NOWHERE,
-        rules=rules_of(snapshot, _NOWHERE),
-        is_stream=facts.is_stream,
-        wants_usage=facts.wants_usage,
-        priority=wishes.priority,
-        accepted_at=request.began_at,
-        deadline_at=request.began_at + wishes.deadline_s,
-        headers=request.said.passed,
-        flags=wishes.flags,
-    )
