@@ -36,6 +36,8 @@ STREAM_KEEP_MS = 120_000
 BLOCK_MS = 2_000
 
 _decode = msgspec.msgpack.Decoder(list[Frame]).decode
+# Where a call is that Redis cannot be asked about.
+AWAY = "away"
 _ENDS = (FrameKind.END, FrameKind.ALL)
 
 REASONS = {
@@ -100,8 +102,8 @@ class Waiting:
         self._reader._forget(self)
 
     async def leave(self) -> str:
-        """As `aclose`, and where the call was till now (line.STATES): one that waited never runs. Empty: nobody knows,
-        or it has ended."""
+        """As `aclose`, and where the call was till now (line.STATES): one that waited never runs. Empty: it has ended;
+        AWAY: Redis does not answer, ask again (FrameReader.cancel)."""
         return await self._reader._leave(self)
 
     async def _more(self) -> None:
@@ -220,7 +222,7 @@ class FrameReader:
         self._missing.pop(waiting.call_id, None)
         if self._waiting.pop(waiting.call_id, None) is None or waiting.has_ended:
             return
-        task = asyncio.ensure_future(self._cancel(waiting.call_id))
+        task = asyncio.ensure_future(self.cancel(waiting.call_id))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -228,12 +230,13 @@ class FrameReader:
         self._missing.pop(waiting.call_id, None)
         if self._waiting.pop(waiting.call_id, None) is None or waiting.has_ended:
             return ""
-        return await self._cancel(waiting.call_id)
+        return await self.cancel(waiting.call_id)
 
-    async def _cancel(self, call_id: str) -> str:
+    async def cancel(self, call_id: str) -> str:
+        """Nobody waits for the call any more; where it was till now (line.STATES), or AWAY."""
         with suppress(*LOST, RedisError):
             return await line.cancel(self.link, call_id)
-        return ""
+        return AWAY
 
     # --- reading
 

@@ -8,6 +8,7 @@ from costs.pricing import price_call
 from costs.usage import ChargeableCall, Usage
 from gateway.models import LimitMetric, RequestState
 from gateway.quotas.counters import Delta
+from gateway.recording.lost import QUEUE_LOST
 from gateway.structs import Finished, Target
 
 ZERO = Decimal(0)
@@ -16,8 +17,9 @@ _BEGUN = frozenset({RequestState.DONE, RequestState.LOST, RequestState.CACHED})
 
 
 def was_begun(finished: Finished) -> bool:
-    """Whether a provider (or the cache) was asked."""
-    return bool(finished.attempts) or finished.state in _BEGUN
+    """Whether a provider (or the cache) was asked, or may have been."""
+    is_begun = finished.state in _BEGUN and finished.error != QUEUE_LOST
+    return bool(finished.attempts) or is_begun
 
 
 def charge(

@@ -6,6 +6,9 @@ from gateway.models import RequestState
 from gateway.structs import Call, Dialect, Finished
 
 WORKER_DIED = "worker_died"
+# Redis forgot the call while it waited: what was set aside is given back. Should a worker have had it all the same,
+# that one's record replaces this one and is charged.
+QUEUE_LOST = "queue_lost"
 
 
 def lost(call: Call, *, at: float) -> Finished:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.models import RequestState
 from gateway.recording import contents
+from gateway.recording.lost import QUEUE_LOST
 from gateway.recording.timing import Timing, counting, timing_of
 from gateway.structs import Attempt, Dialect, Finished, Target
 from traces.ingest.dialects.base import is_refusal
@@ -146,7 +147,8 @@ def first_token_ms(finished: Finished) -> float | None:
 def _add_outcome(span: NormalSpan, finished: Finished) -> None:
     """Whether it failed, and whether the provider refused it before doing any work."""
     attempt = counting(finished.attempts)
-    if attempt is None and finished.state not in (_LOST, RequestState.CACHED.value):
+    may_be_asked = finished.state == _LOST and finished.error != QUEUE_LOST
+    if attempt is None and not may_be_asked and finished.state != RequestState.CACHED.value:
         span.is_rejected = True  # nobody was asked
     if finished.state not in _FAILED:
         return

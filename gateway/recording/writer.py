@@ -21,6 +21,7 @@ from gateway.cache.meaning import VECTORS
 from gateway.models import RequestState
 from gateway.quotas.settling import settle
 from gateway.recording import given_up, rows, spans
+from gateway.recording.lost import QUEUE_LOST
 from gateway.requests.jobs import finish_jobs
 from gateway.structs import Finished
 from gateway.sums import adding
@@ -38,7 +39,7 @@ MAX_TRIES = 3
 FREE = Decimal(0)
 _COPY = f"COPY {TABLE} ({', '.join(rows.COLUMNS)}) FROM STDIN"
 _KNOWN = f"""
-SELECT r.id, r.state FROM {TABLE} r
+SELECT r.id, r.state, r.error FROM {TABLE} r
 JOIN unnest(%s::uuid[], %s::timestamptz[]) AS k(id, accepted_at)
   ON r.id = k.id AND r.accepted_at = k.accepted_at
 WHERE r.project_id = %s AND r.accepted_at BETWEEN %s AND %s
@@ -56,7 +57,8 @@ def record(finished: Iterable[Finished], *, now: dt.datetime) -> None:
         mine = by_project[one.call.caller.project_id]
         key = spans.span_id_of(one)
         # Of two ends of one call the one that was seen counts before the one that was supposed.
-        if key not in mine or mine[key].state == RequestState.LOST.value:
+        is_supposed = key in mine and mine[key].state == RequestState.LOST.value
+        if key not in mine or (is_supposed and one.error != QUEUE_LOST):
             mine[key] = one
     contexts = _contexts(by_project)
     for project_id in sorted(by_project):
@@ -100,12 +102,15 @@ def _record(context: IngestContext, finished: list[Finished], *, now: dt.datetim
 
 
 def _known_states(project_id: UUID, finished: Sequence[Finished]) -> dict[str, str]:
-    """How those that are in the request list already ended. One query."""
+    """How those that are in the request list already ended: the state, or QUEUE_LOST. One query."""
     moments = [spans.moment(one.call.accepted_at) for one in finished]
     with connection.cursor() as cursor:
         ids = [UUID(one.call.id) for one in finished]
         cursor.execute(_KNOWN, [ids, moments, project_id, min(moments), max(moments)])
-        return {call_id.hex: state for call_id, state in cursor.fetchall()}
+        return {
+            call_id.hex: QUEUE_LOST if error == QUEUE_LOST else state
+            for call_id, state, error in cursor.fetchall()
+        }
 
 
 def _is_news(finished: Finished, known: Mapping[str, str]) -> bool:
@@ -113,6 +118,8 @@ def _is_news(finished: Finished, known: Mapping[str, str]) -> bool:
     state = known.get(finished.call.id)
     if spans.is_lost_try(finished):
         return True  # a step of its own, which the writer knows
+    if state == QUEUE_LOST:
+        return finished.error != QUEUE_LOST
     return state is None or (
         state == RequestState.LOST.value and finished.state != RequestState.LOST.value
     )
@@ -200,8 +207,10 @@ def _write_rows(
         finish_jobs(cursor, fresh, context.cipher, now)
         _keep_answers(listed, costs)
         adding.add(cursor, context.project_id, listed)
-        # Last: it locks the counters of limits until the end. What counted as lost is not charged twice.
-        settle(cursor, [one for one in listed if one.call.id not in known], now, costs=costs)
+        # Last: it locks the counters of limits until the end. What counted as lost is not charged twice; what the queue
+        # lost was not charged.
+        owed = [one for one in listed if known.get(one.call.id) in (None, QUEUE_LOST)]
+        settle(cursor, owed, now, costs=costs)
 
 
 def _keep_answers(finished: Sequence[Finished], costs: Costs) -> None:

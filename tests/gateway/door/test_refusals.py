@@ -3,12 +3,15 @@
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from django.conf import settings
 from django.utils import timezone
+from redis import Redis
 
 from gateway.models import GatewaySettings, LLMRequest
 from projects.models import ApiKey, Project
@@ -144,6 +147,27 @@ def test_call_that_nobody_takes_gives_back_what_was_set_aside(gateway: Server, d
     with pytest.raises(httpx2.ReadTimeout):
         post(gateway, key.raw, timeout=0.5)
     until(lambda: states() == ["cancelled", "cancelled", "expired"])
+
+
+def test_call_that_redis_forgot_is_told_recorded_and_not_charged(gateway: Server, db: None) -> None:
+    key = make_key()
+    LimitFactory(organization=key.project.organization, metric="concurrency", window="", amount=1)
+    with (
+        Redis.from_url(settings.REDIS_URL) as redis,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asked = pool.submit(post, gateway, key.raw)
+        until(lambda: redis.exists("{gw}:turn:1") == 1)
+        redis.flushdb()
+        answer = asked.result(5)
+    assert (answer.status_code, error(answer)["code"]) == (503, "queue_lost")
+    assert answer.headers["retry-after"] == "1"
+    rows = LLMRequest.objects.filter(project_id=key.project_id).values_list("state", "error")
+    until(lambda: list(rows.all()) == [("lost", "queue_lost")])
+    # What it had set aside is free again: the next one waits instead of being refused.
+    with pytest.raises(httpx2.ReadTimeout):
+        post(gateway, key.raw, timeout=0.3)
+    assert rows.filter(state="refused").count() == 0
 
 
 def too_long(url: str, path: str) -> tuple[str, dict[str, Any]]:

@@ -13,8 +13,9 @@ from benchmarks.traffic import attribute
 from core import crypto
 from core.ids import uuid7
 from costs.models import CostRecord
-from gateway.models import LLMRequest
-from gateway.recording.lost import WORKER_DIED, lost
+from gateway import snapshot
+from gateway.models import LimitCounter, LLMRequest
+from gateway.recording.lost import QUEUE_LOST, WORKER_DIED, lost, usage_at_most
 from gateway.recording.spans import ESTIMATED
 from gateway.recording.writer import record
 from gateway.structs import Dialect, Finished
@@ -58,6 +59,30 @@ def test_a_call_is_a_step_a_charge_and_a_row(project: Project) -> None:
     charged = CostRecord.objects.get(project=project)
     assert charged.api_key_id is not None
     assert charged.api_key_id.hex == one.call.caller.key_id
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 2, 1)])
+def test_what_the_queue_lost_gives_way_to_a_workers_word(
+    project: Project, order: tuple[int, ...]
+) -> None:
+    """The door cannot know whether a worker had the call when Redis forgot it."""
+    project.organization.gateway_limits.create(
+        name="Tokens", scope="project", value=project.pk.hex, metric="tokens", window="day",
+        amount=9_000, is_hard=True,
+    )  # fmt: skip
+    snapshot.forget()
+    call = calls.call(project, has_reservation=True, max_output_tokens=50)
+    forgotten = calls.finished(
+        of=call, state="lost", status=503, error=QUEUE_LOST, attempts=[], usage=None, answer=b""
+    )
+    ends = (forgotten, calls.finished(of=call), lost(call, at=call.accepted_at + 1))
+    for place in order:
+        record([ends[place]], now=now())
+    row = LLMRequest.objects.get(project=project)
+    assert (row.state, row.cost_usd) == ("done", PRICE)
+    most = usage_at_most(call)
+    (used,) = LimitCounter.objects.values_list("used", flat=True)
+    assert used == ((most.input_tokens or 0) + (most.output_tokens or 0) if 2 in order else 1500)
 
 
 def test_the_same_end_twice_changes_nothing(project: Project) -> None:
