@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from gateway.batches import looking
 from gateway.cache import emptying, shadow
 from gateway.connections import checking, holding
 from gateway.quotas import sweeping
@@ -117,3 +118,24 @@ def forget_sums(**_: Any) -> int:
 def tell_of_jobs(**_: Any) -> int:
     """Webhooks of jobs that ended and are due."""
     return telling.tell_due(now=timezone.now)
+
+
+@shared_task(
+    name="gateway.tasks.watch_batches", queue="llm.high", time_limit=60, soft_time_limit=50
+)
+def watch_batches(**_: Any) -> int:
+    """Have workers look at the batches whose time has come."""
+    return looking.send_due(timezone.now())
+
+
+@shared_task(
+    name="gateway.tasks.look_at_batch", queue="llm.low", time_limit=900, soft_time_limit=870
+)
+def look_at_batch(*, project_id: str, batch_id: str, cancels: bool = False, **_: Any) -> str:
+    """Ask how far a batch at a provider is, and record its results once it ended."""
+    return looking.look_at(
+        project_id=UUID(project_id),
+        batch_id=UUID(batch_id),
+        now=timezone.now(),
+        cancels=cancels,
+    )

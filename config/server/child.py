@@ -42,6 +42,7 @@ class BoundedServer(Server):
         self.channels: set[BoundedChannel] = set()
         self.connections: dict[Any, dict[str, Any]] = {}
         self.buffered = 0
+        self.spooled = 0
         self.draining = False
         self.drain_until = 0.0
         self.port: Any = None
@@ -68,6 +69,12 @@ class BoundedServer(Server):
         reactor.callLater(1, self._check_deadlines)
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
         reactor.run(installSignalHandlers=False)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Give the application a file that was received as the file it is."""
+        if getattr(protocol, "body_file", None) is not None:
+            scope["llmlab.body"] = protocol.body_file
+        return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Pass a part of an answer on; the application goes on with the next once the client can take it."""

@@ -11,7 +11,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web.http import RESPONSES, HTTPChannel
 
 from config.server.refusals import error_body, raw_response
-from gateway.door.paths import is_gateway
+from gateway.door.paths import FILES, is_gateway
 
 if TYPE_CHECKING:
     from config.server.child import BoundedServer
@@ -38,10 +38,15 @@ class BoundedRequest(WebRequest):
     content: Any
     received = 0
     max_body = 0
+    # A file for a provider: it stays on disk, and the application reads it from there.
+    is_file = False
+    body_file: Any = None
 
     def gotLength(self, length: int | None) -> None:
         """All headers are here; `length` is None for a chunked body."""
-        self.max_body = self.channel.max_body()
+        self.max_body, self.is_file = self.channel.max_body(), self.channel.brings_file()
+        # Twisted would read forms into memory to parse them; who wants their fields parses them itself.
+        self._parsePOSTFormSubmission = False
         if length and length > self.max_body:
             super().gotLength(0)
             self.channel.refuse_body()
@@ -58,10 +63,13 @@ class BoundedRequest(WebRequest):
             return
         server = self.channel.server
         self.received += len(data)
-        server.buffered += len(data)
+        self._count(len(data))
         if self.received > self.max_body:
             self.channel.refuse_body()
-        elif server.buffered > server.limits.max_buffered:
+        elif (
+            server.buffered > server.limits.max_buffered
+            or server.spooled > server.limits.max_spooled
+        ):
             detail = (
                 "This server is busy receiving other large requests. Send it again in a moment."
             )
@@ -72,6 +80,9 @@ class BoundedRequest(WebRequest):
     def process(self) -> Any:
         """The request is complete: hand it to Django."""
         self.channel.enter(Phase.HANDLING)
+        if self.is_file:
+            self.body_file, self.content = self.content, io.BytesIO()
+            self.body_file.seek(0)
         if self.channel.server.draining:
             self.channel.close_after_response(self)
         return super().process()
@@ -88,11 +99,14 @@ class BoundedRequest(WebRequest):
 
     def forget_body(self) -> None:
         """The body no longer counts against the process."""
-        self.channel_server_buffered(-self.received)
+        self._count(-self.received)
         self.received = 0
 
-    def channel_server_buffered(self, change: int) -> None:
-        self.server.buffered += change
+    def _count(self, change: int) -> None:
+        if self.is_file:
+            self.server.spooled += change
+        else:
+            self.server.buffered += change
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """daphne's own failures, in the one error shape."""
@@ -206,7 +220,13 @@ class BoundedChannel(HTTPChannel):
     def max_body(self) -> int:
         """What the request that is arriving may have."""
         limits = self.server.limits
+        if self.brings_file():
+            return limits.file_body
         return limits.gateway_body if is_gateway(self.asked_path()) else limits.max_body
+
+    def brings_file(self) -> bool:
+        """Whether the request that is arriving uploads a file to a provider."""
+        return self.asked_path().rstrip("/") == FILES
 
     def refuse_body(self) -> None:
         limit = self.max_body()

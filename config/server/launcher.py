@@ -207,6 +207,7 @@ def main() -> int:
     limits = Limits(
         max_body=settings.LLMLAB_INGEST_MAX_BODY,
         gateway_body=settings.LLMLAB_GATEWAY_MAX_BODY,
+        file_body=settings.LLMLAB_GATEWAY_MAX_FILE,
         concurrency=env_int("LLMLAB_WEB_CONCURRENCY", 8, minimum=1, maximum=200),
     )
     count = env_int("LLMLAB_WEB_PROCESSES", 2, minimum=1, maximum=64)

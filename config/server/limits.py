@@ -12,8 +12,11 @@ class Limits:
     max_body: int = 8 * MIB
     # Of calls to models: images and documents travel in them.
     gateway_body: int = 32 * MIB
-    # All bodies being received or waiting for their answer, per process.
+    # Of files for providers, which are kept on disk on their way and never in memory as a whole.
+    file_body: int = 512 * MIB
+    # All bodies being received or waiting for their answer, per process; files apart.
     max_buffered: int = 128 * MIB
+    max_spooled: int = 2048 * MIB
     header_seconds: float = 15.0
     idle_seconds: float = 30.0
     # A body may take this long plus its size at the slowest accepted rate.

@@ -260,6 +260,8 @@ LLMLAB_INGEST_MAX_SPANS = env_int("LLMLAB_INGEST_MAX_SPANS", 5000, minimum=1)
 LLMLAB_INGEST_RATE_PER_MINUTE = env_int("LLMLAB_INGEST_RATE_PER_MINUTE", 60_000, minimum=1)
 # Calls to models: images and documents travel in them.
 LLMLAB_GATEWAY_MAX_BODY = env_int("LLMLAB_GATEWAY_MAX_BODY", 32 * 1024 * 1024, minimum=1024)
+# Files for providers: kept on disk on their way.
+LLMLAB_GATEWAY_MAX_FILE = env_int("LLMLAB_GATEWAY_MAX_FILE", 512 * 1024 * 1024, minimum=1024)
 # Meaning search: any OpenAI-compatible endpoint; without one the offline lexical default.
 LLMLAB_EMBEDDINGS_BASE_URL = env_str("LLMLAB_EMBEDDINGS_BASE_URL", "")
 LLMLAB_EMBEDDINGS_API_KEY = env_secret("LLMLAB_EMBEDDINGS_API_KEY", "")

@@ -138,6 +138,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "watch-batches": {
+        "task": "gateway.tasks.watch_batches",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "sweep-reservations": {
         "task": "gateway.tasks.sweep_reservations",
         "schedule": 10.0,

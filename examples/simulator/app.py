@@ -7,6 +7,7 @@ from typing import Any
 
 from examples.simulator import (
     anthropic_messages,
+    batches,
     ledger,
     openai_chat,
     openai_common,
@@ -53,6 +54,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     request = route = None
     try:
         request = await read_request(scope, receive)
+        is_anthropic = batches.is_anthropic(request)
         route = billing.find(request) or receivers.find(request)
         reply = await (_bill(route, request) if route else _answer(request))
     except HttpError as error:
@@ -96,7 +98,7 @@ async def _answer(request: Request) -> Reply:
         return Reply({"models": ledger.billed()})
     if (found := billing.control(request) or receivers.control(request)) is not None:
         return found
-    endpoint = ROUTES.get((request.method, request.path))
+    endpoint = ROUTES.get((request.method, request.path)) or batches.find(request)
     if endpoint is None:
         known = ", ".join(f"{method} {path}" for method, path in ROUTES)
         raise HttpError(404, "invalid_request_error", f"Unknown request URL. Known: {known}.")

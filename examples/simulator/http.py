@@ -79,7 +79,7 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
     }
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         body = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
-    elif raw:
+    elif raw and not headers.get("content-type", "").startswith("multipart/form-data"):
         try:
             body = json.loads(raw)
         except ValueError:

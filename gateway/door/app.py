@@ -6,13 +6,25 @@ key → facts → caller and wishes → where it goes → the line → frames �
 import asyncio
 import logging
 
+from gateway.batches.affording import Purse
+from gateway.batches.batches import Batches
+from gateway.batches.files import Files
+from gateway.batches.passing import Desk
 from gateway.dialects.facts import RequestError
 from gateway.door import models
 from gateway.door.answers import JSON, RefusalError, own_headers
 from gateway.door.calls import Calls
 from gateway.door.headers import HeaderError, read_headers
 from gateway.door.keys import Keys, KeysAwayError, Opened
-from gateway.door.paths import CALLS, MODELS, dialect_of, is_gateway
+from gateway.door.paths import (
+    CALLS,
+    FILES,
+    MESSAGE_BATCHES,
+    MODELS,
+    dialect_of,
+    is_gateway,
+    object_of,
+)
 from gateway.door.request import (
     Application,
     ClientLeftError,
@@ -21,6 +33,7 @@ from gateway.door.request import (
     Scope,
     Send,
 )
+from gateway.models import Wire
 from gateway.playground import passes
 from gateway.recording import recorder
 
@@ -50,10 +63,13 @@ class Door:
     def __init__(self) -> None:
         self._keys: Keys | None = None
         self._calls: Calls | None = None
+        self._objects: tuple[Files, Batches] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].rstrip("/")
         request = Request(path, scope["method"], receive, send)
+        request.query, request.scheme = scope.get("query_string", b""), scope.get("scheme", "http")
+        request.body_file = scope.get("llmlab.body")
         try:
             request.said = read_headers(scope["headers"])
             request.dialect = dialect_of(path, is_anthropic=request.said.is_anthropic)
@@ -104,6 +120,10 @@ class Door:
             request.need("GET")
             await self._models(request, opened)
             return
+        found = object_of(request.path)
+        if found is not None:
+            await self._object(request, opened, *found)
+            return
         raise RefusalError(404, "unknown_url", f"The gateway has no {request.path}.")
 
     async def _open(self, key: str) -> Opened:
@@ -141,14 +161,38 @@ class Door:
         headers = [JSON, *own_headers(request.dialect, request.id)]
         await request.answer(200, headers, body)
 
+    async def _object(self, request: Request, opened: Opened, root: str, parts: list[str]) -> None:
+        """Files and batches at providers."""
+        if request.method != "GET":
+            _check_open(opened)
+            _check_coding(request)
+        if self._objects is None:
+            self._calls = self._calls or Calls()
+            desk = Desk()
+            self._objects = Files(desk), Batches(desk, Purse(self._calls.quotas))
+        files, batches = self._objects
+        if root == FILES:
+            await files.serve(request, opened, parts)
+        else:
+            wire = Wire.ANTHROPIC if root == MESSAGE_BATCHES else Wire.OPENAI
+            await batches.serve(request, opened, wire, parts)
+
     async def _call(self, request: Request, opened: Opened) -> None:
-        if opened.auth.is_archived:
-            text = "This project is archived. It makes no calls any more."
-            raise RefusalError(403, "project_archived", text)
-        coding = request.said.values.get("content_encoding", "identity").lower()
-        if coding not in ("identity", ""):
-            text = "The gateway reads bodies as they are, without compression."
-            raise RefusalError(415, "unsupported_encoding", text, param="content-encoding")
+        _check_open(opened)
+        _check_coding(request)
         if self._calls is None:
             self._calls = Calls()
         await self._calls.serve(request, opened)
+
+
+def _check_open(opened: Opened) -> None:
+    if opened.auth.is_archived:
+        text = "This project is archived. It makes no calls any more."
+        raise RefusalError(403, "project_archived", text)
+
+
+def _check_coding(request: Request) -> None:
+    coding = request.said.values.get("content_encoding", "identity").lower()
+    if coding not in ("identity", ""):
+        text = "The gateway reads bodies as they are, without compression."
+        raise RefusalError(415, "unsupported_encoding", text, param="content-encoding")

@@ -56,7 +56,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "prefer": ("prefer",),
     "idempotency": ("idempotency-key",),
     "webhook": ("x-llmlab-webhook",),
+    "connection": ("x-llmlab-connection",),
     "content_type": ("content-type",),
+    "host": ("host",),
     "content_encoding": ("content-encoding",),
 }
 _FIELDS = {

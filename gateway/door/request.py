@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import IO, Any
 
 from core.ids import uuid7
 from gateway.door.answers import Headers, RefusalError
@@ -32,6 +32,11 @@ class Request:
         self.method = method
         self.said = Said()
         self.dialect = dialect_of(path)
+        # What stands behind the path's question mark, and how the client came.
+        self.query = b""
+        self.scheme = "http"
+        # The body, where the server has it on disk already.
+        self.body_file: IO[bytes] | None = None
         self.status = 0
         # Of a job with an idempotency key (gateway.requests.accepting).
         self.fingerprint = ""
@@ -51,14 +56,18 @@ class Request:
 
     async def body(self) -> bytes:
         """The whole body; the launcher bounds it. Raises ClientLeftError."""
-        parts: list[bytes] = []
+        parts = [part async for part in self.parts()]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises ClientLeftError."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeftError
-            parts.append(message.get("body", b""))
+            yield message.get("body", b"")
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return
 
     async def while_connected(self, work: Awaitable[None]) -> None:
         """Answer; raises ClientLeftError when the client leaves before the answer is whole."""

@@ -75,12 +75,20 @@ class Quotas:
             return FREE
         at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         lines = lines_of(call, snapshot, bounds, at)
+        return await self.reserve_lines(call, lines, unpriced=bounds.unpriced)
+
+    async def reserve_lines(
+        self, call: Call, lines: list[Line], *, unpriced: str = ""
+    ) -> Granted | Refused:
+        """As `reserve`, for who knows what each limit is to count (gateway.batches); `unpriced` names what has no
+        price."""
         if not lines:
             return FREE
-        if bounds.usd is None:
+        if unpriced:
             money = next((line for line in lines if line.is_money and line.is_hard), None)
             if money is not None:
-                return deciding.unpriced(money, bounds.unpriced)
+                return deciding.unpriced(money, unpriced)
+        at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         return await self._ask(call, lines, at)
 
     async def count_hit(self, call: Call, snapshot: Snapshot) -> Granted | Refused:

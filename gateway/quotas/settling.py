@@ -9,7 +9,7 @@ forgotten by a crash of PostgreSQL, or not written yet because PostgreSQL was aw
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -65,6 +65,21 @@ def settle(
     _apply(deltas)
 
 
+def settle_with(cursor: Any, call: Call, change: Callable[[str, Decimal, str], rows.Delta]) -> bool:
+    """As `settle`, for one call whose use is known otherwise (gateway.batches): `change` of metric, need and model says
+    how each counter grows. False when its reservation is gone; then nothing changes. Three queries."""
+    taken = _take(cursor, [call])
+    deltas: Deltas = {}
+    for line in (line for one in taken for line in one.lines):
+        key, start, need, metric, model = read_line(line)
+        at = CounterKey(call.caller.organization_id, key, start)
+        delta, grown = deltas.setdefault(at, rows.Delta()), change(metric, need, model)
+        delta.used += grown.used
+        delta.reserved += grown.reserved
+    _apply(deltas)
+    return bool(taken)
+
+
 def release(calls: Iterable[Call]) -> int:
     """Give back all that was set aside for calls that nobody begins, their requests too; how many it was of. Three
     queries, in the caller's transaction."""
@@ -72,6 +87,15 @@ def release(calls: Iterable[Call]) -> int:
         taken = _take(cursor, list(calls))
     give_back(taken, has_requests=True)
     return len(taken)
+
+
+def release_held(project_id: UUID, call_id: UUID) -> bool:
+    """Give back what is set aside under that name, but for its requests; whether anything was. Three queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [[project_id.hex], [call_id.hex]])
+        taken = taken_of(cursor.fetchall())
+    give_back(taken, has_requests=False)
+    return bool(taken)
 
 
 def give_back(taken: Iterable[Taken], *, has_requests: bool) -> None:

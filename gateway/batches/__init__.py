@@ -1,0 +1,1 @@
+"""Files and batches at providers, passed through: whose they are, what they may cost, what they did."""
