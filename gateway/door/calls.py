@@ -248,8 +248,8 @@ class Calls:
         return placed
 
     async def _leave(self, call: Call, waiting: Waiting) -> None:
-        """Nobody waits for the call any more. One that was in line, or that Redis forgot, ends here; any other with its
-        worker, whose word also counts before ours."""
+        """Nobody waits for the call any more. One that had not begun, or that Redis forgot, ends here; any other with
+        its worker, whose word also counts before ours."""
         state = await waiting.leave()
         while state == AWAY and time.time() < call.deadline_at:
             # Nobody is to run it when Redis is back; past its deadline nobody does.
@@ -259,7 +259,7 @@ class Calls:
             await self.quotas.release(call)
             self._record(call, "lost", 503, error=QUEUE_LOST, message=_LOST)
             return
-        if state not in ("waiting", "expired", "stopped"):
+        if state not in ("waiting", "claimed", "expired", "stopped"):
             return
         await self.quotas.release(call)
         if state == "stopped":
