@@ -64,7 +64,7 @@ class ChatOverMessages(Translating):
             **self._made_head(document),
             "object": "chat.completion",
             "choices": [choice],
-            "usage": chat_usage(document.get("usage") or {}),
+            "usage": chat_usage(_usage_of(document)),
         }
 
     def _is_json_tool(self, block: dict[str, Any]) -> bool:
@@ -76,7 +76,7 @@ class ChatOverMessages(Translating):
         return "stop" if self._uses_json_tool and stop == "tool_use" else finish_of_stop(stop)
 
     def _made_head(self, message: dict[str, Any]) -> dict[str, Any]:
-        usage = message.get("usage") or {}
+        usage = _usage_of(message)
         return {
             "id": message.get("id") or "",
             "object": "chat.completion.chunk",
@@ -203,3 +203,9 @@ def _call(block: dict[str, Any]) -> dict[str, Any]:
 def _refusal(document: dict[str, Any]) -> str | None:
     details = document.get("stop_details")
     return details.get("explanation") if type(details) is dict else None
+
+
+def _usage_of(message: dict[str, Any]) -> dict[str, Any]:
+    """What is no usage is none: the answer counts all the same."""
+    usage = message.get("usage")
+    return usage if type(usage) is dict else {}

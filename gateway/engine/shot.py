@@ -154,7 +154,11 @@ class Shot:
             raise ProviderError.reported(collector.error, body)
         if "broken_answer" in collector.flags and not collector.is_done:
             raise ProviderError.broken("broken_answer", "The provider's answer is no JSON object.")
-        self._held = [body]
+        try:
+            self._held = [self.translator.answer(body)]
+        except ValueError:
+            text = "The provider's answer is not of the shape its wire has."
+            raise ProviderError.broken("broken_answer", text) from None
         self.first_token_at = time.time()
 
     async def _begin(self) -> None:
@@ -176,7 +180,7 @@ class Shot:
 
     def answer(self) -> bytes:
         """The whole answer of a call that does not stream, on the client's wire."""
-        return self.translator.answer(self._held[0])
+        return self._held[0]
 
     async def relay(self, sink: Sink, checks: AnswerChecks | None = None) -> None:
         """Pass the answer on, to its end. Raises ProviderError when a stream breaks off, GuardBlockedError."""
