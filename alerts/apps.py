@@ -10,7 +10,18 @@ class AlertsConfig(AppConfig):
         from alerts import checking, demo, forgetting, signals
         from alerts.channels import secrets
         from alerts.inbox import hints
-        from alerts.measures import bills, budgets, forecasts, intake, quality, registry, windows
+        from alerts.measures import (
+            bills,
+            budgets,
+            cache_checks,
+            calls,
+            circuits,
+            forecasts,
+            intake,
+            quality,
+            registry,
+            windows,
+        )  # fmt: skip
         from alerts.platform import figures
         from core import crypto, metrics, outbox
         from costs import signals as ledger
@@ -24,6 +35,8 @@ class AlertsConfig(AppConfig):
             registry.register(known)
         for measure in (*windows.MEASURES, quality.QUALITY, intake.INGEST_LAG, intake.NO_DATA):
             registry.register(measure)
+        for watched in (*calls.MEASURES, circuits.CIRCUIT_OPEN, cache_checks.CACHE_WRONG):
+            registry.register(watched)
         ledger.usage_recorded.connect(checking.note_usage, dispatch_uid="alerts.usage")
         ledger.repricing_ended.connect(checking.note_repricing, dispatch_uid="alerts.repricing")
         ledger.anomaly_found.connect(checking.note_anomaly, dispatch_uid="alerts.anomaly")

@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 RING_EVERY_S = 1.0
 ANOMALY_TOPIC = "alerts.anomaly"
-NEWS = (AlertKind.FORECAST, AlertKind.ANOMALY, AlertKind.SYNC_FAILED, AlertKind.RECONCILIATION)
+NEWS = (
+    AlertKind.FORECAST, AlertKind.ANOMALY, AlertKind.SYNC_FAILED, AlertKind.RECONCILIATION, AlertKind.CIRCUIT_OPEN,
+)  # fmt: skip
 
 
 class Doorbell:
@@ -144,7 +146,7 @@ def evaluate_windowed(now: dt.datetime) -> list[AlertEvent]:
 
 
 def check_news(now: dt.datetime) -> list[AlertEvent]:
-    """Judge forecasts, anomalies, syncs and reconciliations."""
+    """Judge forecasts, anomalies, syncs, reconciliations and circuits."""
     return _judge(list(_enabled(NEWS)), now)
 
 

@@ -336,6 +336,52 @@ def _no_data(case: Case) -> tuple[str, str]:
     )
 
 
+def _fallbacks(case: Case) -> tuple[str, str]:
+    sample = case.fact("sample")
+    if case.is_compared or not sample:
+        return _judged(case, "The share of calls that fell back", "fallbacks at")
+    value = pair(case.value, case.limit, case.unit)[0]
+    return f"{case.thing}: {value} of calls fell back", (
+        f"{value} of the gateway's {formats.count(sample)} calls to providers{_of(case)} went on to another target"
+        f" than the first one {_last(case)}. {_limits(case)}"
+    )
+
+
+def _calls_limited(case: Case) -> tuple[str, str]:
+    sample = case.fact("sample")
+    if case.is_compared or not sample:
+        return _judged(case, "The share of calls refused by limits", "refused calls at")
+    value = pair(case.value, case.limit, case.unit)[0]
+    return f"{case.thing}: {value} of calls refused", (
+        f"{value} of the gateway's {formats.count(sample)} calls{_of(case)} were refused by a limit, a budget or a"
+        f" full line {_last(case)}. {_limits(case)}"
+    )
+
+
+def _queue_wait(case: Case) -> tuple[str, str]:
+    name = f"p{case.percentile} queue wait" if case.percentile else "queue wait"
+    return _judged(case, f"The {name} of the gateway's calls", name)
+
+
+def _circuit_open(case: Case) -> tuple[str, str]:
+    why = short(str(case.facts.get("why") or ""), 200)
+    since = str(case.facts.get("opened_at") or "")[:16].replace("T", " ")
+    because = f": {why}" if why else ""
+    when = f" It opened at {since} UTC." if since else ""
+    return f"{case.thing}: circuit open", (
+        f"The gateway passes {case.thing} by, because its calls failed{because}.{when} {_limits(case)}"
+    )
+
+
+def _cache_wrong(case: Case) -> tuple[str, str]:
+    value = pair(case.value, case.limit, case.unit)[0]
+    sample = case.fact("sample")
+    of = f"{formats.count(sample)} checked hits" if sample else "the checked hits"
+    return f"{case.thing}: {value} of checked cache hits wrong", (
+        f"{value} of {of} of the semantic cache{_of(case)} had another answer {_last(case)}. {_limits(case)}"
+    )
+
+
 def _anything(case: Case) -> tuple[str, str]:
     """Kinds that came later, and the operators' checks, which hand over words of their own."""
     value = pair(case.value, case.limit, case.unit)[0]
@@ -360,4 +406,9 @@ _SENTENCES: dict[str, Callable[[Case], tuple[str, str]]] = {
     "sync_failed": _sync_failed,
     "ingest_lag": _ingest_lag,
     "no_data": _no_data,
+    "fallbacks": _fallbacks,
+    "calls_limited": _calls_limited,
+    "queue_wait": _queue_wait,
+    "circuit_open": _circuit_open,
+    "cache_wrong": _cache_wrong,
 }

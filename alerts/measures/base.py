@@ -83,7 +83,7 @@ def usual_direction(measure: "Measure") -> str:
 class Measure(Protocol):
     """One kind of rule. `fields` names what its form has besides name, severity levels, channels and note:
     environment, provider, model, agent, user_id, tag, budget, score_name, percentile, direction, compare_with, window,
-    minimum_sample, pending, recover, no_data."""
+    minimum_sample, pending, recover, no_data; an attribute `labels` renames some of them."""
 
     kind: str
     label: str

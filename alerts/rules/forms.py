@@ -123,6 +123,8 @@ class RuleForm(forms.Form):
         for name in BY_MEASURE:
             if name in self.fields and name not in has:
                 del self.fields[name]
+        for name, label in getattr(measure, "labels", {}).items():
+            self.fields[name].label = label
         self._choose("project", [("", "All projects"), *((str(p.pk), p.name) for p in projects)])
         self._choose("budget", [("", "Every budget"), *budgets])
         listed = [(str(one.pk), _named(one)) for one in channels]

@@ -69,6 +69,29 @@ _STARTERS = (
         {"kind": "sync_failed", "levels": _levels(("1", "warning"))},
     ),
     Starter(
+        "circuits", "Circuit open", "The gateway passes a provider's model by because its calls fail.",
+        {"kind": "circuit_open", "levels": _levels(("1", "warning"), ("10", "critical"))},
+    ),
+    Starter(
+        "fallbacks", "Gateway fallbacks", "One gateway call in ten needs another target than the first one.",
+        {"kind": "fallbacks", "levels": _levels(("10", "warning"), ("50", "critical")), "window_minutes": 15,
+         "minimum_sample": 20},
+    ),
+    Starter(
+        "limited", "Calls refused by limits", "Limits, budgets or a full line refuse one gateway call in ten.",
+        {"kind": "calls_limited", "levels": _levels(("10", "warning")), "window_minutes": 15, "minimum_sample": 20},
+    ),
+    Starter(
+        "queue", "Gateway queue wait", "Calls wait for a worker: one in twenty for two seconds or more.",
+        {"kind": "queue_wait", "levels": _levels(("2000", "warning"), ("10000", "critical")), "window_minutes": 15,
+         "minimum_sample": 20},
+    ),
+    Starter(
+        "cache", "Wrong cache hits", "The semantic cache answers questions that mean something else.",
+        {"kind": "cache_wrong", "levels": _levels(("1", "warning"), ("5", "critical")), "window_minutes": 10080,
+         "minimum_sample": 50},
+    ),
+    Starter(
         "silence", "No calls arrive", "Nothing was recorded for an hour: an outage, or an SDK that lost its key.",
         {"kind": "no_data", "levels": _levels(("60", "warning"))},
     ),

@@ -17,6 +17,10 @@ _WATCHED = {
     AlertKind.RECONCILIATION: "Gap between bill and records",
     AlertKind.SYNC_FAILED: "Failed readings of a bill",
     AlertKind.NO_DATA: "Time without a call",
+    AlertKind.FALLBACKS: "Calls that fell back",
+    AlertKind.CIRCUIT_OPEN: "Time a circuit is open",
+    AlertKind.CACHE_WRONG: "Wrong hits of the semantic cache",
+    AlertKind.QUEUE_WAIT: "Queue wait",
 }
 
 
@@ -55,6 +59,8 @@ def measure_words(alert: Any) -> str:
     label = _WATCHED.get(alert.kind) or str(AlertKind(alert.kind).label)
     if alert.kind == AlertKind.LATENCY and alert.percentile:
         return f"p{alert.percentile} latency"
+    if alert.kind == AlertKind.QUEUE_WAIT and alert.percentile:
+        return f"p{alert.percentile} queue wait"
     return f"{label} {alert.score_name}" if alert.score_name else label
 
 

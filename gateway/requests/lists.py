@@ -17,8 +17,11 @@ FAILING, UNANSWERED = "failing", "unanswered"
 # What somebody may want to look into.
 NO_ANSWER = (RequestState.FAILED, RequestState.EXPIRED, RequestState.LOST)
 FAILED_STATES = (*NO_ANSWER, RequestState.REFUSED)
+# Refused by a limit, a budget or a full line.
+LIMITED = "limited"
 STATES = {
-    "": "Any state", FAILING: "Went wrong", UNANSWERED: "No answer", **dict(RequestState.choices)
+    "": "Any state", FAILING: "Went wrong", UNANSWERED: "No answer", LIMITED: "Refused by a limit",
+    **dict(RequestState.choices),
 }  # fmt: skip
 FALLBACKS = {"": "With or without", "yes": "Fell back", "no": "Did not"}
 PRIORITY_NAMES = {"": "Any priority"} | {name: name.capitalize() for name in PRIORITIES}

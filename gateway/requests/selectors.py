@@ -15,18 +15,20 @@ from redis.exceptions import RedisError
 
 from core.errors import NotFoundError
 from core.keyset import keyset_page
-from gateway.models import AsyncJob, Connection, JobState, LLMRequest, Route
+from gateway.models import AsyncJob, Connection, JobState, LLMRequest, RequestState, Route
 from gateway.queues.line import Depth, depths_of
 from gateway.requests.lists import (
     DIRECT,
     FAILED_STATES,
     FAILING,
     HIT,
+    LIMITED,
     NO_ANSWER,
     UNANSWERED,
     Asked,
 )
 from gateway.structs import PRIORITIES
+from gateway.sums.adding import LIMITED as LIMITED_BY
 from projects.models import ApiKey, Project
 from traces.selectors import detail
 from traces.views.step_gateway import gateway_context
@@ -91,6 +93,8 @@ def _narrowed(project: Project, asked: Asked) -> QuerySet[LLMRequest]:
         rows = rows.filter(state__in=FAILED_STATES)
     elif asked.state == UNANSWERED:
         rows = rows.filter(state__in=NO_ANSWER)
+    elif asked.state == LIMITED:
+        rows = rows.filter(state=RequestState.REFUSED, error__in=sorted(LIMITED_BY))
     elif asked.state:
         rows = rows.filter(state=asked.state)
     if asked.route:

@@ -1,7 +1,7 @@
 """Windows of the gateway's calls: whole hours from the sums per hour, their ends from those per minute."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,13 @@ SELECT s.at, {_TOTALS}, sum(s.waits)::real[] FROM gateway_callsum s
 WHERE s.project_id = ANY(%s) AND s.step = %s AND s.at >= %s AND s.at < %s AND (%s = '' OR lower(s.model) = %s)
 GROUP BY s.at ORDER BY s.at
 """  # noqa: S608
+_PARTS = f"""
+SELECT s.project_id, s.model, {_TOTALS}, sum(s.waits)::real[]
+FROM unnest(%s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[]) AS q(project_id, step, start, finish)
+JOIN gateway_callsum s ON s.project_id = q.project_id AND s.step = q.step AND s.at >= q.start AND s.at < q.finish
+  AND (%s = '' OR lower(s.model) = %s)
+GROUP BY s.project_id, s.model
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,13 @@ class Calls:
         waits = merge(self.waits, other.waits) if self.waits and other.waits else ()
         sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMS}
         return Calls(**sums, waits=waits or self.waits or other.waits)
+
+    def __sub__(self, part: "Calls") -> "Calls":
+        """Without some of them."""
+        sums = {name: getattr(self, name) - getattr(part, name) for name in _SUMS}
+        if not part.waits:
+            return Calls(**sums, waits=self.waits)
+        return Calls(**sums, waits=[a - b for a, b in zip(self.waits, part.waits, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -85,14 +99,6 @@ def course(one: Stretch, *, step: int = HOUR) -> dict[dt.datetime, Calls]:
     return {at: _calls(sums) for at, *sums in fetch(_COURSE, params)}
 
 
-def together(known: Iterable[Calls]) -> Calls:
-    """Their sum."""
-    found = Calls()
-    for one in known:
-        found += one
-    return found
-
-
 def parts_of(start: dt.datetime, end: dt.datetime) -> list[tuple[int, dt.datetime, dt.datetime]]:
     """Whole hours and the minutes at both ends (pure)."""
     first = start.replace(minute=0, second=0, microsecond=0)
@@ -109,3 +115,16 @@ def _calls(sums: Sequence[Any]) -> Calls:
     found: dict[str, Any] = dict(zip(_SUMS, numbers, strict=True))
     found |= {name: int(found[name]) for name in COUNTS}
     return Calls(**found, waits=[round(one) for one in waits] if waits else ())
+
+
+def by_model(one: Stretch) -> list[tuple[UUID, str, Calls]]:
+    """The same calls per project and name that was asked for. One query, or none."""
+    parts = [(pk, *part) for part in parts_of(one.start, one.end) for pk in one.project_ids]
+    if not parts:
+        return []
+    model = one.model.lower()
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    return [
+        (project_id, name, _calls(sums))
+        for project_id, name, *sums in fetch(_PARTS, [*columns, model, model])
+    ]

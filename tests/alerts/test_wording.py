@@ -22,7 +22,8 @@ UNITS = {
     "budget": "percent", "forecast": "percent", "anomaly": "usd", "spend": "usd", "cost_per_call": "usd",
     "error_rate": "percent", "latency": "ms", "call_rate": "per_minute", "token_rate": "per_minute",
     "unpriced": "percent", "quality": "score", "reconciliation": "percent", "sync_failed": "", "ingest_lag": "seconds",
-    "no_data": "minutes",
+    "no_data": "minutes", "fallbacks": "percent", "calls_limited": "percent", "queue_wait": "ms",
+    "circuit_open": "minutes", "cache_wrong": "percent",
 }  # fmt: skip
 
 
