@@ -14,6 +14,14 @@ from traces.models import Trace
 MAX_NAME = 200
 
 
+def clean_name(text: str) -> str:
+    """A name as it may be stored. Raises DomainError."""
+    name = " ".join(text.replace("\x00", "").split())
+    if not 1 <= len(name) <= MAX_NAME:
+        raise DomainError(f"name must have 1 to {MAX_NAME} characters.", fields=["name"])
+    return name
+
+
 @transaction.atomic
 def name_trace(
     *, project: Project, trace_id: str, name: str, actor: User, now: dt.datetime
@@ -22,9 +30,7 @@ def name_trace(
 
     Raises DomainError naming the field, NotFoundError.
     """
-    name = " ".join(name.replace("\x00", "").split())
-    if not 1 <= len(name) <= MAX_NAME:
-        raise DomainError(f"name must have 1 to {MAX_NAME} characters.", fields=["name"])
+    name = clean_name(name)
     rows = Trace.objects.select_for_update().filter(project=project, trace_id=trace_id)
     trace = rows.first()
     if trace is None:

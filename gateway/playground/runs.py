@@ -52,11 +52,11 @@ def runs_of(project: Project, user: User, *, now: dt.datetime) -> list[LLMReques
     return list(rows.order_by("-accepted_at", "-id")[:RUNS])
 
 
-def own_run(project: Project, user: User, request_id: UUID) -> LLMRequest:
-    """One of the person's own runs. One query. Raises NotFoundError."""
+def run_of(project: Project, request_id: UUID) -> LLMRequest:
+    """A run somebody made here; a program's call is none. One query. Raises NotFoundError."""
     row = selectors.request_of(project, request_id)
-    if row.api_key_id is not None or row.user_id != user.email:
-        raise NotFoundError("There is no such run of yours in this project.")
+    if row.api_key_id is not None:
+        raise NotFoundError("There is no such run of the playground in this project.")
     return row
 
 
@@ -71,6 +71,7 @@ def ended_run(project: Project, request_id: UUID) -> dict[str, Any] | None:
         "row": row,
         "names": selectors.names_for(project, row),
         "trace": trace,
+        "name": trace.name if trace else "",
         "trace_href": _step_href(project, row) if trace else "",
         "href": reverse("gateway:request_detail", args=[project.ref, row.id]),
     }

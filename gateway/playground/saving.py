@@ -10,7 +10,7 @@ from gateway.models import LLMRequest
 from gateway.playground import runs
 from projects.models import Project
 from traces.bulk import change_chosen, clean_tag
-from traces.naming import name_trace
+from traces.naming import clean_name, name_trace
 
 MAX_TAGS = 10
 
@@ -28,7 +28,7 @@ def save_run(
     *, project: Project, row: LLMRequest, name: str, tags: str, actor: User, now: dt.datetime
 ) -> None:
     """Name and tag the run's trace. Raises DomainError naming the field, NotFoundError when it has no trace."""
-    wanted = read_tags(tags)
+    name, wanted = clean_name(name), read_tags(tags)
     if runs.trace_of_run(project, row) is None:
         raise NotFoundError("This run has no trace: nobody was asked, or it was deleted.")
     name_trace(project=project, trace_id=row.trace_id, name=name, actor=actor, now=now)

@@ -1,0 +1,192 @@
+// <play-ground data-pass data-runs data-page>: runs the form's request on each column's model. Ctrl+Enter runs, Escape stops.
+import { announce } from "./announce.js";
+import { Column } from "./playground_column.js";
+import { Problems, readRequest } from "./playground_request.js";
+
+const MOST = 4;
+
+class PlayGround extends HTMLElement {
+  connectedCallback() {
+    this.form = this.querySelector("[data-request]");
+    this.columns = new Map();
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.run(); });
+    this.form.elements.format.addEventListener("change", () => this.showSchema());
+    this.addEventListener("click", (event) => this.click(event));
+    this.addEventListener("keydown", (event) => this.key(event));
+    this.querySelector("[data-link]").addEventListener("click", (event) => this.link(event.currentTarget), true);
+    this.tidy();
+  }
+
+  get all() {
+    return [...this.querySelectorAll("[data-column]")].map((element) => {
+      if (!this.columns.has(element)) this.columns.set(element, new Column(element, this));
+      return this.columns.get(element);
+    });
+  }
+
+  get running() {
+    return this.all.filter((column) => column.isRunning);
+  }
+
+  get button() {
+    return this.querySelector("[data-run]");
+  }
+
+  click(event) {
+    const button = event.target.closest("[data-do]");
+    if (!button) return;
+    const row = button.closest("[data-message]");
+    const column = this.all.find((one) => one.element.contains(button));
+    const acts = {
+      message: () => this.addMessage("user").querySelector("textarea").focus(),
+      up: () => { row.previousElementSibling?.before(row); button.focus(); },
+      down: () => { row.nextElementSibling?.after(row); button.focus(); },
+      remove: () => this.remove(row, this.querySelector('[data-do="message"]'), "Message removed"),
+      compare: () => this.addColumn(),
+      drop: () => { column.stop(); this.remove(column.element, this.querySelector('[data-do="compare"]'), "Column removed"); },
+      stop: () => this.stop(),
+      "stop-one": () => column.stop(),
+      continue: () => this.goOn(column.answer.message),
+    };
+    acts[button.dataset.do]();
+    this.tidy();
+  }
+
+  key(event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.run();
+    } else if (event.key === "Escape" && this.running.length) this.stop();
+  }
+
+  // --- the form
+
+  fresh(name) {
+    return this.querySelector(`template[data-new="${name}"]`).content.firstElementChild.cloneNode(true);
+  }
+
+  addMessage(role, text = "", more = null) {
+    const row = this.fresh("message");
+    row.querySelector("[name=role]").value = role;
+    row.querySelector("[name=text]").value = text;
+    if (more) {
+      row.querySelector("[name=more]").value = JSON.stringify(more, null, 2);
+      row.querySelector("[data-more]").open = true;
+    }
+    this.querySelector("[data-messages]").append(row);
+    return row;
+  }
+
+  addColumn() {
+    if (this.all.length >= MOST) return;
+    const element = this.fresh("column");
+    this.querySelector("[data-columns]").append(element);
+    element.querySelector("[name=model]").focus();
+  }
+
+  remove(element, next, words) {
+    element.remove();
+    this.columns.delete(element);
+    next.focus();
+    announce(words);
+  }
+
+  // The answer becomes part of the request; then it is the person's turn, or the tools'.
+  goOn(message) {
+    const calls = message.tool_calls ?? [];
+    this.addMessage("assistant", message.content, calls.length ? { tool_calls: calls } : null);
+    const next = calls.length ? calls.map((call) => this.addMessage("tool", "", { tool_call_id: call.id })) : [this.addMessage("user")];
+    next[0].querySelector("textarea").focus();
+    announce(calls.length ? "Write what the tool answers, then run." : "Write the next message, then run.");
+  }
+
+  showSchema() {
+    this.querySelector("[data-schema]").hidden = this.form.elements.format.value !== "json_schema";
+  }
+
+  tidy() {
+    const columns = this.all;
+    for (const { element } of columns) element.querySelector('[data-do="drop"]').hidden = columns.length < 2;
+    this.querySelector('[data-do="compare"]').disabled = columns.length >= MOST || this.button.disabled;
+  }
+
+  // Models and parameters; never what is said.
+  link(button) {
+    const query = new URLSearchParams();
+    for (const { model } of this.all) if (model.value.trim()) query.append("model", model.value.trim());
+    for (const field of this.form.querySelectorAll("[data-number]")) if (field.value) query.set(field.name, field.value);
+    for (const name of ["reasoning_effort", "tool_choice", "cache", "format"]) {
+      const { value } = this.form.elements[name];
+      if (value && value !== "text") query.set(name, value);
+    }
+    if (!this.form.elements.stream.checked) query.set("stream", "0");
+    button.dataset.value = `${location.origin}${this.dataset.page}?${query}`;
+  }
+
+  // --- running
+
+  async run() {
+    if (this.button.disabled || this.running.length || this.isStarting) return;
+    const problems = new Problems(this);
+    const asked = readRequest(this.form, problems);
+    for (const { model, element } of this.all) {
+      if (!model.value.trim()) problems.add("model", "Choose a model or route.", model, element);
+    }
+    if (problems.count) return announce("Nothing was sent. Something is to be put right first.");
+    this.isStarting = true;
+    try {
+      const pass = await this.pass();
+      const runs = this.all.map((column) => column.run(pass, asked));
+      this.showRunning(true);
+      this.showAnswers();
+      announce("Running");
+      await Promise.all(runs);
+      announce("All answers are here");
+    } catch (error) {
+      problems.add("request", error.message);
+    } finally {
+      this.isStarting = false;
+      this.showRunning(false);
+    }
+  }
+
+  async pass() {
+    const headers = { "X-CSRFToken": this.querySelector("[name=csrfmiddlewaretoken]").value, "HX-Request": "true" };
+    let response;
+    try {
+      response = await fetch(this.dataset.pass, { method: "POST", headers });
+    } catch {
+      throw new Error("The server does not answer. Try again in a moment.");
+    }
+    if (response.headers.has("HX-Redirect")) throw new Error("You are signed out. Sign in in another tab, then run again.");
+    const said = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(said.detail ?? `The server refused (${response.status}). Reload this page.`);
+    return said.pass;
+  }
+
+  stop() {
+    for (const column of this.running) column.stop();
+  }
+
+  showRunning(isRunning) {
+    const stop = this.querySelector('[data-do="stop"]');
+    if (!isRunning && stop === document.activeElement) this.button.focus();
+    stop.hidden = !isRunning;
+    this.button.setAttribute("aria-disabled", String(isRunning));
+  }
+
+  // Below the request on narrow screens: the answers come into sight.
+  showAnswers() {
+    const columns = this.querySelector("[data-columns]");
+    const { top } = columns.getBoundingClientRect();
+    if (top > innerHeight * 0.8 || top < 0) columns.scrollIntoView({ block: "start" });
+  }
+
+  // A column's call is on the record: the list of runs asks again.
+  ran() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => window.htmx.trigger(document.body, "pg-ran"), 300);
+  }
+}
+
+customElements.define("play-ground", PlayGround);
