@@ -3,31 +3,11 @@
 from typing import Any
 
 from django import forms
-from django.utils.html import escape
 
-from alerts.channels.base import ChannelPlugin, Field
+from alerts.channels.base import ChannelPlugin
 from alerts.models import Channel, Severity
+from core.access_fields import form_field, input_name
 from core.errors import DomainError
-
-
-def _widget(field: Field, *, is_stored: bool) -> forms.Widget:
-    attrs: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
-    if field.choices:
-        return forms.Select(attrs={})
-    if field.is_secret:
-        if is_stored:
-            attrs["placeholder"] = "Stored; leave empty to keep it"
-        # Not `password`: browsers would offer to save and fill the login's.
-        attrs["autocomplete"] = "new-password"
-        return forms.PasswordInput(attrs=attrs, render_value=False)
-    return (
-        forms.Textarea(attrs=attrs | {"rows": 4}) if field.is_long else forms.TextInput(attrs=attrs)
-    )
-
-
-def input_name(name: str) -> str:
-    """A plugin may have a field `name` too."""
-    return f"access_{name}"
 
 
 def values_of(form: forms.BaseForm, plugin: ChannelPlugin) -> dict[str, str]:
@@ -56,7 +36,9 @@ class ChannelForm(forms.Form):
         self.plugin, self.channel = plugin, channel
         self.fields["name"].initial = channel.name if channel else plugin.label
         for field in plugin.fields:
-            self.fields[input_name(field.name)] = self._field(field)
+            self.fields[input_name(field.name)] = form_field(
+                field, is_new=channel is None, stored=self._stored(field.name)
+            )
         self.fields["minimum_severity"] = forms.ChoiceField(
             choices=Severity.choices,
             label="Least severity",
@@ -64,19 +46,6 @@ class ChannelForm(forms.Form):
             help_text="Incidents below it are not told here, whatever rule they are of.",
         )
 
-    def _field(self, field: Field) -> forms.Field:
-        is_stored = self.channel is not None and field.is_secret
-        initial: Any = field.default
-        if self.channel is not None and not field.is_secret:
-            initial = self.channel.settings.get(field.name, "")
-            initial = "\n".join(initial) if isinstance(initial, list) else initial
-        options: dict[str, Any] = {
-            "label": field.label,
-            "help_text": escape(field.help),
-            "required": field.is_required and not is_stored,
-            "initial": initial,
-            "widget": _widget(field, is_stored=is_stored),
-        }
-        if field.choices:
-            return forms.ChoiceField(choices=field.choices, **options)
-        return forms.CharField(**options)
+    def _stored(self, name: str) -> str:
+        found = self.channel.settings.get(name, "") if self.channel is not None else ""
+        return "\n".join(found) if isinstance(found, list) else found

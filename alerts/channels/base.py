@@ -6,20 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from alerts.notices import Notice
-
-
-@dataclass(frozen=True)
-class Field:
-    """One input of a channel's form. Secrets are never shown again."""
-
-    name: str
-    label: str
-    help: str = ""
-    is_secret: bool = False
-    is_required: bool = True
-    choices: tuple[tuple[str, str], ...] = ()
-    default: str = ""
-    is_long: bool = False
+from core.access_fields import Field
 
 
 @dataclass(frozen=True)

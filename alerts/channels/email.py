@@ -18,9 +18,10 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 
-from alerts.channels.base import Field, Message, Permanent, Retryable, Secret, Sent, Settings
+from alerts.channels.base import Message, Permanent, Retryable, Secret, Sent, Settings
 from alerts.channels.mails import mail_of
 from alerts.models import DeliveryAction
+from core.access_fields import Field
 from core.errors import DomainError
 
 MOST_ADDRESSES = 20

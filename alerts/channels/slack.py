@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.channels import words
-from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
+from alerts.channels.base import Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
 from alerts.channels.redaction import answer_of, place
 from alerts.models import DeliveryAction
 from alerts.notices import Notice
+from core.access_fields import Field
 from core.errors import DomainError
 from core.http import Reply
 

@@ -7,10 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from alerts.channels import markdown, words
 from alerts.channels.apprise_door import answered, asset, plugin_module, posting, type_of
-from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
+from alerts.channels.base import Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
 from alerts.channels.redaction import answer_of, place
 from alerts.models import DeliveryAction
+from core.access_fields import Field
 from core.errors import DomainError
 from core.http import Reply
 

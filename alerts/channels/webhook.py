@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from alerts.channels.base import Field, Message, Permanent, Secret, Sent, Settings
+from alerts.channels.base import Message, Permanent, Secret, Sent, Settings
 from alerts.channels.door import Door, failed
 from alerts.channels.redaction import place
 from alerts.models import DeliveryAction
 from alerts.notices import Notice
+from core.access_fields import Field
 from core.errors import DomainError
 from core.webhooks import (
     BEFORE,

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.access_fields import Field
 from core.errors import DomainError
 from costs.billing import sync
-from costs.providers.base import BillingPlugin, Checked, Field, Permanent, ProviderError
+from costs.providers.base import BillingPlugin, Checked, Permanent, ProviderError
 from costs.providers.registry import plugin_for, plugins
 from projects.connections import hint_of, open_credentials
 from projects.models import ProviderConnection

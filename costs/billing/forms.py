@@ -5,40 +5,16 @@ from typing import Any
 
 from django import forms
 from django.db.models import TextChoices
-from django.utils.html import escape
 
+from core.access_fields import Field, form_field, input_name
 from core.errors import DomainError
 from costs.billing.access import CheckFailedError
 from costs.models import SyncSchedule
-from costs.providers.base import BillingPlugin, Field
+from costs.providers.base import BillingPlugin
 from projects.models import ConnectionProvider
 
 # Three months show a trend and are read in minutes.
 HISTORY = dt.timedelta(days=90)
-LINES = ("json", "pem", "certificate", "private_key", "service_account")
-
-
-class SecretLines(forms.Textarea):
-    """A secret of several lines, such as a key file: like a password it is never shown again."""
-
-    def format_value(self, value: Any) -> str:
-        return ""
-
-
-def _widget(field: Field, *, is_stored: bool) -> forms.Widget:
-    attrs: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
-    if field.choices:
-        return forms.Select(attrs={})
-    is_long = any(word in field.name for word in LINES)
-    if field.is_secret:
-        if is_stored:
-            attrs["placeholder"] = "Stored; leave empty to keep it"
-        if is_long:
-            return SecretLines(attrs=attrs | {"rows": 5})
-        # Not `password`: browsers would offer to save and fill the login's.
-        attrs["autocomplete"] = "new-password"
-        return forms.PasswordInput(attrs=attrs, render_value=False)
-    return forms.Textarea(attrs=attrs | {"rows": 4}) if is_long else forms.TextInput(attrs=attrs)
 
 
 class AccessForm(forms.Form):
@@ -62,27 +38,10 @@ class AccessForm(forms.Form):
                 help_text="What your team calls this account.",
             )
         for field in plugin.fields:
-            self.fields[self.input_name(field.name)] = self._field(field, stored)
-
-    @staticmethod
-    def input_name(name: str) -> str:
-        """A plugin may have a field `name` too."""
-        return f"access_{name}"
-
-    @staticmethod
-    def _field(field: Field, stored: dict[str, Any] | None) -> forms.Field:
-        is_stored = stored is not None and field.is_secret
-        options: dict[str, Any] = {
-            "label": field.label,
-            # The component shows help texts as markup; these are plain words such as `subscriptions/<id>`.
-            "help_text": escape(field.help),
-            "required": field.is_required and not is_stored,
-            "initial": field.default if stored is None else stored.get(field.name, ""),
-            "widget": _widget(field, is_stored=is_stored),
-        }
-        if field.choices:
-            return forms.ChoiceField(choices=field.choices, **options)
-        return forms.CharField(**options)
+            kept = "" if stored is None else stored.get(field.name, "")
+            self.fields[input_name(field.name)] = form_field(
+                field, is_new=stored is None, stored=kept
+            )
 
     @property
     def main_fields(self) -> list[forms.BoundField]:
@@ -106,19 +65,19 @@ class AccessForm(forms.Form):
         )
 
     def _of(self, bound: forms.BoundField) -> Field:
-        return next(f for f in self.plugin.fields if self.input_name(f.name) == bound.name)
+        return next(f for f in self.plugin.fields if input_name(f.name) == bound.name)
 
     def values(self) -> dict[str, str]:
         """What was given, by the plugin's names."""
         return {
-            field.name: self.cleaned_data.get(self.input_name(field.name), "")
+            field.name: self.cleaned_data.get(input_name(field.name), "")
             for field in self.plugin.fields
         }
 
     def refuse(self, error: DomainError) -> None:
         """Show a refusal at the field it names, else above the form."""
         named = error.fields[0] if error.fields else ""
-        at = next((one for one in (self.input_name(named), named) if one in self.fields), None)
+        at = next((one for one in (input_name(named), named) if one in self.fields), None)
         self.add_error(None if isinstance(error, CheckFailedError) else at, error.detail)
 
 

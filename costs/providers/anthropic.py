@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from typing import Any
 
+from core.access_fields import Field
 from core.http import OutboundClient
 from costs.providers.asking import Asker
 from costs.providers.base import (
     Checked,
     CostLine,
     Credentials,
-    Field,
     Permanent,
     Reading,
     Settings,

@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 
+from core.access_fields import Field
 from core.http import OutboundClient
 from costs.providers.azure_meters import PROVISIONED, Meter, read_meter
 from costs.providers.azure_query import LOGIN, MANAGEMENT, NO_CURRENCY, Query, Row
@@ -15,7 +16,6 @@ from costs.providers.base import (
     Checked,
     CostLine,
     Credentials,
-    Field,
     Reading,
     Settings,
     merged,

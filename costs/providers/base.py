@@ -13,23 +13,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Protocol, TypeVar
 
+from core.access_fields import Field
 from core.http import OutboundClient
 
 # More than any bill; a larger figure is no amount but a mistake.
 LARGEST = Decimal(10) ** 18
-
-
-@dataclass(frozen=True)
-class Field:
-    """One thing a connection asks people for. A secret one is sealed with the credentials, the others are settings."""
-
-    name: str
-    label: str
-    help: str = ""
-    is_secret: bool = False
-    is_required: bool = True
-    choices: tuple[tuple[str, str], ...] = ()
-    default: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.access_fields import Field
 from core.http import OutboundClient
 from costs.providers.base import (
     Checked,
     CostLine,
     Credentials,
-    Field,
     Permanent,
     Reading,
     Settings,
@@ -46,6 +46,7 @@ FIELDS = (
         "The whole JSON file: IAM → Service accounts → Keys → Add key → JSON. It needs BigQuery Job User on the"
         " project below and BigQuery Data Viewer on the dataset.",
         is_secret=True,
+        is_long=True,
     ),
     Field("dataset", "Dataset of the billing export",
         "As Billing → Billing export shows it: dataset or project.dataset."),
