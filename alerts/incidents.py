@@ -129,13 +129,7 @@ class Round:
         """It came back soon after its recovery, or stayed after it had: the same incident goes on."""
         was_open = event.is_open
         if not was_open:
-            event.state, event.resolved_at, event.resolve_reason = EventState.FIRING, None, ""
-            event.acknowledged_at = event.acknowledged_by = event.snoozed_until = None
-            event.escalated_at, event.waiting_since = None, self.now
-            words = "It came back soon after its recovery."
-            if decision.is_quiet:
-                words += " Nobody is told unless it stays."
-            self._write(event, EntryKind.FIRED, words)
+            self._write(event, EntryKind.FIRED, reopen(event, decision, self.now))
         if not decision.is_quiet:
             self._say(event, decision, reading)
             if was_open:
@@ -164,8 +158,7 @@ class Round:
         self.changed[event.pk] = event
 
     def _resolve(self, event: AlertEvent, decision: Decision) -> None:
-        event.state, event.resolved_at = EventState.RESOLVED, self.now
-        event.resolve_reason, event.snoozed_until = decision.reason[:200], None
+        close(event, decision, self.now)
         self._write(event, EntryKind.RESOLVED, decision.reason)
         self.changed[event.pk] = event
         # Of what nobody heard begin, nobody needs to hear the end.
@@ -182,14 +175,36 @@ class Round:
 
     def save(self) -> list[AlertEvent]:
         """Write everything, queue the messages, ring on commit. A fixed number of queries and those of queueing."""
-        AlertEvent.objects.bulk_create(self.fresh)
-        if self.changed:
-            for one in self.changed.values():
-                one.updated_at = self.now
-            AlertEvent.objects.bulk_update(list(self.changed.values()), _CHANGED)
-        EventEntry.objects.bulk_create(self.entries)
+        store(self.fresh, list(self.changed.values()), self.entries, self.now)
         telling.tell(self.news, now=self.now)
         return announce([*self.fresh, *self.changed.values()], self.now)
+
+
+def reopen(event: AlertEvent, decision: Decision, now: dt.datetime) -> str:
+    """The same incident goes on, as if nobody had looked at it yet; returns the words of its entry."""
+    event.state, event.resolved_at, event.resolve_reason = EventState.FIRING, None, ""
+    event.acknowledged_at = event.acknowledged_by = event.snoozed_until = None
+    event.escalated_at, event.waiting_since = None, now
+    quiet = " Nobody is told unless it stays." if decision.is_quiet else ""
+    return f"It came back soon after its recovery.{quiet}"
+
+
+def close(event: AlertEvent, decision: Decision, now: dt.datetime) -> None:
+    """It is over."""
+    event.state, event.resolved_at = EventState.RESOLVED, now
+    event.resolve_reason, event.snoozed_until = decision.reason[:200], None
+
+
+def store(
+    fresh: list[AlertEvent], changed: list[AlertEvent], entries: list[EventEntry], now: dt.datetime
+) -> None:
+    """Write incidents and what happened to them. Three queries at most."""
+    AlertEvent.objects.bulk_create(fresh)
+    if changed:
+        for one in changed:
+            one.updated_at = now
+        AlertEvent.objects.bulk_update(changed, _CHANGED)
+    EventEntry.objects.bulk_create(entries)
 
 
 def dedup_key(alert: Alert, reading: Reading, episode: int) -> str:

@@ -11,17 +11,13 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from alerts.evaluate import BLIND, FIRE, LOWER, RAISE, Decision, State
-from alerts.incidents import announce
-from alerts.models import AlertEvent, DeliveryAction, EntryKind, EventEntry, EventState
+from alerts.incidents import announce, close, reopen, store
+from alerts.models import AlertEvent, DeliveryAction, EntryKind, EventEntry
 from alerts.platform import telling
 from alerts.platform.checks import Check, Seen
 from core.person_formats import ANYONE, reading_as
 
 PREFIX = "platform."
-_CHANGED = (
-    "severity", "state", "title", "words", "value", "limit", "evidence", "acknowledged_at", "acknowledged_by",
-    "snoozed_until", "resolved_at", "resolve_reason", "waiting_since", "told_at", "updated_at",
-)  # fmt: skip
 
 
 class Turn:
@@ -88,11 +84,7 @@ class Turn:
         """It came back soon after its recovery, or stayed after it had: the same incident goes on."""
         was_open = event.is_open
         if not was_open:
-            event.state, event.resolved_at, event.resolve_reason = EventState.FIRING, None, ""
-            event.acknowledged_at = event.acknowledged_by = event.snoozed_until = None
-            event.waiting_since = self.now
-            quiet = " Nobody is told unless it stays." if decision.is_quiet else ""
-            self._write(event, EntryKind.FIRED, f"It came back soon after its recovery.{quiet}")
+            self._write(event, EntryKind.FIRED, reopen(event, decision, self.now))
         if not decision.is_quiet:
             _say(event, check, seen, decision)
             if was_open:
@@ -101,8 +93,7 @@ class Turn:
         self._changed[event.pk] = event
 
     def _resolve(self, event: AlertEvent, decision: Decision) -> None:
-        event.state, event.resolved_at = EventState.RESOLVED, self.now
-        event.resolve_reason, event.snoozed_until = decision.reason[:200], None
+        close(event, decision, self.now)
         self._write(event, EntryKind.RESOLVED, decision.reason)
         self._changed[event.pk] = event
         if event.told_at is not None and not decision.is_quiet:
@@ -116,12 +107,7 @@ class Turn:
         changed = [one for one in self._changed.values() if one not in self._fresh]
         if not self._fresh and not changed:
             return []
-        AlertEvent.objects.bulk_create(self._fresh)
-        for one in changed:
-            one.updated_at = self.now
-        if changed:
-            AlertEvent.objects.bulk_update(changed, _CHANGED)
-        EventEntry.objects.bulk_create(self._entries)
+        store(self._fresh, changed, self._entries, self.now)
         telling.tell(self._news, now=self.now)
         return announce([*self._fresh, *changed], self.now)
 
