@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 
 from accounts.models import Organization, Role, User
+from core.errors import DomainError
 from core.models import Job
 from projects.models import ApiKey, Project
 from projects.purge import TOPIC as PURGE_TOPIC
@@ -100,3 +101,15 @@ def api_keys(project: Project) -> QuerySet[ApiKey]:
         .select_related("created_by")
         .order_by("-created_at", "-id")
     )
+
+
+def chosen_project(organization_id: UUID, project_id: UUID | None) -> Project | None:
+    """The organisation's project that something is for; None for all of them. Raises DomainError."""
+    if project_id is None:
+        return None
+    found = Project.objects.filter(organization_id=organization_id, pk=project_id).first()
+    if found is None:
+        raise DomainError(
+            "project: there is no such project in this organisation.", fields=["project"]
+        )
+    return found

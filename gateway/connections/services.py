@@ -16,7 +16,7 @@ from gateway.connections.providers import PROVIDERS, address_of
 from gateway.connections.rows import audit, locked
 from gateway.models import Connection, KeyState
 from gateway.snapshot import touch
-from projects.models import Project
+from projects.selectors import chosen_project
 
 MAX_CONNECTIONS = 100
 
@@ -45,7 +45,7 @@ def create_connection(
         raise DomainError(f"{provider.key_label} is needed.", fields=["secret"])
     row = Connection(
         organization=organization,
-        project=_project(organization.pk, project_id),
+        project=chosen_project(organization.pk, project_id),
         kind=provider.kind,
         name=name,
         base_url=values.clean_address(provider, base_url),
@@ -132,7 +132,7 @@ def _wanted(
     if model_names is not None:
         wanted["model_names"] = values.clean_models(model_names)
     if not isinstance(project_id, str):
-        project = _project(row.organization_id, project_id)
+        project = chosen_project(row.organization_id, project_id)
         wanted["project_id"] = project.pk if project else None
     return wanted
 
@@ -178,17 +178,6 @@ def delete_connection(*, connection: Connection, actor: User) -> None:
     audit(row, actor, "deleted", kind=row.kind)
     row.delete()
     touch(row.organization_id)
-
-
-def _project(organization_id: UUID, project_id: UUID | None) -> Project | None:
-    if project_id is None:
-        return None
-    found = Project.objects.filter(organization_id=organization_id, pk=project_id).first()
-    if found is None:
-        raise DomainError(
-            "project: there is no such project in this organisation.", fields=["project"]
-        )
-    return found
 
 
 def _name_taken(name: str) -> ConflictError:

@@ -15,6 +15,7 @@ from gateway.quotas.deciding import plain
 from gateway.snapshot import touch
 from projects.access import parse_uuid
 from projects.models import ApiKey, Project
+from projects.selectors import chosen_project
 
 MAX_LIMITS = 200
 MAX_AMOUNT = Decimal(10) ** 12
@@ -78,7 +79,7 @@ def draft_limit(
         _choice("window", window, [one for one in LimitWindow.values if one])
     return Limit(
         organization=organization,
-        project=_project(organization.pk, project_id),
+        project=chosen_project(organization.pk, project_id),
         name=clean_name(name, limit=120),
         scope=scope,
         value=_value(organization.pk, scope, value.strip()),
@@ -185,17 +186,6 @@ def _choice(field: str, value: str, allowed: list[str]) -> str:
         shown = ", ".join(one for one in allowed if one) or "empty for calls at once"
         raise DomainError(f"{field} is {value[:40]!r}; it must be {shown}.", fields=[field])
     return value
-
-
-def _project(organization_id: UUID, project_id: UUID | None) -> Project | None:
-    if project_id is None:
-        return None
-    found = Project.objects.filter(organization_id=organization_id, pk=project_id).first()
-    if found is None:
-        raise DomainError(
-            "project: there is no such project in this organisation.", fields=["project"]
-        )
-    return found
 
 
 def _save(row: Limit, *, force_insert: bool = False) -> None:
