@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -85,13 +85,18 @@ class House:
             )
         )
 
-    def settled(self, seconds: float, *, every_s: float = 0.3) -> float:
-        """Wait until nothing is set aside and the request list stands still; how long that took."""
+    def settled(self, seconds: float, *, every_s: float = 0.3, seen: Iterable[Seen] = ()) -> float:
+        """Wait until nothing is set aside, the request list stands still and has all of `seen` that were answered; how
+        long that took."""
+        wanted = [one.call_id for one in seen if one.is_whole]
         began = time.monotonic()
         before = -1
         while time.monotonic() - began < seconds:
             rows = int(self.value("SELECT count(*) FROM gateway_llmrequest"))
-            if rows == before and not self.reservations():
+            noted = self.value(
+                "SELECT count(*) FROM gateway_llmrequest WHERE id = ANY(%s::text[]::uuid[])", wanted
+            )
+            if rows == before and noted == len(wanted) and not self.reservations():
                 break
             before = rows
             time.sleep(every_s)

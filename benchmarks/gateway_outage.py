@@ -100,7 +100,7 @@ async def suffer(at: House, trouble: Trouble, chance: random.Random) -> bool:
     await asyncio.sleep(CALM_S)
     stop.set()
     seen = await traffic
-    settle_s = await asyncio.to_thread(at.settled, SETTLE_S)
+    settle_s = await asyncio.to_thread(at.settled, SETTLE_S, seen=seen)
     swept = at.sweep(PAST_S) if at.reservations() else 0
     books = [
         Books(at, user, [one for one in seen if one.ask.user == user]) for user in trouble.users

@@ -89,7 +89,7 @@ async def play(at: House, story: Round, count: int, chance: random.Random) -> No
     story.seen = await rush(at.stack.url, at.key, asks)
     story.kills = await hit
     await asyncio.to_thread(at.wait_for_workers)
-    story.settle_s = await asyncio.to_thread(at.settled, SETTLE_S)
+    story.settle_s = await asyncio.to_thread(at.settled, SETTLE_S, seen=story.seen)
     if at.reservations():
         story.swept = at.sweep(PAST_S)
     judge(at, story)
