@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 from typing import Any
 
+from costs.usage import Usage
 from gateway.models import RequestState
 from gateway.recording import contents
 from gateway.recording.lost import QUEUE_LOST
@@ -21,6 +22,8 @@ from traces.ingest.twins import GATEWAY
 SCOPE = "llmlab.gateway"
 ESTIMATED = "usage_estimated"
 LIMITS = Limits()
+# Said, not left unknown: what the client reports above or beside a kept answer must not be charged for it.
+NOTHING_USED = Usage(input_tokens=0, output_tokens=0)
 _OPERATIONS = {
     Dialect.CHAT: "chat",
     Dialect.RESPONSES: "chat",
@@ -89,13 +92,13 @@ def span_of(finished: Finished) -> NormalSpan:
         request_model=short_text(model),
         response_model=short_text(finished.response_model),
         operation=operation,
-        usage=finished.usage,
+        usage=NOTHING_USED if is_hit and finished.usage is None else finished.usage,
         is_call=call.dialect is not Dialect.COUNT_TOKENS,
         is_cache_hit=is_hit,
         service_tier=short_text(finished.service_tier, 32),
         speed=short_text(_speed(finished, document), 32),
         processing="batch" if finished.service_tier == "batch" else "",
-        response_id=short_text(finished.response_id),
+        response_id=short_text(finished.response_id or (_kept_id(finished) if is_hit else "")),
         finish_reason=short_text(finished.finish_reason, 40),
         agent=short_text(caller.agent),
         environment=short_text(caller.environment, SHORT_LENGTH),
@@ -119,6 +122,12 @@ def span_of(finished: Finished) -> NormalSpan:
     span.events = [_event(call.accepted_at, one, cleaner) for one in finished.attempts]
     span.flags = _flags(finished, cleaner)
     return span
+
+
+def _kept_id(finished: Finished) -> str:
+    """A kept answer says the id it was given with: the client's own instrumentation reports it under that."""
+    found = contents.document_of(finished.answer).get("id")
+    return found if type(found) is str else ""
 
 
 def _speed(finished: Finished, document: Any) -> str:

@@ -309,10 +309,11 @@ class Batch:
         signals.spans_recorded.send(
             sender=Written, project_id=self.project_id, trace_ids=list(seq_of), now=self.now
         )
-        transaction.on_commit(lambda: _hint(self.project_id, seq_of))
+        transaction.on_commit(lambda: hint(self.project_id, seq_of))
 
 
-def _hint(project_id: UUID, seq_of: dict[str, int]) -> None:
+def hint(project_id: UUID, seq_of: dict[str, int]) -> None:
+    """To open pages: these traces changed."""
     for trace_id, seq in seq_of.items():
         live.notify(
             live.trace_group(project_id, trace_id),

@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 
 from costs.services import record_costs as ledger
 from costs.services import rule_cache
-from traces.ingest import tally
+from traces.ingest import far_twins, tally
 from traces.ingest.batch import Batch, TraceVanishedError
 from traces.ingest.context import IngestContext, Written
 from traces.ingest.duplicates import without_duplicates
@@ -63,7 +63,9 @@ def write_spans(
         _tally_alone(context, counts, now)
         return Written()
     allowed = context.capture.apply(list(spans))
-    return _write_or_halve(context, allowed, counts, now=now)
+    written = _write_or_halve(context, allowed, counts, now=now)
+    far_twins.settle(context.project_id, spans, now=now)
+    return written
 
 
 def _write_or_halve(

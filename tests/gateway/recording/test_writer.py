@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from benchmarks.traffic import attribute
 from core import crypto
 from core.ids import uuid7
-from costs.models import CostRecord
+from costs.models import CostAggregate, CostRecord
 from gateway import snapshot
 from gateway.models import LimitCounter, LLMRequest
 from gateway.recording.lost import QUEUE_LOST, WORKER_DIED, lost, usage_at_most
@@ -205,9 +206,17 @@ def test_a_jobs_lost_try_is_a_step_and_the_job_goes_on(project: Project) -> None
     assert sorted(steps.values_list("status", flat=True)) == ["error", "ok"]
 
 
-def report(project: Project, end: Finished, *, span_id: int, above: str = "") -> None:
+def report(
+    project: Project,
+    end: Finished,
+    *,
+    span_id: int,
+    above: str = "",
+    trace_id: str = "",
+    output_tokens: int = 500,
+) -> None:
     """The same response as the client's own instrumentation tells it."""
-    trace_id = end.call.caller.trace_id
+    trace_id = trace_id or end.call.caller.trace_id or uuid7().hex
     found = call_span(
         span_id,
         trace_id=bytes.fromhex(trace_id),
@@ -215,7 +224,11 @@ def report(project: Project, end: Finished, *, span_id: int, above: str = "") ->
         start_time_unix_nano=int((end.call.accepted_at - 0.01) * 1e9),
         end_time_unix_nano=int((end.ended_at + 0.01) * 1e9),
     )
-    found.attributes.append(attribute("gen_ai.response.id", end.response_id))
+    for one in found.attributes:
+        if one.key == "gen_ai.usage.output_tokens":
+            one.value.int_value = output_tokens
+    if response_id := end.response_id or msgspec.json.decode(end.answer).get("id"):
+        found.attributes.append(attribute("gen_ai.response.id", response_id))
     decoded = decode_otlp(
         otlp(found),
         content_type="protobuf",
@@ -230,7 +243,13 @@ def report(project: Project, end: Finished, *, span_id: int, above: str = "") ->
     write_spans(context, decoded.spans, now=now())
 
 
-@pytest.mark.parametrize("comes", ["above", "beside"])
+def kept() -> dict[str, Any]:
+    """How the door tells of a kept answer: nobody was asked, nothing was used."""
+    nothing: dict[str, Any] = {"usage": None, "response_id": "", "attempts": []}
+    return {"state": "cached", "cache": "exact", **nothing}
+
+
+@pytest.mark.parametrize("comes", ["above", "beside", "elsewhere"])
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("is_hit", [True, False])
 def test_the_clients_own_report_of_a_call_is_not_charged_again(
@@ -238,8 +257,9 @@ def test_the_clients_own_report_of_a_call_is_not_charged_again(
 ) -> None:
     above = "00000000000000ff"
     parent = above if comes == "beside" else f"{5:016x}"
-    who = calls.caller(project, trace_id=uuid7().hex, parent_span_id=parent)
-    values: dict[str, Any] = {"state": "cached", "cache": "exact"} if is_hit else {}
+    names = {} if comes == "elsewhere" else {"trace_id": uuid7().hex, "parent_span_id": parent}
+    who = calls.caller(project, **names)
+    values = kept() if is_hit else {}
     end = calls.finished(of=calls.call(caller=who), **values)
     outer = above if comes == "beside" else ""
     if is_first:
@@ -247,9 +267,55 @@ def test_the_clients_own_report_of_a_call_is_not_charged_again(
     record([end], now=now())
     if not is_first:
         report(project, end, span_id=5, above=outer)
-    trace = Trace.objects.get(project=project)
-    assert (trace.cost_usd, trace.call_count) == (0 if is_hit else PRICE, 1)
+    traces = Trace.objects.filter(project=project).order_by("-call_count")
+    assert (traces[0].cost_usd, traces[0].call_count) == (0 if is_hit else PRICE, 1)
+    assert [one.call_count for one in traces[1:]] == ([0] if comes == "elsewhere" else [])
     assert LLMRequest.objects.get(project=project).cost_usd == (0 if is_hit else PRICE)
+    [charged] = CostRecord.objects.filter(project=project)
+    assert charged.trace_id == (end.call.caller.trace_id or end.call.id)
+    sums = CostAggregate.objects.filter(project=project, dimension="all")
+    assert sum(one.calls for one in sums) == 1
+    assert sum(one.cost_usd for one in sums) == (0 if is_hit else PRICE)
+
+
+def test_a_kept_answer_without_an_id_costs_the_step_above_it_nothing(project: Project) -> None:
+    who = calls.caller(project, trace_id=uuid7().hex, parent_span_id=f"{5:016x}")
+    end = calls.finished(of=calls.call(caller=who), **kept(), answer=b'{"data": []}')
+    record([end], now=now())
+    report(project, end, span_id=5)
+    assert Trace.objects.get(project=project).cost_usd == 0
+
+
+def test_what_was_not_that_call_is_charged(project: Project) -> None:
+    """Same id, but of another time, another project, or with another answer."""
+    end = calls.finished(project)
+    record([end], now=now())
+    stranger = ProjectFactory.create()
+    before = msgspec.structs.replace(
+        end, ended_at=end.ended_at - 600, call=calls.call(project, ago_s=602)
+    )
+    report(stranger, end, span_id=5)
+    report(project, before, span_id=6)
+    report(project, end, span_id=7, output_tokens=499)
+    assert CostRecord.objects.filter(project=project).count() == 3
+    assert CostRecord.objects.filter(project=stranger).count() == 1
+
+
+def test_who_died_before_it_looked_for_the_other_report_does_so_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    end, trace_id = calls.finished(project), uuid7().hex
+    record([end], now=now())
+    with monkeypatch.context() as patch:
+        patch.setattr("traces.ingest.write.far_twins.settle", dies)
+        with pytest.raises(OperationalError):
+            report(project, end, span_id=5, trace_id=trace_id)
+    assert CostRecord.objects.filter(project=project).count() == 2
+    report(project, end, span_id=5, trace_id=trace_id)
+    assert CostRecord.objects.get(project=project).trace_id == end.call.id
 
 
 def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -> None:
