@@ -73,7 +73,7 @@ class World:
     def client(self, actor: str) -> Client:
         """A fresh client that is `actor`; keys send their header with every request.
 
-        A person signs in once; requests that would end the session are rolled back.
+        A person signs in once; what would end the session is rolled back.
         """
         if actor in RAW:
             return Client(headers={"Authorization": f"Bearer {RAW[actor]}"})
@@ -100,7 +100,10 @@ def make_world() -> World:
     people["operator"] = UserFactory(email="operator@example.com", operator=True)
     keys = {
         name: ApiKeyFactory(
-            project=other if name == "key_stranger" else project, raw=RAW[name], scopes=SCOPES[name]
+            project=other if name == "key_stranger" else project,
+            raw=RAW[name],
+            scopes=SCOPES[name],
+            last_used_at=timezone.now() + dt.timedelta(days=1),  # nobody notes its use
         )
         for name in RAW
     }
@@ -177,6 +180,8 @@ def make_world() -> World:
         "rule_number": rule.number,
         "preview_id": preview.pk,
     }
+    for actor in people:
+        world.client(actor)
     from tests.matrix import areas  # they import this module
 
     for area in areas():
