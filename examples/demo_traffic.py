@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from examples.demo.gateway import KINDS, ROUTES, Gateway, GatewayRun
 from examples.demo.live import LiveRun
 from examples.demo.providers import Providers
 from examples.demo.sender import RefusedError, Sender
@@ -25,6 +26,8 @@ MOST_AT_ONCE = 3
 OTLP_SHARE = 0.2
 LONGEST_PAUSE = 30.0
 PARTING_SECONDS = 6.0
+# Of the runs, once each kind of call through the gateway was made; until then every other one.
+GATEWAY_SHARE = 0.3
 BUSY_SECONDS, BUSY_INTERVAL, CALM_INTERVAL = 600.0, 4.0, 90.0
 
 
@@ -44,6 +47,10 @@ class Traffic:
         self.chance = random.Random()
         self._slots = threading.Semaphore(MOST_AT_ONCE)
         self._sender: tuple[str, Sender] | None = None
+        self._gateway: tuple[str, Gateway] | None = None
+        self._kinds = list(KINDS)
+        self._turns = 0
+        self._has_routes = False
         self._pause = 0.0
 
     def forever(self) -> None:
@@ -79,8 +86,7 @@ class Traffic:
 
     def _run(self) -> None:
         try:
-            is_live = self.chance.random() >= OTLP_SHARE
-            LiveRun(self._connect(), self.providers, self.chance, is_live=is_live).run()
+            self._play(self._connect())
             self._pause = 0.0
         except RefusedError as error:
             self._back_off(f"{error} Trying again with the key in {self.key_file}.")
@@ -89,6 +95,28 @@ class Traffic:
             self._pause = max(self._pause, 5.0)
         finally:
             self._slots.release()
+
+    def _play(self, sender: Sender) -> None:
+        self._turns += 1
+        is_wanted = self._turns % 2 if self._kinds else self.chance.random() < GATEWAY_SHARE
+        if is_wanted and self._may_call():
+            kind = self._kinds.pop(0) if self._kinds else self.chance.choice(KINDS)
+            GatewayRun(sender, self._door(), self.chance, kind=kind).run()
+            return
+        is_live = self.chance.random() >= OTLP_SHARE
+        LiveRun(sender, self.providers, self.chance, is_live=is_live).run()
+
+    def _may_call(self) -> bool:
+        """Whether the demo's routes are there: `seed_demo` makes them last, and people may delete them."""
+        if not self._has_routes or not self._kinds:
+            self._has_routes = self._door().routes() >= ROUTES
+        return self._has_routes
+
+    def _door(self) -> Gateway:
+        key = self.key_file.read_text().strip()
+        if self._gateway is None or self._gateway[0] != key:
+            self._gateway = (key, Gateway(self.url, key))
+        return self._gateway[1]
 
     def _sleep(self, seconds: float) -> None:
         if self.stop.wait(seconds):

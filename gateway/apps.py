@@ -11,6 +11,7 @@ class GatewayConfig(AppConfig):
         from gateway import purge as rows
         from gateway.cache import emptying
         from gateway.connections import demo, secrets
+        from gateway.quotas import demo as quota_demo
         from gateway.recording import forgetting
         from gateway.requests import erasing, jobs, webhooks
         from gateway.routing import demo as routing_demo
@@ -31,3 +32,4 @@ class GatewayConfig(AppConfig):
         demo_seeded.connect(demo.follow, dispatch_uid="gateway.demo")
         # After the connections: receivers are called in the order they were connected.
         demo_seeded.connect(routing_demo.follow, dispatch_uid="gateway.routing.demo")
+        demo_seeded.connect(quota_demo.follow, dispatch_uid="gateway.quotas.demo")

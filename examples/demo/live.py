@@ -30,31 +30,80 @@ class Sink(Protocol):
     def send_otlp(self, stories: list[Story]) -> None: ...
 
 
-class LiveRun:
+class Run:
     """A story that happens now. With `is_live` every change is sent; otherwise all at the end, as
     OTLP.
     """
 
-    def __init__(
-        self, sink: Sink, providers: Providers, chance: random.Random, *, is_live: bool
-    ) -> None:
-        self.sink, self.providers, self.chance, self.is_live = sink, providers, chance, is_live
+    def __init__(self, sink: Sink, chance: random.Random, *, is_live: bool, name: str) -> None:
+        self.sink, self.chance, self.is_live = sink, chance, is_live
         self._zero = time.monotonic()
         user = chance.randrange(1, 180)
         now = dt.datetime.now(dt.UTC)
         facts = {
-            "agent_name": "support-answer",
+            "agent_name": name,
             "environment": "production" if chance.random() < 0.9 else "staging",
             "release": "2026.11.3",
             "feature": "customer-care",
-            "prompt_version": "support-answer@v8",
+            "prompt_version": f"{name}@v8",
             "user": f"customer-{user:04d}",
             "session": f"conv-{now:%Y%m%d}-{user:04d}",
             "tags": [chance.choice(("web", "mail", "app")), "live"],
             "metadata": {"channel": "live demo"},
         }
-        self.story = Story(secrets.token_hex(16), "support-answer", now, facts)
+        self.story = Story(secrets.token_hex(16), name, now, facts)
         self._open: list[Step] = []
+
+    @contextmanager
+    def step(self, kind: str, name: str, **more: Any) -> Iterator[Step]:
+        """A step that lasts as long as the block; told when it starts and when it ends."""
+        parent = self._open[-1].id if self._open else ""
+        step = Step(
+            secrets.token_hex(8), parent, kind, name, self._now(), input=more.pop("input", None)
+        )
+        step.facts = more
+        self.story.steps.append(step)
+        self._open.append(step)
+        self._tell(step, is_running=True)
+        try:
+            yield step
+        except ProviderError as error:
+            step.error = {"type": error.kind, "message": str(error)}
+            raise
+        finally:
+            self._open.remove(step)
+            step.seconds = self._now() - step.start
+            if step.parent_id:  # the root's end is told with the trace's
+                self._tell(step, is_running=False)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._zero
+
+    def _tell(self, step: Step, *, is_running: bool) -> None:
+        if not self.is_live:
+            return
+        item = trace_item(self.story) | {"status": "running"}
+        del item["ended_at"]
+        item["steps"] = [step_item(self.story, step, is_running=is_running)]
+        self.sink.send_items([item])
+
+    def _finish(self) -> None:
+        if not self.is_live:
+            self.sink.send_otlp([self.story])
+            return
+        item = trace_item(self.story)
+        item["steps"] = [step_item(self.story, self.story.steps[0])]
+        self.sink.send_items([item])
+
+
+class LiveRun(Run):
+    """The support agent: a guard, a search, and model calls that it tells of itself."""
+
+    def __init__(
+        self, sink: Sink, providers: Providers, chance: random.Random, *, is_live: bool
+    ) -> None:
+        super().__init__(sink, chance, is_live=is_live, name="support-answer")
+        self.providers = providers
 
     def run(self) -> None:
         """Plays the run to its end; raises only what the sink raises."""
@@ -78,28 +127,6 @@ class LiveRun:
                 self.story.has_failed = True
         self.story.output = root.output
         self._finish()
-
-    @contextmanager
-    def step(self, kind: str, name: str, **more: Any) -> Iterator[Step]:
-        """A step that lasts as long as the block; told when it starts and when it ends."""
-        parent = self._open[-1].id if self._open else ""
-        step = Step(
-            secrets.token_hex(8), parent, kind, name, self._now(), input=more.pop("input", None)
-        )
-        step.facts = more
-        self.story.steps.append(step)
-        self._open.append(step)
-        self._tell(step, is_running=True)
-        try:
-            yield step
-        except ProviderError as error:
-            step.error = {"type": error.kind, "message": str(error)}
-            raise
-        finally:
-            self._open.remove(step)
-            step.seconds = self._now() - step.start
-            if step.parent_id:  # the root's end is told with the trace's
-                self._tell(step, is_running=False)
 
     def _embed(self, text: str) -> None:
         facts = {"model": "text-embedding-3-small", "provider": "openai", "operation": "embeddings"}
@@ -152,22 +179,3 @@ class LiveRun:
                 "finish_reason": answer.finish_reason,
             }
         return answer
-
-    def _now(self) -> float:
-        return time.monotonic() - self._zero
-
-    def _tell(self, step: Step, *, is_running: bool) -> None:
-        if not self.is_live:
-            return
-        item = trace_item(self.story) | {"status": "running"}
-        del item["ended_at"]
-        item["steps"] = [step_item(self.story, step, is_running=is_running)]
-        self.sink.send_items([item])
-
-    def _finish(self) -> None:
-        if not self.is_live:
-            self.sink.send_otlp([self.story])
-            return
-        item = trace_item(self.story)
-        item["steps"] = [step_item(self.story, self.story.steps[0])]
-        self.sink.send_items([item])

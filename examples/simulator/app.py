@@ -14,7 +14,7 @@ from examples.simulator import (
     openai_responses,
 )
 from examples.simulator.billing import routes as billing
-from examples.simulator.faults import Faults, apply_faults, take_faults
+from examples.simulator.faults import UNSTEADY, Faults, apply_faults, is_too_much, take_faults
 from examples.simulator.http import (
     HttpError,
     Receive,
@@ -98,6 +98,8 @@ async def _answer(request: Request) -> Reply:
         return Reply({"models": ledger.billed()})
     if (found := billing.control(request) or receivers.control(request)) is not None:
         return found
+    is_unsteady = request.path.startswith(f"{UNSTEADY}/")
+    request.path = request.path.removeprefix(UNSTEADY) if is_unsteady else request.path
     endpoint = ROUTES.get((request.method, request.path)) or batches.find(request)
     if endpoint is None:
         known = ", ".join(f"{method} {path}" for method, path in ROUTES)
@@ -110,6 +112,8 @@ async def _answer(request: Request) -> Reply:
             401, "authentication_error", "Incorrect API key provided.", "invalid_api_key"
         )
     faults = take_faults(request)
+    if is_unsteady and is_too_much(request.body):
+        faults.asked.setdefault("overloaded")
     await apply_faults(faults, request)
     if endpoint is openai_chat.models and "anthropic-version" in request.headers:
         endpoint = anthropic_messages.models  # one path, two wires

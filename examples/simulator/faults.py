@@ -13,11 +13,16 @@
 | `stream_error`| Anthropic only: an `error` event in the middle of a stream                |
 | `no_usage`    | answers without a usage object                                            |
 
+Under `/unsteady` the same endpoints are overloaded for a third of all prompts, always for the same ones.
+
 `flaky:3` turns every third request (by count) into an `error`. Words are joined by commas.
 """
 
 import asyncio
+import json
+import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from examples.simulator.http import HttpError, Request
 
@@ -28,6 +33,17 @@ WORDS = frozenset(
     }
 )  # fmt: skip
 CUT_AFTER = 3
+
+
+UNSTEADY = "/unsteady"
+
+
+def is_too_much(body: dict[str, Any]) -> bool:
+    """Whether the unsteady provider is overloaded by this prompt."""
+    asked = body.get("messages") or body.get("input")
+    return (
+        bool(asked) and zlib.crc32(json.dumps(asked, sort_keys=True, default=str).encode()) % 3 == 0
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Two connections to the demo's simulated providers, where there are any."""
+"""Three connections to the demo's simulated providers, where there are any."""
 
 import datetime as dt
 from typing import Any
@@ -17,6 +17,8 @@ KEY = "sk-simulator-0000000000000000"
 PLACES = (
     ("Simulator (OpenAI)", ProviderKind.OPENAI, "/v1"),
     ("Simulator (Anthropic)", ProviderKind.ANTHROPIC, ""),
+    # Overloaded for a third of what it is asked, so that there are fallbacks to look at.
+    ("Simulator (unsteady)", ProviderKind.OPENAI, "/unsteady/v1"),
 )
 
 

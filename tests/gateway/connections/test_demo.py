@@ -11,7 +11,8 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from gateway.connections.demo import PLACES, connect_simulator
-from gateway.models import Connection
+from gateway.models import Connection, Limit
+from gateway.quotas.demo import seed_limits
 from gateway.templatetags import gateway as tags
 from tests.factories.projects import ProjectFactory
 
@@ -32,12 +33,21 @@ def test_the_demo_is_connected_once(
         connect_simulator(**given)
     rows = Connection.objects.order_by("created_at", "pk")
     assert [row.name for row in rows] == [name for name, _, _ in PLACES]
-    assert [row.base_url for row in rows] == [f"{simulator}/v1", simulator]
-    assert len(rings) == 2
+    assert [row.base_url for row in rows] == [
+        f"{simulator}/v1",
+        simulator,
+        f"{simulator}/unsteady/v1",
+    ]
+    assert len(rings) == 3
     rows[0].delete()
     with override_settings(LLMLAB_DEMO_SIMULATOR=simulator):
         connect_simulator(**given)
-    assert Connection.objects.count() == 1
+    assert Connection.objects.count() == 2
+    for _ in range(2):
+        seed_limits(**given)
+    assert list(Limit.objects.order_by("name").values_list("value", "is_hard")) == [
+        ("batch", True), ("", False),
+    ]  # fmt: skip
 
 
 def test_tabs_are_of_pages_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,8 +181,9 @@ def test_open_circuits_and_full_limits_come_first(
         client.eval(script("health_report").source, 1, "{gw}", 0, batch)
         client.zadd("{gw}:workers", {"w@host": time.time() * 1000})
     limit = LimitFactory.create(organization=project.organization, name="Per minute", window="day")
-    other = ProjectFactory.create(organization=project.organization)
-    hidden = LimitFactory.create(organization=project.organization, window="day", value=str(other.pk))  # fmt: skip
+    key = ApiKeyFactory.create(project=ProjectFactory.create(organization=project.organization))
+    given = {"window": "day", "scope": "key", "value": str(key.pk)}
+    hidden = LimitFactory.create(organization=project.organization, **given)
     for one in (limit, hidden):
         LimitCounter.objects.create(
             organization=project.organization, key=f"{one.pk.hex}:{project.pk.hex}",

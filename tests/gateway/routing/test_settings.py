@@ -118,11 +118,14 @@ def test_the_demo_has_routes_once(project: Any, acme: SimpleNamespace) -> None:
         ConnectionKeyFactory.create(connection=made)
     for _ in range(2):
         seed_routes(project=project, owner=acme.owner.user, now=now)
-    assert set(Route.objects.values_list("name", flat=True)) == {"smart", "cheap"}
-    for name, connections in (("smart", 3), ("cheap", 3)):
+    assert set(Route.objects.values_list("name", flat=True)) == {
+        "smart", "cheap", "answers", "steady",
+    }  # fmt: skip
+    for name, connections in (("smart", 3), ("cheap", 3), ("answers", 1), ("steady", 2)):
         outcome = run_dry(project, Trial(model=name), now=now)
         assert len(outcome.chain) == connections, outcome
         assert not outcome.error
+    assert [one.kind for one in rules_of_project(project.pk).guards] == ["pii"]
 
 
 def test_models_are_scored_by_what_people_said_of_their_steps(project: Any) -> None:
