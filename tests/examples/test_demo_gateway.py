@@ -78,6 +78,7 @@ def test_every_kind_of_run_is_told_with_its_calls_in_its_trace(
     assert last["output"] == ("Later, please: Full." if kind == "limit" else last["output"])
     assert len(last["output"]) > 15
     assert {ask.route for ask in asks} <= ROUTES
+    assert kind != "fallback" or is_too_much(asks[-1].body)
     steps = {step["id"]: step for item in notes.items for step in item["steps"]}
     calls = [step for step in steps.values() if step["type"] == "chain"]
     traced = [f"00-{last['trace_id']}-{step['id']}-01" for step in calls]
