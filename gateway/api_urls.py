@@ -1,5 +1,6 @@
 """The gateway's JSON API under `/api/v1/`, beside the calls themselves (gateway.door)."""
 
+from gateway.batches import api_urls as batches_urls
 from gateway.cache import api_urls as cache_urls
 from gateway.connections import api_urls as connections_urls
 from gateway.guards import api_urls as guards_urls
@@ -17,5 +18,6 @@ urlpatterns = [
     *quotas_urls.urlpatterns,
     *guards_urls.urlpatterns,
     *requests_urls.urlpatterns,
+    *batches_urls.urlpatterns,
     *connections_urls.urlpatterns,
 ]

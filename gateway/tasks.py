@@ -131,11 +131,6 @@ def watch_batches(**_: Any) -> int:
 @shared_task(
     name="gateway.tasks.look_at_batch", queue="llm.low", time_limit=900, soft_time_limit=870
 )
-def look_at_batch(*, project_id: str, batch_id: str, cancels: bool = False, **_: Any) -> str:
+def look_at_batch(*, project_id: str, batch_id: str, **_: Any) -> str:
     """Ask how far a batch at a provider is, and record its results once it ended."""
-    return looking.look_at(
-        project_id=UUID(project_id),
-        batch_id=UUID(batch_id),
-        now=timezone.now(),
-        cancels=cancels,
-    )
+    return looking.look_at(project_id=UUID(project_id), batch_id=UUID(batch_id), now=timezone.now())

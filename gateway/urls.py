@@ -1,6 +1,7 @@
 """Pages of the gateway: a project's under `projects/<slug>/gateway/`, connections and limits of the organisation under
 `organizations/<slug>/gateway/`. `/gateway/` leads to the project one was in last."""
 
+from gateway.batches import urls as batches_urls
 from gateway.cache import urls as cache_urls
 from gateway.connections import urls as connections_urls
 from gateway.guards import urls as guards_urls
@@ -20,5 +21,6 @@ urlpatterns = [
     *quotas_urls.urlpatterns,
     *guards_urls.urlpatterns,
     *requests_urls.urlpatterns,
+    *batches_urls.urlpatterns,
     *connections_urls.urlpatterns,
 ]

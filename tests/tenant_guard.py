@@ -76,6 +76,7 @@ ALLOWED = {
         "_delete_project",
     ): "the keys Django collected from the project being deleted",
     ("traces/feedback/shares.py", "find_share_link"): "the token's hash is what names the tenant",
+    ("gateway/batches/looking.py", "send_due"): "due batches of all projects, names only",
     ("gateway/requests/sweeping.py", "sweep"): "expired jobs of all projects, and only those",
     ("gateway/requests/sweeping.py", "_end_late"): "jobs past their deadline, of all projects",
     ("gateway/requests/sweeping.py", "_push_lost"): "due jobs of all projects",

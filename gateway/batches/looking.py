@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from core import crypto
 from gateway.batches import owned, provider, recording
 from gateway.batches.provider import NOT_CALLABLE, UnansweredError, ask, key_of
-from gateway.batches.wires import Result, lines_in, result_of, root_of
+from gateway.batches.wires import Result, lines_in, progress_of, result_of, root_of
 from gateway.connections.checking import view_of
 from gateway.connections.clients import Client, Clients
 from gateway.models import Batch, BatchState, Connection, Wire
@@ -33,6 +33,8 @@ QUEUE = "llm.low"
 # So many are looked at in one round, and so long one worker has for each.
 ROUND = 50
 LEASE = dt.timedelta(minutes=15)
+# Recording again what is being recorded changes nothing, but costs; a dead worker's batch waits as long.
+RECORDING = dt.timedelta(minutes=2)
 LONGEST_PAUSE = dt.timedelta(hours=1)
 # A batch ends within a day. Whatever is not known by then will not be.
 GIVE_UP = dt.timedelta(days=7)
@@ -56,7 +58,7 @@ def send_due(now: dt.datetime) -> int:
     return len(found)
 
 
-def ring(project_id: UUID, batch_id: UUID, *, cancels: bool = False) -> bool:
+def ring(project_id: UUID, batch_id: UUID) -> bool:
     """Have a worker look at a batch now; if nobody hears, the next round is soon."""
     from celery import (
         current_app,
@@ -65,7 +67,7 @@ def ring(project_id: UUID, batch_id: UUID, *, cancels: bool = False) -> bool:
     named = {"project_id": str(project_id), "batch_id": str(batch_id)}
     try:
         current_app.send_task(
-            TASK, kwargs=named | ({"cancels": True} if cancels else {}), queue=QUEUE,
+            TASK, kwargs=named, queue=QUEUE,
             expires=LEASE.total_seconds(), retry=False, ignore_result=True,
         )  # fmt: skip
     except OperationalError:
@@ -74,8 +76,8 @@ def ring(project_id: UUID, batch_id: UUID, *, cancels: bool = False) -> bool:
     return True
 
 
-def look_at(*, project_id: UUID, batch_id: UUID, now: dt.datetime, cancels: bool = False) -> str:
-    """Ask how far it is (or to cancel it), and record it when it has ended. Its state then; empty: nothing is to do."""
+def look_at(*, project_id: UUID, batch_id: UUID, now: dt.datetime) -> str:
+    """Ask how far it is, and record it when it has ended. Its state then; empty: nothing is to do."""
     row = Batch.objects.filter(project=project_id, id=batch_id).first()
     if row is None or row.state in (BatchState.RECORDED, BatchState.LOST):
         return ""
@@ -87,7 +89,7 @@ def look_at(*, project_id: UUID, batch_id: UUID, now: dt.datetime, cancels: bool
     if connection is None:
         return _lose(row, "Its connection was deleted.", now)
     try:
-        return _look(row, connection, now, cancels=cancels)
+        return _look(row, connection, now)
     except UnansweredError as error:
         words = str(error)
     except NOT_CALLABLE as error:
@@ -102,12 +104,11 @@ def look_at(*, project_id: UUID, batch_id: UUID, now: dt.datetime, cancels: bool
     return _later(row, words, now)
 
 
-def _look(row: Batch, connection: Connection, now: dt.datetime, *, cancels: bool) -> str:
+def _look(row: Batch, connection: Connection, now: dt.datetime) -> str:
     root = root_of(connection.kind)
     path = f"{root}/messages/batches" if row.wire == Wire.ANTHROPIC else f"{root}/batches"
     path = f"{path}/{row.provider_id}"
-    method, asked = ("POST", f"{path}/cancel") if cancels else ("GET", path)
-    response = _called(row, connection, now, lambda client: ask(client, method, asked))
+    response = _called(row, connection, now, partial(_ask, row=row, path=path))
     if response.status_code == 404:
         return _lose(row, "Its provider does not know it any more.", now)
     if response.status_code >= 400:
@@ -122,9 +123,9 @@ def _look(row: Batch, connection: Connection, now: dt.datetime, *, cancels: bool
 
 
 def _record(row: Batch, connection: Connection, path: str, now: dt.datetime) -> str:
-    sources = _sources(row, connection, path)
+    owned.update(row, poll_at=now + RECORDING)
     count = 0
-    for source in sources:
+    for source in _sources(row, connection, path):
         with tempfile.TemporaryFile() as kept:
             status = _called(row, connection, now, partial(_fetch, path=source, kept=kept))
             if status >= 400:
@@ -174,6 +175,17 @@ def _called(
             return await what(clients.get(view, key, cipher))
 
     return asyncio.run(work())
+
+
+async def _ask(client: Client, *, row: Batch, path: str) -> httpx2.Response:
+    """How far it is, after asking to cancel it where a page wished so and the provider has not been told."""
+    progress = progress_of(row.wire, row.document)
+    wants_end = row.state == BatchState.CANCELLING and not progress.is_cancelling
+    if wants_end and not progress.is_over:
+        answer = await ask(client, "POST", f"{path}/cancel", content=b"")
+        if answer.status_code < 300:
+            return answer
+    return await ask(client, "GET", path)
 
 
 async def _fetch(client: Client, *, path: str, kept: IO[bytes]) -> int:

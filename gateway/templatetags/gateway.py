@@ -23,6 +23,7 @@ _TABS = (
     ("overview", "Overview", "gateway:overview", False),
     ("playground", "Playground", "gateway:playground", False),
     ("requests", "Requests", "gateway:request_list", False),
+    ("batches", "Batches", "gateway:batch_list", False),
     ("routes", "Routes", "gateway:route_list", False),
     ("cache", "Cache", "gateway:cache", False),
     ("limits", "Limits", "gateway:limit_list", True),

@@ -15,8 +15,9 @@ from django.test import override_settings
 from gateway import snapshot
 from gateway.batches import looking
 from gateway.connections.clients import close_clients
-from gateway.door.app import with_gateway
+from gateway.door.app import Door
 from gateway.models import Batch
+from gateway.recording import recorder
 from tests.gateway.door.conftest import db as db
 from tests.gateway.door.conftest import make_key
 from tests.gateway.door.conftest import simulator as simulator
@@ -28,6 +29,7 @@ URL = "http://gateway.test"
 def _may_call(simulator: str, db: None) -> Iterator[None]:
     with override_settings(LLMLAB_OUTBOUND_ALLOW=[urlsplit(simulator).netloc]):
         yield
+    recorder.close()
 
 
 @pytest.fixture(autouse=True)
@@ -61,14 +63,16 @@ class Clients:
 @asynccontextmanager
 async def clients(*keys: Any, **headers: str) -> Any:
     """Official clients of each key, at one door."""
-    app = with_gateway(None)  # type: ignore[arg-type]
-    made = [Clients(app, one.raw, **headers) for one in keys]
+    door = Door()
+    made = [Clients(door, one.raw, **headers) for one in keys]
     try:
         yield made if len(made) > 1 else made[0]
     finally:
         for one in made:
             await one.http.aclose()
         await close_clients()
+        if door._calls is not None:
+            await door._calls.quotas.close()
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
