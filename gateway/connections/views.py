@@ -181,11 +181,15 @@ def connection_detail(
     """How a connection stands, its keys and models, the routes that use it. The part polls while it is tested."""
     membership = page_membership(request, slug)
     row = selectors.connection_of(membership.organization_id, gateway_connection_id)
+    context = _state(membership, row)
+    # Only where the page shows others: somebody may be choosing among them.
+    shown = request.GET.get("models", "")
+    context["has_news"] = wants_part(request) and shown not in ("", str(len(context["models"])))
     return render_page_or_part(
         request,
         page="gateway/connections/detail.html",
         part="gateway/connections/_state.html",
-        context=_state(membership, row) | {"is_part": wants_part(request)},
+        context=context,
     )
 
 

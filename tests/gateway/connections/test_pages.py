@@ -131,12 +131,15 @@ def test_from_the_form_to_a_test_with_models_to_choose(
         assert b"A worker is asking it now" in waiting
         assert b'data-every="1"' in waiting
         assert b"connection-models" not in waiting
+        assert f'hx-get="{page}?models=0"'.encode() in waiting
         row.refresh_from_db()
         assert row.check_started_at
         checking.run_test(connection_id=row.pk, started_at=row.check_started_at, now=timezone.now)
-    polled = admin.get(page, headers={"HX-Request": "true"}).content.decode()
+    polled = admin.get(f"{page}?models=0", headers={"HX-Request": "true"}).content.decode()
     assert 'id="connection-models" aria-labelledby="models-h" hx-swap-oob="true"' in polled
     assert 'value="mistral"' in polled
+    same = admin.get(f"{page}?models=2", headers={"HX-Request": "true"}).content
+    assert b"connection-models" not in same  # somebody may be choosing
     shown = admin.get(page).content.decode()
     assert "hx-swap-oob" not in shown
     assert "llama answered in" in shown
