@@ -176,6 +176,8 @@ class ProjectRules(
     deadline_s: float = 600.0
     queue_limit: int = 1000  # waiting calls of the project
     cache: CacheRule = CacheRule()
+    # Kept answers of the project; past it those go that were used longest ago.
+    cache_entries: int = 20_000
     guards: tuple[GuardRule, ...] = ()
     compact: CompactRule = CompactRule()
     job_max_attempts: int = 3

@@ -88,8 +88,8 @@ def check_hit(
     name="gateway.tasks.expire_answers", queue="analysis", time_limit=300, soft_time_limit=270
 )
 def expire_answers(**_: Any) -> int:
-    """Delete kept answers whose time is over."""
-    return emptying.sweep(now=timezone.now())
+    """Delete kept answers whose time is over, and those beyond what a project may keep."""
+    return emptying.sweep(now=timezone.now()) + emptying.cap()
 
 
 @shared_task(name="gateway.tasks.sweep_jobs", queue="llm.high", time_limit=60, soft_time_limit=50)

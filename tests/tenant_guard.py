@@ -52,6 +52,7 @@ TABLES = (
     "gateway_providerfile",
     "gateway_cachedresponse",
     "gateway_shadowcheck",
+    "gateway_callsum",
     "projects_apikey",
 )
 # Whose code a frame is: nothing below these is the application's.
@@ -84,6 +85,8 @@ ALLOWED = {
     ("gateway/requests/telling.py", "claim"): "the webhook that is due longest, of all projects",
     ("gateway/requests/telling.py", "_soonest"): "when the next webhook is due, of any project",
     ("gateway/cache/emptying.py", "sweep"): "expired answers of all projects, and only those",
+    ("gateway/cache/emptying.py", "cap"): "each project's answers beyond its own cap",
+    ("gateway/sums/forgetting.py", "forget_old"): "sums too old, of all projects",
     ("costs/admin.py", "ledger_lag"): "the operator's system page",
 }
 OPERATORS = (

@@ -1,4 +1,5 @@
-"""Kept answers thrown away: by prompt version, model, route, namespace, one by one or all; and those that expired.
+"""Kept answers thrown away: by prompt version, model, route, namespace, one by one or all; and those that expired
+or are more than a project may keep.
 
 Copies in Redis are named after the version of the organisation's rules, so `touch` makes all of them unfindable.
 """
@@ -14,6 +15,7 @@ from accounts.services import record_audit_event
 from core.errors import DomainError
 from gateway.models import CachedResponse
 from gateway.snapshot import touch
+from gateway.structs import ProjectRules
 from projects.models import Project
 
 BATCH = 5_000
@@ -22,6 +24,19 @@ NONE = "-"
 _SWEEP = """
 DELETE FROM gateway_cachedresponse WHERE ctid = ANY(ARRAY(
  SELECT ctid FROM gateway_cachedresponse WHERE expires_at < %s LIMIT %s FOR UPDATE SKIP LOCKED))
+"""
+_CAP = """
+WITH many AS (
+ SELECT c.project_id, coalesce((s.rules->>'cache_entries')::int, %s) AS most
+ FROM (SELECT project_id, count(*) AS entries FROM gateway_cachedresponse GROUP BY project_id) c
+ LEFT JOIN gateway_gatewaysettings s ON s.project_id = c.project_id
+ WHERE c.entries > coalesce((s.rules->>'cache_entries')::int, %s)
+), beyond AS (
+ SELECT e.place FROM many m CROSS JOIN LATERAL (
+  SELECT ctid AS place FROM gateway_cachedresponse r WHERE r.project_id = m.project_id
+  ORDER BY coalesce(r.last_hit_at, r.created_at) DESC, r.id DESC OFFSET m.most) e LIMIT %s)
+DELETE FROM gateway_cachedresponse WHERE ctid = ANY(ARRAY(
+ SELECT ctid FROM gateway_cachedresponse WHERE ctid = ANY(ARRAY(SELECT place FROM beyond)) FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -80,6 +95,18 @@ def sweep(*, now: dt.datetime) -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_SWEEP, [now, BATCH])
+            done += cursor.rowcount
+            if cursor.rowcount < BATCH:
+                return int(done)
+
+
+def cap() -> int:
+    """Of projects that keep more answers than their settings allow, delete those that were used longest ago, in
+    batches; how many it were."""
+    most, done = ProjectRules().cache_entries, 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_CAP, [most, most, BATCH])
             done += cursor.rowcount
             if cursor.rowcount < BATCH:
                 return int(done)

@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Trunc
+from django.db.models import F, QuerySet
 
 from core.errors import NotFoundError
 from core.keyset import keyset_page
@@ -20,11 +19,11 @@ from gateway.models import (
     CachedResponse,
     CacheThreshold,
     GatewaySettings,
-    LLMRequest,
     Route,
     ShadowCheck,
 )
 from gateway.structs import ProjectRules, RouteRules
+from gateway.sums.reading import Calls, Stretch, course
 from projects.models import Project
 
 PAGE = 50
@@ -149,35 +148,22 @@ class Figures:
 
 
 def figures_of(project: Project, span: str, *, now: dt.datetime) -> Figures:
-    """One query."""
+    """From the sums per hour. One query."""
     count, unit = _SPANS[span]
     step = dt.timedelta(hours=1) if unit == "hour" else dt.timedelta(days=1)
     last = now.replace(minute=0, second=0, microsecond=0)
     last = last if unit == "hour" else last.replace(hour=0)
     first = last - step * (count - 1)
-    rows = (
-        LLMRequest.objects.filter(project=project.pk, accepted_at__gte=first, accepted_at__lte=now)
-        .filter(cache__in=["exact", "semantic", "miss"])
-        .annotate(bucket=Trunc("accepted_at", unit, tzinfo=dt.UTC))
-        .values("bucket", "cache")
-        .annotate(
-            calls=Count("id"),
-            saved=Sum("saved_usd"),
-            unpriced=Count("id", filter=Q(saved_usd=None)),
-        )
-    )
-    calls = {"exact": 0, "semantic": 0, "miss": 0}
-    saved: dict[tuple[Any, str], Decimal] = {}
-    unpriced = 0
-    for row in rows:
-        calls[row["cache"]] += row["calls"]
-        saved[row["bucket"], row["cache"]] = row["saved"] or Decimal(0)
-        unpriced += row["unpriced"] if row["cache"] != "miss" else 0
+    calls, saved = Calls(), dict[dt.datetime, Calls]()
+    for hour, found in course(Stretch([project.pk], first, now)).items():
+        bucket = hour if unit == "hour" else hour.replace(hour=0)
+        saved[bucket] = saved.get(bucket, Calls()) + found
+        calls += found
     moments = [first + step * number for number in range(count)]
-    zero = Decimal(0)
+    buckets = [(at, saved.get(at, Calls())) for at in moments]
     return Figures(
-        sum(calls.values()), calls["exact"], calls["semantic"], unpriced,
-        [Bucket(at, saved.get((at, "exact"), zero), saved.get((at, "semantic"), zero)) for at in moments],
+        calls.exact + calls.semantic + calls.missed, calls.exact, calls.semantic, calls.unpriced_hits,
+        [Bucket(at, found.exact_usd, found.semantic_usd) for at, found in buckets],
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ def read_project_rules(document: Mapping[str, Any], *, keys: Collection[UUID]) -
     _between("queue_limit", rules.queue_limit, 1, 20_000)
     _between("job_max_attempts", rules.job_max_attempts, 1, 10)
     _between("job_keep_s", rules.job_keep_s, 3600, 90 * 86_400)
+    _between("cache_entries", rules.cache_entries, 1, 1_000_000)
     _check_cache(rules.cache)
     _check_compact(rules.compact)
     _check_guards(rules.guards)
@@ -82,6 +83,13 @@ def read_project_rules(document: Mapping[str, Any], *, keys: Collection[UUID]) -
             raise refused("key_priorities", given, "it must be the id of one of the project's API keys.")  # fmt: skip
         priorities[found] = priority
     return msgspec.structs.replace(rules, key_priorities=priorities)
+
+
+def read_guards(documents: list[dict[str, Any]]) -> tuple[GuardRule, ...]:
+    """Checks alone, as people write them. Raises InvalidRulesError."""
+    rules = _converted({"guards": documents}, ProjectRules).guards
+    _check_guards(rules)
+    return rules
 
 
 def _converted(document: Mapping[str, Any], kind: type[_Rules]) -> _Rules:

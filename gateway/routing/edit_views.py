@@ -22,6 +22,7 @@ from gateway.models import Connection, Route
 from gateway.routing import services
 from gateway.routing.drafts import read_route_rules
 from gateway.routing.forms import Draft, with_rows_changed
+from gateway.routing.guard_fields import GuardTrialForm
 from gateway.routing.lists import connections_of, version_of
 from gateway.routing.services import By, route_of, rules_of_route
 from gateway.routing.trial_form import TrialForm
@@ -71,7 +72,8 @@ def _form(
         rules=rules,
         data=data,
     )
-    context = {
+    context: dict[str, Any] = {
+        "guard_trial": GuardTrialForm(),
         "project": project,
         "route": route,
         "draft": draft,
@@ -84,6 +86,8 @@ def _form(
         draft.forget_errors()
         if wants_part(request):
             return render(request, "gateway/routes/_targets.html", context)
+    elif data is not None and "try_checks" in data:
+        return _tried(request, context, draft)
     elif data is not None and "dry_run" in data:
         return _dry_run(request, project, route, draft, context)
     elif data is not None and draft.is_valid():
@@ -91,6 +95,20 @@ def _form(
         if saved is not None:
             messages.success(request, f"Saved: {saved.name}, version {saved.version}.")
             return redirect("gateway:route_detail", slug=project.ref, route_id=saved.pk)
+    return _page(request, context, draft)
+
+
+def _tried(request: HttpRequest, context: dict[str, Any], draft: Draft) -> HttpResponse:
+    """What the checks of the form would do with a pasted text."""
+    trial = GuardTrialForm(request.POST)
+    tried = draft.form.try_guards(trial)
+    context |= {"guard_trial": trial, "tried": tried, "is_tried": True}
+    if wants_part(request):
+        status = HTTPStatus.OK if tried else HTTPStatus.UNPROCESSABLE_ENTITY
+        return render(request, "gateway/routes/_guard_trial.html", context, status=status)
+    wrong = draft.form.errors
+    draft.forget_errors()
+    draft.form.errors.update(wrong)
     return _page(request, context, draft)
 
 

@@ -108,6 +108,37 @@ class CacheFields(forms.Form):
         return {name: self.cleaned_data[f"cache_{name}"] for name in CACHE_FIELDS}
 
 
+COMPACT_FIELDS = ("whitespace", "repeats", "tool_results_after", "history_tokens")
+
+
+class CompactFields(forms.Form):
+    """The fields of a CompactRule, each with `compact_` in front."""
+
+    compact_whitespace = switch("Cut white space that says nothing")
+    compact_repeats = switch("Cut blocks that repeat")
+    compact_tool_results_after = whole(
+        "Shorten tool results older than so many turns", "Empty: never."
+    )
+    compact_history_tokens = whole(
+        "Keep so many tokens of history", "The oldest turns go first. Empty: all."
+    )
+
+    def compact_rule(self) -> dict[str, Any]:
+        """The rule of valid fields."""
+        return {name: self.cleaned_data[f"compact_{name}"] for name in COMPACT_FIELDS}
+
+
+def compact_initial(rule: Any) -> dict[str, Any]:
+    """A rule as the fields show it."""
+    return {f"compact_{name}": getattr(rule, name) for name in COMPACT_FIELDS}
+
+
+def rule_paths() -> list[tuple[str, str]]:
+    """Paths of cache and compaction rules, and their fields."""
+    found = [(f"cache.{name}", f"cache_{name}") for name in CACHE_FIELDS]
+    return found + [(f"compact.{name}", f"compact_{name}") for name in COMPACT_FIELDS]
+
+
 def cache_initial(rule: Any) -> dict[str, Any]:
     """A rule as the fields show it."""
     return {f"cache_{name}": getattr(rule, name) for name in CACHE_FIELDS}

@@ -12,6 +12,7 @@ from core.errors import DomainError
 from gateway.models import Connection
 from gateway.routing import form_parts as parts
 from gateway.routing.drafts import MAX_TARGETS
+from gateway.routing.guard_fields import GuardFields, guards_initial
 from gateway.routing.matching import DAYS
 from gateway.routing.words import CHOICES, REASONS, STICKY
 from gateway.structs import Match, RouteRules, TargetRule
@@ -115,7 +116,7 @@ def target_initial(rule: TargetRule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in plain} | shown
 
 
-class RouteForm(parts.CacheFields):
+class RouteForm(GuardFields, parts.CompactFields, parts.CacheFields):
     """All of a route but its targets."""
 
     name = forms.CharField(
@@ -165,6 +166,12 @@ class RouteForm(parts.CacheFields):
         required=False, label="Cache", choices=(("", "As the project's"), ("own", "Its own rule"))
     )
 
+    has_compact = forms.ChoiceField(
+        required=False,
+        label="Compaction",
+        choices=(("", "As the project's"), ("own", "Its own rule")),
+    )
+
     def rest(self, kept: RouteRules) -> dict[str, Any]:
         """The rules of valid fields beside the targets; what the form does not show is `kept`."""
         data = self.cleaned_data
@@ -172,8 +179,10 @@ class RouteForm(parts.CacheFields):
         found: dict[str, Any] = {name: data[name] for name in names}
         found["retry"] = {name: data[name] for name in ("tries", "first_wait_s", "longest_wait_s")}
         found["cache"] = self.cache_rule() if data["has_cache"] else None
-        found["guards"] = msgspec.to_builtins(kept.guards)
-        found["compact"] = msgspec.to_builtins(kept.compact)
+        found["guards"] = (
+            self.guard_rules() if self.has_guards else msgspec.to_builtins(kept.guards)
+        )
+        found["compact"] = self.compact_rule() if data["has_compact"] else None
         return found
 
 
@@ -184,6 +193,9 @@ def route_initial(name: str, note: str, rules: RouteRules) -> dict[str, Any]:
     shown |= {"name": name, "note": note, "fallback_on": list(rules.fallback_on)}
     if rules.cache is not None:
         shown |= {"has_cache": "own", **parts.cache_initial(rules.cache)}
+    if rules.compact is not None:
+        shown |= {"has_compact": "own", **parts.compact_initial(rules.compact)}
+    shown |= guards_initial(rules.guards)
     return parts.plain(shown)
 
 
@@ -210,6 +222,7 @@ class Draft:
         ]
         self.kept = rules
         self.form = RouteForm(data, initial=route_initial(name, note, rules))
+        self.form.guards = rules.guards
         self.targets = _Targets(
             data,
             prefix=PREFIX,
@@ -253,8 +266,7 @@ class Draft:
             self.form.add_error(None, f"Target {int(row[1]) + 1}: {error.detail}")
             return
         paths = [(f"retry.{name}", name) for name in ("tries", "first_wait_s", "longest_wait_s")]
-        paths += [(f"cache.{name}", f"cache_{name}") for name in parts.CACHE_FIELDS]
-        parts.refuse(self.form, error, paths)
+        parts.refuse(self.form, error, [*paths, *parts.rule_paths(), *self.form.guard_paths()])
 
 
 def with_rows_changed(data: QueryDict) -> QueryDict:

@@ -218,6 +218,7 @@ class SettingsSerializer(serializers.Serializer[Any]):
     cache = CacheRuleSerializer(required=False)
     guards = serializers.ListField(child=serializers.DictField(), required=False)
     compact = CompactRuleSerializer(required=False)
+    cache_entries = serializers.IntegerField(required=False)
     job_max_attempts = serializers.IntegerField(required=False)
     job_keep_s = serializers.IntegerField(required=False)
     direct = serializers.BooleanField(required=False)

@@ -12,9 +12,9 @@ from projects.models import ApiKey, Project
 _GONE = (("drain", "Finish it for the record"), ("cancel", "Cancel it"))
 _PRIORITIES = (("high", "High"), ("normal", "Normal"), ("low", "Low"))
 _PLAIN = (
-    "direct", "default_priority", "on_client_gone", "deadline_s", "queue_limit", "job_max_attempts",
+    "direct", "default_priority", "on_client_gone", "deadline_s", "queue_limit", "cache_entries",
+    "job_max_attempts",
 )  # fmt: skip
-_COMPACT = ("whitespace", "repeats", "tool_results_after", "history_tokens")
 _DAY_S = 86_400
 
 
@@ -24,7 +24,7 @@ def keys_of(project: Project) -> list[ApiKey]:
     return list(keys.order_by("name", "pk"))
 
 
-class SettingsForm(GuardFields, parts.CacheFields):
+class SettingsForm(GuardFields, parts.CompactFields, parts.CacheFields):
     """All of ProjectRules."""
 
     direct = parts.switch(
@@ -48,13 +48,11 @@ class SettingsForm(GuardFields, parts.CacheFields):
     )
     job_max_attempts = parts.whole("Tries of a job", initial="3", needed=True)
     job_keep_days = parts.number("Jobs' answers are kept for days", initial="7", needed=True)
-    compact_whitespace = parts.switch("Cut white space that says nothing")
-    compact_repeats = parts.switch("Cut blocks that repeat")
-    compact_tool_results_after = parts.whole(
-        "Shorten tool results older than so many turns", "Empty: never."
-    )
-    compact_history_tokens = parts.whole(
-        "Keep so many tokens of history", "The oldest turns go first. Empty: all."
+    cache_entries = parts.whole(
+        "Kept answers at most",
+        "Past it those go that were used longest ago, within five minutes.",
+        initial="20000",
+        needed=True,
     )
 
     def __init__(
@@ -86,7 +84,7 @@ class SettingsForm(GuardFields, parts.CacheFields):
         found: dict[str, Any] = {name: data[name] for name in _PLAIN}
         found["job_keep_s"] = round(data["job_keep_days"] * _DAY_S)
         found["cache"] = self.cache_rule()
-        found["compact"] = {name: data[f"compact_{name}"] for name in _COMPACT}
+        found["compact"] = self.compact_rule()
         if self.has_guards:
             found["guards"] = self.guard_rules()
         found["key_priorities"] = {
@@ -96,16 +94,14 @@ class SettingsForm(GuardFields, parts.CacheFields):
 
     def paths(self) -> list[tuple[str, str]]:
         """Rules' paths and their fields."""
-        found = [(f"cache.{name}", f"cache_{name}") for name in parts.CACHE_FIELDS]
-        found += [(f"compact.{name}", f"compact_{name}") for name in _COMPACT]
-        return [*found, ("job_keep_s", "job_keep_days")]
+        return [*parts.rule_paths(), *self.guard_paths(), ("job_keep_s", "job_keep_days")]
 
 
 def settings_initial(rules: ProjectRules) -> dict[str, Any]:
     """The rules as the form shows them."""
     shown: dict[str, Any] = {name: getattr(rules, name) for name in _PLAIN}
     shown |= parts.cache_initial(rules.cache)
-    shown |= {f"compact_{name}": getattr(rules.compact, name) for name in _COMPACT}
+    shown |= parts.compact_initial(rules.compact)
     shown |= guards_initial(rules.guards)
     shown["job_keep_days"] = round(rules.job_keep_s / _DAY_S, 4)
     shown |= {f"key_{pk}": said for pk, said in rules.key_priorities.items()}

@@ -1,6 +1,7 @@
 """What holds for all of a project's calls: seen by whoever sees the project, changed by admins."""
 
 from http import HTTPStatus
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,8 +14,10 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Role
 from accounts.selectors import person
 from core.errors import DomainError
+from core.htmx import wants_part
 from gateway.models import GatewaySettings
 from gateway.routing import form_parts, services
+from gateway.routing.guard_fields import GuardTrialForm
 from gateway.routing.services import By
 from gateway.routing.settings_form import SettingsForm, keys_of, settings_initial
 from gateway.routing.views import may_change
@@ -28,11 +31,19 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     """The form of ProjectRules."""
     role = Role.ADMIN if request.method == "POST" else Role.VIEWER
     project = project_for(request, slug, role)
+    context: dict[str, Any] = {}
     keys, rules = keys_of(project), services.rules_of_project(project.pk)
     shown = settings_initial(rules)
     if request.method == "POST":
         form = SettingsForm(request.POST, initial=shown, keys=keys, guards=rules.guards)
-        if form.is_valid():
+        if "try_checks" in request.POST:
+            trial = GuardTrialForm(request.POST)
+            context = {"form": form, "guard_trial": trial, "tried": form.try_guards(trial)}
+            context["is_tried"] = True
+            if wants_part(request):
+                status = HTTPStatus.OK if context["tried"] else HTTPStatus.UNPROCESSABLE_ENTITY
+                return render(request, "gateway/routes/_guard_trial.html", context, status=status)
+        elif form.is_valid():
             try:
                 services.change_settings(
                     project=project, changes=form.changes(), by=By(person(request)), now=timezone.now()
@@ -46,7 +57,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         form = SettingsForm(
             initial=shown, keys=keys, guards=rules.guards, is_read_only=not may_change(project)
         )
-    context = {
+    context = {"guard_trial": GuardTrialForm(), **context} | {
         "project": project,
         "form": form,
         "rules": rules,
@@ -54,5 +65,6 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         "row": GatewaySettings.objects.select_related("updated_by").filter(pk=project.pk).first(),
         "now": timezone.now(),
     }
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_bound else HTTPStatus.OK
+    is_wrong = form.is_bound and not context.get("tried")
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if is_wrong else HTTPStatus.OK
     return render(request, "gateway/settings/page.html", context, status=status)

@@ -6,22 +6,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from core import formats
 from core.ids import uuid7
+from gateway.cache.emptying import cap
 from gateway.cache.selectors import figures_of
 from gateway.cache.storing import store
 from gateway.cache.tightening import consider
-from gateway.models import CachedResponse, CacheThreshold, LLMRequest, ShadowCheck
+from gateway.models import CachedResponse, CacheThreshold, GatewaySettings, ShadowCheck
 from gateway.structs import CacheRule, Decision
+from gateway.sums import adding
 from projects.models import Project
 from tests.factories.gateway import RouteFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.gateway.cache.conftest import answer_of, ask, ended
 from tests.gateway.cache.test_semantic import keep
+from tests.gateway.recording import calls
 
 pytestmark = pytest.mark.django_db
 
@@ -56,11 +60,22 @@ def fill(project: Project, count: int = 3, **more: Any) -> list[CachedResponse]:
 
 
 def called(project: Project, cache: str, saved: str | None = None) -> None:
-    now = timezone.now()
-    LLMRequest.objects.create(
-        project=project, id=uuid7(), accepted_at=now, state="done", dialect="openai.chat", asked_model="m",
-        status_code=200, cache=cache, saved_usd=Decimal(saved) if saved else None, trace_id="t", span_id="s",
-    )  # fmt: skip
+    usd = Decimal(saved) if saved else None
+    one = calls.finished(project, cache=cache, attempts=[], saved_usd=usd)
+    with connection.cursor() as cursor:
+        adding.add(cursor, project.pk, [one])
+
+
+def test_what_was_used_longest_ago_goes_first(project: Project) -> None:
+    old, _, new = fill(project)
+    other = fill(ProjectFactory.create())
+    CachedResponse.objects.filter(project=project.pk, id=old.id).update(last_hit_at=timezone.now())
+    assert cap() == 0
+    GatewaySettings.objects.create(project=project, rules={"cache_entries": 2})
+    assert cap() == 1
+    left = CachedResponse.objects.filter(project=project.pk).values_list("id", flat=True)
+    assert set(left) == {old.id, new.id}
+    assert CachedResponse.objects.filter(id__in=[one.id for one in other]).count() == 3
 
 
 def test_an_empty_cache_says_how_to_use_it(admin: Client, root: str) -> None:

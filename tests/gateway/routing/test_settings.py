@@ -26,7 +26,7 @@ FORM = {
     "default_priority": "low", "on_client_gone": "cancel", "deadline_s": "90", "queue_limit": "50",
     "job_max_attempts": "2", "job_keep_days": "0.5", "cache_exact": "on", "cache_ttl_s": "60", "cache_namespace": "",
     "cache_threshold": "0.99", "cache_shadow_share": "0.1", "cache_wrong_limit": "0.02", "compact_whitespace": "on",
-    "compact_history_tokens": "4000",
+    "compact_history_tokens": "4000", "cache_entries": "500",
 }  # fmt: skip
 
 
@@ -79,6 +79,11 @@ def test_checks_are_set_by_the_form_and_others_stay(admin: Client, project: Any)
         ({"deadline_s": "0"}, "deadline_s"),
         ({"queue_limit": "20001"}, "queue_limit"),
         ({"job_keep_days": "91"}, "job_keep_s"),
+        ({"cache_entries": "0"}, "cache_entries"),
+        (
+            {"guard_pii": "", "guard_injection": "block:input", "guard_injection_limit": "0"},
+            "guards.0.limit",
+        ),
         ({"cache_threshold": "0.2"}, "cache.threshold"),
         ({"compact_history_tokens": "3"}, "compact.history_tokens"),
         ({"default_priority": "x"}, "Select a valid choice"),
