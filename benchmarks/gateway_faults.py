@@ -246,9 +246,11 @@ def report(told: dict[Cell, str], hung: list[Cell]) -> bool:
     for cell in hung:
         print(f"HUNG: {cell.client} → {cell.model}")
     is_met = not wrong and not hung
+    right = len(told) - len(wrong)
     print(
-        f"{len(told)} calls, {len(told) - len(wrong)} recorded once with usage, flagged as estimated or not used; {len(hung)} hung"
+        f"{len(told)} calls, {right} recorded once: usage known, estimated and flagged, or none was used"
     )
+    print(f"{len(hung)} hung")
     print("met" if is_met else "MISSED (100 %, none hung)")
     return is_met
 

@@ -92,7 +92,7 @@ def facts_of(dialect: Dialect, body: bytes) -> RequestFacts:
         document=document,
         is_stream=is_stream,
         wants_usage=_wants_usage(dialect, document),
-        max_output_tokens=_limit(dialect, document),
+        max_output_tokens=output_limit(dialect, document),
         choices=_choices(dialect, document),
         turns=reading.turns,
         system="\n".join(reading.system),
@@ -142,7 +142,7 @@ def _whole(document: dict[str, Any], name: str, least: int, most: int) -> int | 
     return value
 
 
-def _limit(dialect: Dialect, document: dict[str, Any]) -> int | None:
+def output_limit(dialect: Dialect, document: dict[str, Any]) -> int | None:
     """The stated limit of the output; the first of its names counts, as OpenAI reads it."""
     if dialect in (Dialect.EMBEDDINGS, Dialect.COUNT_TOKENS):
         return 0

@@ -15,15 +15,17 @@ from core.errors import DomainError
 from costs.usage import Usage
 from gateway.connections.clients import client_for
 from gateway.connections.keys import pick_key
-from gateway.connections.providers import dialects_of, path_of
+from gateway.connections.providers import path_of
 from gateway.dialects.collect import Collector
 from gateway.dialects.errors import Failure
 from gateway.dialects.facts import RequestFacts
 from gateway.dialects.sse import Event, Events, EventTooLongError
-from gateway.dialects.translate import Translator, can_translate, translator
+from gateway.dialects.translate import Translator, translator
+from gateway.engine.bounding import bounded, is_too_large
 from gateway.engine.checking import AnswerChecks
 from gateway.engine.providers import ProviderError, ask, request_id, unanswered
 from gateway.engine.sink import EVENTS, JSON, Sink
+from gateway.routing.decide import spoken
 from gateway.snapshot import ConnectionView, KeyView, Snapshot
 from gateway.structs import Attempt, Call, Dialect, Target
 
@@ -90,15 +92,22 @@ class Shot:
     ) -> None:
         call = self.call
         model = self.attempt.target.model or call.model
-        self.dialect = wire(call.dialect, view)
+        self.dialect = spoken(call.dialect, view) or call.dialect
         try:
             self.translator = translator(
                 call.dialect, self.dialect, wants_usage=call.wants_usage, kind=view.kind
             )
-            body = _encode(self.translator.request(document, model=model))
+            request = self.translator.request(document, model=model)
         except ValueError as error:
             failure = Failure("bad_request", "cannot_translate", str(error))
             raise ProviderError.own(failure) from None
+        body = unbounded = _encode(request)
+        is_capped = False
+        if call.is_bounded:
+            capped, is_capped = bounded(
+                call, document, request, dialect=self.dialect, model=model, kind=view.kind
+            )
+            body = _encode(capped)
         now, refused = dt.datetime.now(dt.UTC), set(refused)
         while True:
             # A limited key may be free for another model: better than none.
@@ -107,6 +116,9 @@ class Shot:
                 await self._ask(view, snapshot, model, body)
                 return
             except ProviderError as error:
+                if is_capped and is_too_large(error):
+                    body, is_capped = unbounded, False
+                    continue
                 if self.key is None or error.failure.reason != "auth":
                     raise
                 refused.add(self.key.id)
@@ -257,17 +269,6 @@ class Shot:
 
 def _as_it_is(data: bytes) -> bytes:
     return data
-
-
-def wire(client: Dialect, view: ConnectionView) -> Dialect:
-    """What to speak with the connection: the client's own dialect, else one it can be translated to."""
-    spoken = dialects_of(view.kind, view.settings)
-    if client in spoken:
-        return client
-    for other in (Dialect.CHAT, Dialect.MESSAGES, Dialect.RESPONSES):
-        if other in spoken and can_translate(client, other):
-            return other
-    return client
 
 
 def _is_content(event: Event, dialect: Dialect) -> bool:

@@ -87,12 +87,16 @@ def bounds_of(
 
 def output_of(facts: RequestFacts, model: str) -> int:
     """How many tokens an answer of the model may have: as asked, else as the model is known for."""
-    each = facts.max_output_tokens
-    if each is None:
-        name = model.rpartition("/")[2].lower()
-        found = next((start for start in _BY_LENGTH if name.startswith(start)), None)
-        each = OTHER_OUTPUT_TOKENS if found is None else OUTPUT_TOKENS[found]
-    return each * facts.choices
+    return most_output(facts.max_output_tokens, model) * facts.choices
+
+
+def most_output(stated: int | None, model: str) -> int:
+    """The same of one choice, for a limit the client stated or not."""
+    if stated is not None:
+        return stated
+    name = model.rpartition("/")[2].lower()
+    found = next((start for start in _BY_LENGTH if name.startswith(start)), None)
+    return OTHER_OUTPUT_TOKENS if found is None else OUTPUT_TOKENS[found]
 
 
 def _call(facts: RequestFacts, target: Target, at: dt.datetime) -> ChargeableCall:

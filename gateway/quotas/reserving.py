@@ -75,6 +75,9 @@ class Quotas:
             return FREE
         at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         lines = lines_of(call, snapshot, bounds, at)
+        call.is_bounded = any(
+            line.is_hard and (line.is_money or line.metric == LimitMetric.TOKENS) for line in lines
+        )
         return await self.reserve_lines(call, lines, unpriced=bounds.unpriced)
 
     async def reserve_lines(

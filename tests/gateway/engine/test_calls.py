@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -15,9 +16,10 @@ from core.crypto import data_cipher, seal
 from gateway.cache.kept import Hit
 from gateway.cache.semantic import Found
 from gateway.connections.secrets import context
+from gateway.engine.bounding import bounded
 from gateway.queues.frames import CallLostError
 from gateway.snapshot import KeyView, Snapshot
-from gateway.structs import CachePlan, CacheRule, Call, Frame, FrameKind, RetryRule
+from gateway.structs import CachePlan, CacheRule, Call, Dialect, Frame, FrameKind, RetryRule
 from tests.gateway.engine.conftest import World
 from tests.gateway.engine.provider import (
     USAGE,
@@ -149,6 +151,59 @@ async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(world: Wo
     codes += [one.code for one in (await world.end_of(call)).attempts]
     assert set(codes) == {"connection_gone", "key_unreadable", "connections_unknown"}
     assert told == []
+
+
+async def test_under_a_hard_limit_the_provider_is_told_how_long_its_answer_may_be(
+    world: World,
+) -> None:
+    asked: list[int | None] = []
+
+    async def strict(exchange: Exchange) -> None:
+        most = exchange.document.get("max_tokens")
+        asked.append(most)
+        if most is not None and most > 9_000:
+            error = {"message": "max_tokens is too large: 32768", "code": None}
+            await exchange.answer({"error": error}, 400)
+        else:
+            await exchange.answer(completion())
+
+    await world.start()
+    world.provider.behaviours["m"] = strict
+    for said, sent in (
+        (b"", [32_768, None]),
+        (b',"max_tokens":50', [50]),
+        (b',"max_tokens":-1', [32_768, -1]),
+    ):
+        call = world.call("m", is_bounded=True)
+        call.body = call.body[:-1] + said + b"}"
+        assert (await world.whole(call)).status == 200
+        assert asked == sent
+        assert len((await world.end_of(call)).attempts) == 1
+        asked.clear()
+    assert (await world.whole(world.call("m"))).status == 200
+    assert asked == [None]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind", "model", "request_", "most"),
+    [
+        (Dialect.CHAT, "openai", "gpt-4o", {}, {"max_completion_tokens": 16_384}),
+        (Dialect.CHAT, "compatible", "llama", {}, {"max_tokens": 32_768}),
+        (Dialect.RESPONSES, "openai", "gpt-5", {}, {"max_output_tokens": 128_000}),
+        (Dialect.COMPLETIONS, "openai", "davinci", {}, {}),
+        (Dialect.EMBEDDINGS, "openai", "embed", {}, {}),
+        # As made of a chat request whose client stated 1,000, with room to think on top.
+        (Dialect.MESSAGES, "anthropic", "claude-x", {"max_tokens": 1_500}, {"max_tokens": 1_000}),
+    ],
+)
+async def test_the_bound_is_the_one_that_was_set_aside(
+    world: World, dialect: Dialect, kind: str, model: str, request_: Any, most: dict[str, int]
+) -> None:
+    call = world.call(model)
+    document: dict[str, Any] = {"max_completion_tokens": 1_000} if request_ else {}
+    call.dialect = Dialect.CHAT if dialect is Dialect.MESSAGES else dialect
+    made, is_ours = bounded(call, document, request_, dialect=dialect, model=model, kind=kind)
+    assert (made, is_ours) == (most, bool(most) and not request_)
 
 
 async def test_the_next_target_answers_when_the_first_cannot(world: World) -> None:
