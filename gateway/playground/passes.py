@@ -95,8 +95,13 @@ def _auth_of(project: Project, user_id: UUID) -> KeyAuth:
     )
 
 
+def name_of(email: str) -> str:
+    """The person as `user` of their calls."""
+    return email[:200]
+
+
 def as_person(caller: Caller, email: str) -> Caller:
     """The caller without a key, as this person and from the playground, whatever headers and body say."""
     return msgspec.structs.replace(
-        caller, key_id="", key_label="", user=email[:200], environment=ENVIRONMENT
+        caller, key_id="", key_label="", user=name_of(email), environment=ENVIRONMENT
     )

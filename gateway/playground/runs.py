@@ -12,6 +12,7 @@ from accounts.models import User
 from core.errors import NotFoundError
 from gateway.door.models import callable_models
 from gateway.models import LLMRequest
+from gateway.playground import passes
 from gateway.playground.opening import Opened, opened_of
 from gateway.requests import selectors
 from gateway.snapshot import snapshot_of
@@ -47,7 +48,10 @@ def callables_of(project: Project) -> list[Callable]:
 def runs_of(project: Project, user: User, *, now: dt.datetime) -> list[LLMRequest]:
     """The person's last runs of thirty days, newest first. One query, by an index of calls without a key."""
     rows = LLMRequest.objects.filter(
-        project=project, user_id=user.email, api_key_id=None, accepted_at__gte=now - SINCE
+        project=project,
+        user_id=passes.name_of(user.email),
+        api_key_id=None,
+        accepted_at__gte=now - SINCE,
     )
     return list(rows.order_by("-accepted_at", "-id")[:RUNS])
 

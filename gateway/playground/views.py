@@ -37,12 +37,15 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
     draft = drafts.read_draft(request.GET.dict(), request.GET.getlist("model"))
     if request.GET.get("request") or request.GET.get("step"):
         drafts.fill(draft, _opened(request, project))
+    mine = runs.runs_of(project, person(request), now=now)
+    if draft.models == [""] and mine:
+        draft.models = [mine[0].asked_model]
     context = {
         "project": project,
         "may_run": may_run(project),
         "draft": draft,
         "callables": runs.callables_of(project),
-        "runs": runs.runs_of(project, person(request), now=now),
+        "runs": mine,
         "roles": opening.ROLES,
         "blank": opening.Line(),
         "formats": drafts.FORMATS.items(),

@@ -1,7 +1,8 @@
 // <play-ground data-pass data-runs data-page>: runs the form's request on each column's model. Ctrl+Enter runs, Escape stops.
 import { announce } from "./announce.js";
 import { Column } from "./playground_column.js";
-import { Problems, readRequest } from "./playground_request.js";
+import { Problems, linked, readRequest } from "./playground_request.js";
+import { askPass } from "./playground_stream.js";
 
 const MOST = 4;
 
@@ -110,17 +111,9 @@ class PlayGround extends HTMLElement {
     this.querySelector('[data-do="compare"]').disabled = columns.length >= MOST || this.button.disabled;
   }
 
-  // Models and parameters; never what is said.
   link(button) {
-    const query = new URLSearchParams();
-    for (const { model } of this.all) if (model.value.trim()) query.append("model", model.value.trim());
-    for (const field of this.form.querySelectorAll("[data-number]")) if (field.value) query.set(field.name, field.value);
-    for (const name of ["reasoning_effort", "tool_choice", "cache", "format"]) {
-      const { value } = this.form.elements[name];
-      if (value && value !== "text") query.set(name, value);
-    }
-    if (!this.form.elements.stream.checked) query.set("stream", "0");
-    button.dataset.value = `${location.origin}${this.dataset.page}?${query}`;
+    const models = this.all.map(({ model }) => model.value.trim()).filter(Boolean);
+    button.dataset.value = `${location.origin}${this.dataset.page}?${linked(this.form, models)}`;
   }
 
   // --- running
@@ -135,7 +128,7 @@ class PlayGround extends HTMLElement {
     if (problems.count) return announce("Nothing was sent. Something is to be put right first.");
     this.isStarting = true;
     try {
-      const pass = await this.pass();
+      const pass = await askPass(this.dataset.pass, this.querySelector("[name=csrfmiddlewaretoken]").value);
       const runs = this.all.map((column) => column.run(pass, asked));
       this.showRunning(true);
       this.showAnswers();
@@ -148,20 +141,6 @@ class PlayGround extends HTMLElement {
       this.isStarting = false;
       this.showRunning(false);
     }
-  }
-
-  async pass() {
-    const headers = { "X-CSRFToken": this.querySelector("[name=csrfmiddlewaretoken]").value, "HX-Request": "true" };
-    let response;
-    try {
-      response = await fetch(this.dataset.pass, { method: "POST", headers });
-    } catch {
-      throw new Error("The server does not answer. Try again in a moment.");
-    }
-    if (response.headers.has("HX-Redirect")) throw new Error("You are signed out. Sign in in another tab, then run again.");
-    const said = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(said.detail ?? `The server refused (${response.status}). Reload this page.`);
-    return said.pass;
   }
 
   stop() {

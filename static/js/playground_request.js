@@ -118,3 +118,15 @@ export function readRequest(form, problems) {
   if (form.elements.cache.value) headers["X-LLMLab-Cache"] = form.elements.cache.value;
   return { request, headers };
 }
+
+// What a link to the page says: models and parameters; never what is said.
+export function linked(form, models) {
+  const query = new URLSearchParams(models.map((model) => ["model", model]));
+  for (const field of form.querySelectorAll("[data-number]")) if (field.value) query.set(field.name, field.value);
+  for (const name of ["reasoning_effort", "tool_choice", "cache", "format"]) {
+    const { value } = form.elements[name];
+    if (value && value !== "text") query.set(name, value);
+  }
+  if (!form.elements.stream.checked) query.set("stream", "0");
+  return query;
+}

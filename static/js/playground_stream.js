@@ -77,6 +77,20 @@ async function readStream(response, take) {
   }
 }
 
+// What opens the door for a minute. Throws an Error with words for people.
+export async function askPass(url, csrf) {
+  let response;
+  try {
+    response = await fetch(url, { method: "POST", headers: { "X-CSRFToken": csrf, "HX-Request": "true" } });
+  } catch {
+    throw new Error("The server does not answer. Try again in a moment.");
+  }
+  if (response.headers.has("HX-Redirect")) throw new Error("You are signed out. Sign in in another tab, then run again.");
+  const said = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(said.detail ?? `The server refused (${response.status}). Reload this page.`);
+  return said.pass;
+}
+
 // Calls the model. `begun(id)` hears the call's id as soon as the head is here, `take` every piece.
 // Throws Refused with words for people, and what `fetch` throws.
 export async function ask({ pass, request, headers, signal, begun, take }) {

@@ -220,5 +220,6 @@ def test_everybody_has_a_history_of_their_own(
     with django_assert_max_num_queries(4):
         rows = member.get(f"{ROOT}runs/", headers={"HX-Request": "true"}).context["runs"]
     assert {row.id for row in rows} == {row.id for row in mine}
+    assert member.get(ROOT).context["draft"].models == ["smart"]  # the last one
     with django_assert_max_num_queries(20):
         member.get(ROOT)

@@ -9,9 +9,12 @@ from django.utils import timezone
 
 from accounts.models import Membership, User
 from gateway.playground.passes import LIFE, as_person, issue_pass, open_pass, read_pass
+from gateway.quotas.deciding import Granted, Refused
 from gateway.structs import Caller
 from projects.models import Project
+from tests.factories.gateway import LimitFactory
 from tests.factories.projects import ProjectFactory
+from tests.gateway.quotas.calls import ask, make_call, read
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +65,17 @@ def test_nobody_passes_for_somebody_else() -> None:
     made = as_person(said, "me@example.com")
     assert (made.key_id, made.key_label, made.user) == ("", "", "me@example.com")
     assert (made.environment, made.tags) == ("playground", ("a",))
+
+
+def test_people_count_apart_where_each_key_does(project: Project) -> None:
+    LimitFactory.create(organization=project.organization, scope="key", amount=1)
+    now = read(project)
+    at = timezone.now()
+
+    def call(**caller: str) -> Any:
+        return ask(make_call(project, at, **caller), now)
+
+    assert isinstance(call(key_id="", user="ann@example.com"), Granted)
+    assert isinstance(call(key_id="", user="bob@example.com"), Granted)
+    assert isinstance(call(key_id="", user="ann@example.com"), Refused)
+    assert isinstance(call(user="ann@example.com"), Granted)  # a key, for the same person
