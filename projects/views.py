@@ -25,6 +25,7 @@ from projects import selectors, services
 from projects.access import project_for
 from projects.context_processors import last_project
 from projects.forms import ProjectForm
+from projects.gateway_snippets import languages, switches
 from projects.models import ApiKey
 from projects.snippets import PLACEHOLDER, snippets
 
@@ -149,28 +150,33 @@ def _ref(request: HttpRequest, project_id: object, slug: str) -> str:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def setup(request: HttpRequest, slug: str) -> HttpResponse:
-    """Send the first trace: a key made on demand and shown once, code with it filled in, and the
-    wait.
+    """Send the first trace or call: a key made on demand and shown once, code with it filled in, and the
+    wait. `way=gateway` chooses calling models.
     """
     project = project_for(request, slug, Role.MEMBER if request.method == "POST" else Role.VIEWER)
+    way = "gateway" if "gateway" in (request.POST.get("way"), request.GET.get("way")) else ""
     raw = None
     if request.method == "POST":
         _, raw = services.create_api_key(
             project=project,
             name=SETUP_KEY_NAME,
-            scopes=[ApiKey.Scope.INGEST],
+            scopes=[ApiKey.Scope.GATEWAY if way else ApiKey.Scope.INGEST],
             actor=person(request),
         )
+    base_url = settings.LLMLAB_BASE_URL
     context = {
         "project": project,
         "raw_key": raw,
         "may_create_key": project.role != Role.VIEWER,
+        "way": way,
         "snippets": snippets(
-            base_url=settings.LLMLAB_BASE_URL,
+            base_url=base_url,
             project=project.slug,
-            key=raw or PLACEHOLDER,
+            key=PLACEHOLDER if way or raw is None else raw,
             now=timezone.now(),
         ),
+        "languages": languages(base_url=base_url, key=raw if way and raw else PLACEHOLDER),
+        "switches": switches(base_url=base_url),
     }
     return render_page_or_part(
         request, page="projects/setup.html", part="projects/_setup_steps.html", context=context

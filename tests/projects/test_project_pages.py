@@ -233,13 +233,27 @@ def test_setup_makes_a_key_on_demand_and_fills_it_in(
     page = response.content.decode()
     assert (key.name, key.scopes, key.created_by) == ("Setup", ["ingest"], acme.member.user)
     assert page.count(key.prefix) == 6  # the key itself and five snippets
-    assert "llmlab_sk_YOUR_KEY" not in page
+    assert page.count("llmlab_sk_YOUR_KEY") == 6  # it may not call models
     assert "no-store" in response["Cache-Control"]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT=&quot;https://llmlab.acme.example&quot;" in page
     assert "https://llmlab.acme.example/sdks/llmlab-" in page
     assert "https://llmlab.acme.example/api/v1/projects/bot/traces" in page
     part = client.post("/projects/bot/setup/", headers={"HX-Request": "true"}).content.decode()
     assert part.lstrip().startswith('<section class="card" id="setup-steps"')
+
+
+def test_setup_makes_a_key_to_call_models_with(
+    acme: SimpleNamespace, bot: Project, client_of: Any, settings: Any
+) -> None:
+    settings.LLMLAB_BASE_URL = "https://llmlab.acme.example"
+    page = client_of(acme.member).post("/projects/bot/setup/", {"way": "gateway"}).content.decode()
+    key = ApiKey.objects.get()
+    assert key.scopes == ["gateway"]
+    assert page.count(key.prefix) == 7  # the key itself and six pieces of code
+    assert 'value="gateway" checked' in page
+    assert "base_url=&quot;https://llmlab.acme.example/v1&quot;" in page
+    chosen = client_of(acme.viewer).get("/projects/bot/setup/?way=gateway").content.decode()
+    assert 'value="gateway" checked' in chosen
 
 
 def test_setup_waits_until_the_first_trace(
