@@ -24,6 +24,9 @@ from tests.factories.projects import ApiKeyFactory, ProjectFactory
 from tests.fakes.simulator import running_simulator
 from tests.functional.server import ROOT, Server, _environ, running_server
 
+# Where nobody listens.
+NOBODY = "127.0.0.1:9"
+
 
 @pytest.fixture(scope="session")
 def gateway(django_db_setup: None, tmp_path_factory: Any) -> Iterator[Server]:
@@ -47,7 +50,7 @@ def running_worker(simulator: str) -> Iterator["subprocess.Popen[bytes]"]:
     environment = {
         **_environ(0, 1),
         "CELERY_SKIP_CHECKS": "1",
-        "LLMLAB_OUTBOUND_ALLOW": urlsplit(simulator).netloc,
+        "LLMLAB_OUTBOUND_ALLOW": f"{urlsplit(simulator).netloc},{NOBODY}",
     }
     with Redis.from_url(settings.REDIS_URL) as redis:
         before = redis.zcard("{gw}:workers")

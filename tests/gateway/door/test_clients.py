@@ -1,6 +1,7 @@
 """Unmodified clients of OpenAI and Anthropic, through web process, line and worker to a provider and back."""
 
 import asyncio
+import json
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ from gateway.snapshot import touch
 from tests.clients.run import run_client
 from tests.factories.gateway import LimitFactory, RouteFactory
 from tests.functional.server import Server
-from tests.gateway.door.conftest import make_key, until
+from tests.gateway.door.conftest import NOBODY, connect, make_key, until
 
 MODEL, CLAUDE = "gpt-5.4-mini", "claude-opus-4-6"
 HI: list[Any] = [{"role": "user", "content": "Say hello to the world"}]
@@ -300,13 +301,58 @@ def test_limits_are_told_kept_and_recorded(gateway: Server, simulator: str, work
     ]  # fmt: skip
 
 
-def test_route_is_followed_and_named(gpt: openai.OpenAI, key: Any) -> None:
+@pytest.fixture(scope="module")
+def broken(key: Any) -> Connection:
+    """The first target of the route Steady, where nobody listens; Best leads to one that works."""
     connection = Connection.objects.get(organization=key.project.organization, kind="openai")
-    target = {"connection": connection.pk.hex, "model": MODEL}
-    RouteFactory(project=key.project, name="Best", rules={"targets": [target]})
+    dead = connect(key.project, "compatible", f"http://{NOBODY}/v1")
+    good = {"connection": connection.pk.hex, "model": MODEL}
+    steps = [{"connection": dead.pk.hex, "model": MODEL}, good | {"step": 1}]
+    RouteFactory(project=key.project, name="Best", rules={"targets": [good]})
+    RouteFactory(
+        project=key.project, name="Steady", rules={"targets": steps, "retry": {"tries": 1}}
+    )
     touch(key.project.organization_id)
     time.sleep(1.1)
+    return dead
 
+
+def test_a_broken_target_is_left_rests_and_heals(
+    gpt: openai.OpenAI, key: Any, simulator: str, broken: Connection
+) -> None:
+    """Fallback, breaker and half-open probe; no client sees anything of it."""
+    circuit = f"{broken.pk.hex}|{MODEL}"
+
+    def fallbacks() -> tuple[str, str]:
+        raw = gpt.chat.completions.with_raw_response.create(model="steady", messages=HI)
+        return raw.headers["x-llmlab-connection"], raw.headers["x-llmlab-fallbacks"]
+
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        first = [fallbacks() for _ in range(5)]
+        assert {one[1] for one in first} == {"1"}
+        until(lambda: redis.hexists("{gw}:circuits", circuit))
+        other = first[0][0]
+        # Nobody is sent there any more.
+        until(lambda: fallbacks() == (other, "0"))
+
+        def is_healed() -> bool:
+            held = redis.hget("{gw}:circuits", circuit)
+            if held is not None:
+                # Fifteen seconds later.
+                old = json.loads(held)
+                aged = old | {"o": old["o"] - 15_000, "p": 0}
+                redis.hset("{gw}:circuits", circuit, json.dumps(aged))
+            return fallbacks() == (broken.pk.hex, "0")
+
+        Connection.objects.filter(pk=broken.pk).update(base_url=f"{simulator}/v1")
+        touch(key.project.organization_id)
+        until(is_healed)
+        until(lambda: not redis.hexists("{gw}:circuits", circuit))
+    rows = LLMRequest.objects.filter(project=key.project, route="Steady")
+    assert set(rows.values_list("status_code", flat=True)) == {200}
+
+
+def test_route_is_followed_and_named(gpt: openai.OpenAI, broken: Connection) -> None:
     answer = gpt.chat.completions.with_raw_response.create(model="best", messages=HI)
 
     assert answer.headers["x-llmlab-route"] == "Best"
