@@ -288,6 +288,8 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     is_hedge: bool = False
     # What the provider asked to wait before the next try.
     retry_after_s: float | None = None
+    # The target takes nothing for so long: all its keys are limited.
+    rest_s: float = 0.0
     # Of one that was given up although the provider may charge for it; of the others the call's usage tells.
     usage: Usage | None = None
 

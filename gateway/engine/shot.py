@@ -46,6 +46,7 @@ class Shot:
         self.call = call
         self.attempt = Attempt(target=target, began_at=time.time(), is_hedge=is_hedge)
         self.key: KeyView | None = None
+        self._view: ConnectionView | None = None
         self.dialect = call.dialect
         self.translator: Translator = Translator(call.dialect, call.dialect)
         # Set when the request is on its way: from then on there may be something to pay for.
@@ -92,6 +93,7 @@ class Shot:
     ) -> None:
         call = self.call
         model = self.attempt.target.model or call.model
+        self._view = view
         self.dialect = spoken(call.dialect, view) or call.dialect
         try:
             self.translator = translator(
@@ -189,6 +191,11 @@ class Shot:
         if not self.collector.is_complete:
             raise ProviderError.broken("stream_ended", "The provider ended the stream at once.")
         self.first_token_at = time.time()
+
+    def is_last_key(self, refused: Collection[str]) -> bool:
+        """Whether the connection has no key but these."""
+        now = dt.datetime.now(dt.UTC)
+        return self._view is None or pick_key(self._view, now=now, exclude=refused) is None
 
     def answer(self) -> bytes:
         """The whole answer of a call that does not stream, on the client's wire."""

@@ -116,6 +116,8 @@ class Tries:
         self.error, self.error_dialect = error, shot.dialect
         if shot.key is not None and error.failure.reason in ("auth", "rate_limit"):
             self._refused.add(shot.key.id)
+            if error.failure.reason == "rate_limit" and shot.is_last_key(self._refused):
+                attempt.rest_s = error.retry_after_s or 0.0
         if error.is_ours:
             attempt.ended_at = time.time()
         else:

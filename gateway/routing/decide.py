@@ -78,26 +78,34 @@ class _Sieve:
         self.skipped.append(f"{name} ({model}): {why}"[:300])
 
     def healthy(self, found: list[Candidate], health: HealthView) -> list[Candidate]:
-        """Without those whose circuit is open; when all are, the one that opened first."""
-        if not health.circuits:
+        """Without those whose circuit is open or whose provider said to wait; when all are so, the best of them."""
+        if not health.circuits and not health.rests:
             return found
         now = self.at.timestamp()
-        closed, broken = list[Candidate](), list[Candidate]()
+        fit, unfit = list[Candidate](), list[Candidate]()
         for one in found:
-            standing = health.standing(one.rule.connection, one.model, now)
-            (broken if standing == "open" else closed).append(one)
-        circuit_of = {id(one): health.circuits[one.rule.connection, one.model] for one in broken}
-        if broken and not closed:
-            first = min(broken, key=lambda one: circuit_of[id(one)].opened_at)
+            place = one.rule.connection, one.model
+            is_open = health.standing(*place, now) == "open"
+            (unfit if is_open or health.rests_for(*place, now) else fit).append(one)
+        if unfit and not fit:
+            first = min(unfit, key=lambda one: health.hardness(one.rule.connection, one.model, now))
             first.because = "all circuits are open, and this one opened first"
-            broken.remove(first)
-            closed = [first]
-        for one in broken:
-            circuit = circuit_of[id(one)]
-            seconds = max(0, round(now - circuit.since))
-            why = f"circuit open since {seconds} s ({circuit.why})"
-            self._skip(one.name, one.model, "open", why)
-        return closed
+            if health.rests_for(first.rule.connection, first.model, now):
+                first.because = "no other takes calls now, and this one waits the shortest"
+            unfit.remove(first)
+            fit = [first]
+        for one in unfit:
+            self._skip(one.name, one.model, "open", _unfit(one, health, now))
+        return fit
+
+
+def _unfit(one: Candidate, health: HealthView, now: float) -> str:
+    """Why a target is passed by, in words."""
+    place = one.rule.connection, one.model
+    if health.standing(*place, now) == "open":
+        circuit = health.circuits[place]
+        return f"circuit open since {max(0, round(now - circuit.since))} s ({circuit.why})"
+    return f"rate limited for another {max(1, round(health.rests_for(*place, now)))} s"
 
 
 def spoken(client: Dialect, view: ConnectionView) -> Dialect | None:

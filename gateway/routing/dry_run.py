@@ -191,7 +191,8 @@ def _moved(health: HealthView, seconds: float) -> HealthView:
         place: msgspec.structs.replace(one, at=one.at + seconds)
         for place, one in health.figures.items()
     }
-    return HealthView(circuits, figures)
+    rests = {place: until + seconds for place, until in health.rests.items()}
+    return HealthView(circuits, figures, rests)
 
 
 def _facts(trial: Trial) -> RequestFacts:

@@ -32,7 +32,8 @@ FRESH_S = 600.0
 
 Standing = Literal["closed", "open", "half_open"]
 Place = tuple[str, str]  # connection, model
-_Report = tuple[str, float, float, str, str]  # kind, began at, ms, s|w, why
+# kind, began at, ms, s|w, why, seconds to rest
+_Report = tuple[str, float, float, str, str, float]
 
 
 class Circuit(msgspec.Struct, frozen=True):
@@ -58,15 +59,18 @@ class Figures(msgspec.Struct, frozen=True):
 class HealthView:
     """What a process knows of the targets' health; half a second old at most while Redis answers."""
 
-    __slots__ = ("circuits", "figures")
+    __slots__ = ("circuits", "figures", "rests")
 
     def __init__(
         self,
         circuits: dict[Place, Circuit] | None = None,
         figures: dict[Place, Figures] | None = None,
+        rests: dict[Place, float] | None = None,
     ) -> None:
         self.circuits = circuits if circuits is not None else {}
         self.figures = figures if figures is not None else {}
+        # Until when targets take nothing: their providers said so.
+        self.rests = rests if rests is not None else {}
 
     def standing(self, connection: str, model: str, now: float) -> Standing:
         """`half_open`: one call may probe; while that is under way, and before, it is `open`."""
@@ -76,6 +80,18 @@ class HealthView:
         if now < circuit.opened_at + OPEN_S or now < circuit.probing_until:
             return "open"
         return "half_open"
+
+    def rests_for(self, connection: str, model: str, now: float) -> float:
+        """Seconds until the target takes calls again, as its provider said; 0: it does."""
+        until = self.rests.get((connection, model), 0.0) if self.rests else 0.0
+        return max(0.0, until - now)
+
+    def hardness(self, connection: str, model: str, now: float) -> tuple[bool, float]:
+        """Orders targets none of which is fit: those that only rest go first, the soonest free; then broken ones, the
+        first opened."""
+        if self.standing(connection, model, now) == "open":
+            return True, self.circuits[connection, model].opened_at
+        return False, self.rests_for(connection, model, now)
 
     def median_ms(
         self, connection: str, model: str, *, is_stream: bool, now: float
@@ -161,9 +177,12 @@ class Health:
             took = max(0.0, end - attempt.began_at) * 1000
         place = (attempt.target.connection, attempt.target.model)
         why = _why(attempt) if kind == "f" else ""
-        self._told.setdefault(place, []).append((kind, attempt.began_at, took, how, why))
+        rest = attempt.rest_s if kind == "l" else 0.0
+        if rest:
+            self.view.rests[place] = time.time() + rest
+        self._told.setdefault(place, []).append((kind, attempt.began_at, took, how, why, rest))
         self._count += 1
-        self._tell_in(0.0 if kind == "f" or place in self.view.circuits else GATHER_S)
+        self._tell_in(0.0 if kind == "f" or rest or place in self.view.circuits else GATHER_S)
 
     def _tell_in(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -185,9 +204,15 @@ class Health:
             return
         now = time.time()
         batch = [
-            (_field(place), [(k, max(0, int((now - at) * 1000)), ms, how, why) for k, at, ms, how, why in reports])
+            (
+                _field(place),
+                [
+                    (kind, max(0, int((now - at) * 1000)), ms, how, why, int(rest * 1000))
+                    for kind, at, ms, how, why, rest in reports
+                ],
+            )
             for place, reports in told.items()
-        ]  # fmt: skip
+        ]
         try:
             clock, *held = await self._runner.run("health_report", 0, msgspec.json.encode(batch))
         except (RedisError, OSError) as error:
@@ -220,10 +245,11 @@ def read_health(*, now: float) -> HealthView:
 
 def view_of(answer: Any, now: float) -> HealthView:
     """The view that health_read's answer gives."""
-    clock, circuits, figures = answer
+    clock, circuits, figures, rests = answer
     return HealthView(
         {_place(f): _circuit(text, clock, now) for f, text in _pairs(circuits)},
         {_place(f): _figures(text, clock, now) for f, text in _pairs(figures)},
+        {_place(f): now + left / 1000 for f, left in _pairs(rests)},
     )
 
 

@@ -40,7 +40,7 @@ def next_step(
     """What to do now: `attempts` are those made so far, `draw` in [0, 1) decides the jitter in tests.
 
     Nothing is asked again once the client has the first byte, nor past the deadline. An open circuit is passed by,
-    unless all were open from the beginning: then the decision's first target is asked once.
+    and one whose provider said to wait; when all are so from the beginning, the one that looks best is asked once.
     """
     made = [one for one in attempts if one.error != "cancelled"]
     if not made:
@@ -62,11 +62,9 @@ def _first(call: Call, now: float, health: HealthView) -> Try | Stop:
         return Stop("There is no target.")
     for place, target in enumerate(targets):
         standing = health.standing(target.connection, target.model, now)
-        if standing != "open":
+        if standing != "open" and not _rests(target, now, health):
             return _try(call, place, 0.0, now, health, is_probe=standing == "half_open")
-    circuits = health.circuits
-    first = min(targets, key=lambda one: circuits[one.connection, one.model].opened_at)
-    return Try(first)
+    return Try(min(targets, key=lambda one: health.hardness(one.connection, one.model, now)))
 
 
 def _try(
@@ -76,10 +74,16 @@ def _try(
     targets, after = call.decision.targets, call.rules.hedge_after_s
     if after is None or is_probe:
         return Try(targets[place], wait_s, is_probe=is_probe)
+    others = targets[place + 1 :]
     beside = next(
-        (one for one in targets[place + 1 :] if _is_closed(one, now, health)), targets[place]
+        (one for one in others if _is_closed(one, now, health) and not _rests(one, now, health)),
+        targets[place],
     )
     return Try(targets[place], wait_s, after, beside)
+
+
+def _rests(target: Target, now: float, health: HealthView) -> bool:
+    return health.rests_for(target.connection, target.model, now) > 0
 
 
 def _is_closed(target: Target, now: float, health: HealthView) -> bool:
@@ -126,9 +130,9 @@ def _fall_back(
         if target in tried:
             continue
         standing = health.standing(target.connection, target.model, now)
-        if standing != "open":
+        if standing != "open" and not _rests(target, now, health):
             return _try(call, place, 0.0, now, health, is_probe=standing == "half_open")
         is_any_open = True
     if is_any_open:
-        return Stop("The targets left have open circuits.")
+        return Stop("The targets left have open circuits or are rate limited.")
     return Stop("Every target was tried.")

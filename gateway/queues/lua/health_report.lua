@@ -1,4 +1,5 @@
--- How attempts went. ARGV: now, JSON [[target, [[kind, ms since it began, ms it took, 's' or 'w', why], …]], …]; kinds:
+-- How attempts went. ARGV: now, JSON [[target, [[kind, ms since it began, ms it took, 's' or 'w', why, ms to rest], …]],
+-- …]; kinds:
 -- o answered, f failed (time-out, 5xx, no connection), l limited (429). `ms it took` is below 0 where it says nothing.
 -- Returns the open circuits of these targets: {target, circuit or ''} …
 --   h:n:<target>  counts: row of failures, s<slot> 'second:answered:failed:limited' of the last 30 s
@@ -6,6 +7,7 @@
 --   h:m:<connection>  its targets by when they were last told of: 200 at most, so that nobody's made-up models fill Redis
 --   circuits      target -> JSON o opened (last), s since (first), p probed until, w why
 --   turns         stream of openings and closings: t target, s since, c closed at (0: not yet), w why; rows keep them
+--   rests         target -> until when it takes nothing: its provider said so
 --   figures       target -> JSON t when, n answered, f failed, l limited, s and w medians in ms with st and wt, their times
 local now = clock(ARGV[1])
 local second = math.floor(now / 1000)
@@ -96,6 +98,7 @@ local function take(entry)
     local changed
     local before = c
     count(key, kind)
+    if one[6] > 0 then redis.call('HSET', G .. 'rests', target, now + one[6]) end
     c, changed = judge(key, c, kind, began, one[5])
     tell(target, before, c)
     if changed and c then

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from msgspec import structs
 
@@ -18,6 +19,8 @@ from gateway.cache.semantic import Found
 from gateway.connections.secrets import context
 from gateway.engine.bounding import bounded
 from gateway.queues.frames import CallLostError
+from gateway.queues.link import Link
+from gateway.routing.health import Health
 from gateway.snapshot import KeyView, Snapshot
 from gateway.structs import CachePlan, CacheRule, Call, Dialect, Frame, FrameKind, RetryRule
 from tests.gateway.engine.conftest import World
@@ -212,6 +215,41 @@ async def test_the_next_target_answers_when_the_first_cannot(world: World) -> No
     frame = await world.whole(world.call("a", "b"))
     assert (frame.status, frame.headers["x-llmlab-model"]) == (200, "b")
     assert world.provider.asked == ["a", "b"]
+
+
+async def test_a_limited_target_rests_until_its_provider_said(world: World) -> None:
+    link = Link(settings.REDIS_URL)
+    health, other = Health(link), Health(link)
+    await health.start()
+    world.parts = replace(world.parts, health=lambda: health.view, report=health.report)
+    await world.start()
+    world.provider.behaviours["a"] = failing(429, retry_after="30")
+    for _ in range(3):
+        assert (await world.whole(world.call("a", "b"))).headers["x-llmlab-model"] == "b"
+    assert world.provider.asked == ["a", "b", "b", "b"]
+    # Nobody else is left: it is asked all the same.
+    assert (await world.whole(world.call("a"))).status == 429
+    await health.stop()
+    await other.refresh()
+    assert 28 < other.view.rests_for("c1", "a", time.time()) <= 30
+    assert other.view.rests_for("c1", "b", time.time()) == 0
+    await link.close()
+
+
+async def test_a_limited_target_with_another_key_does_not_rest(world: World) -> None:
+    rests: list[float] = []
+    world.parts = replace(world.parts, report=lambda call, attempt: rests.append(attempt.rest_s))
+    assert world.snapshot is not None
+    view = world.snapshot.connections["c1"]
+    other_id = uuid.uuid4()
+    sealed = seal(data_cipher(world.snapshot.data_key), b"sk-other", context(other_id))
+    other = structs.replace(view.keys[0], id=other_id.hex, sealed=sealed)
+    two = structs.replace(view, keys=(view.keys[0], other))
+    world.snapshot = structs.replace(world.snapshot, connections={"c1": two})
+    await world.start()
+    world.provider.behaviours["a"] = failing(429, retry_after_ms="5")
+    await world.whole(world.call("a"))
+    assert rests == [0.0, 0.005]
 
 
 async def test_a_bad_request_goes_nowhere_else_and_reads_as_the_provider_said(world: World) -> None:

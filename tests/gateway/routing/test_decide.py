@@ -246,6 +246,22 @@ def test_a_provider_that_cannot_answer_the_dialect_is_skipped() -> None:
     assert (error.value.code, error.value.status) == ("dialect_not_supported", 400)
 
 
+def test_targets_that_rest_are_passed_by_while_others_take_calls() -> None:
+    known = smart(to("a"), to("b", step=1))
+    decision = decided(known, health=HealthView(rests={("a", "gpt-4o-mini"): NOW + 33}))
+    assert went(decision) == ["b"]
+    assert "rate limited for another 33 s" in decision.skipped[0]
+    rests = {("a", "gpt-4o-mini"): NOW + 33, ("b", "gpt-4o-mini"): NOW + 3}
+    decision = decided(known, health=HealthView(rests=rests))
+    assert went(decision) == ["b"]
+    assert "waits the shortest" in decision.because
+    # One that only rests before one that is broken.
+    circuits = {("b", "gpt-4o-mini"): circuit(3)}
+    both = HealthView(circuits, rests={("a", "gpt-4o-mini"): NOW + 33})
+    assert went(decided(known, health=both)) == ["a"]
+    assert went(decided(known, health=HealthView(rests={("a", "gpt-4o-mini"): NOW - 1})))[0] == "a"
+
+
 def test_open_circuits_are_passed_by_until_all_are_open() -> None:
     known = smart(to("a"), to("b", step=1))
     one = HealthView({("a", "gpt-4o-mini"): circuit()})
