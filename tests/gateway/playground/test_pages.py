@@ -136,6 +136,18 @@ def test_a_recorded_call_opens_with_all_that_was_said(
     assert member.get(f"{ROOT}?request={row.id}").context["draft"].models == ["smart"]
 
 
+def test_steps_and_requests_lead_here(
+    member: Client, project: Project, acme: SimpleNamespace, client_of: Any
+) -> None:
+    row = recorded(project, acme.member.user.email, BODY)
+    step = f"/projects/checkout/traces/{row.trace_id}/?step={row.span_id}"
+    there = f"{ROOT}?trace={row.trace_id}&amp;step={row.span_id}"
+    assert there in member.get(step).content.decode()
+    assert there not in client_of(acme.viewer).get(step).content.decode()
+    page = member.get(f"/projects/checkout/gateway/requests/{row.id}/").content.decode()
+    assert f"{ROOT}?request={row.id}" in page
+
+
 def test_what_is_not_there_to_open_is_said(
     member: Client, project: Project, acme: SimpleNamespace, globex: SimpleNamespace
 ) -> None:
