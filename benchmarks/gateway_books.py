@@ -24,12 +24,14 @@ from config.embedded.state import free_port
 # gpt-4o-mini, in USD per token.
 INPUT_USD, OUTPUT_USD = Decimal("0.15") / 10**6, Decimal("0.60") / 10**6
 WORKERS = ("llm", "llm2")
-# As `beat` does every ten seconds, at a moment of the clock that may lie ahead.
+# As `beat` does every minute and every ten seconds, the sweep at a moment of the clock that may lie ahead.
 _SWEEP = """
 import datetime as dt, sys, django
 django.setup()
 from django.utils import timezone
 from gateway.quotas import sweeping
+from gateway.recording import recorder, replay, writer
+replay.replay(directory=recorder.directory(), write=writer.record, clock=timezone.now)
 print(sweeping.sweep(timezone.now() + dt.timedelta(seconds=float(sys.argv[1]))))
 """
 
@@ -67,7 +69,7 @@ class House:
         return found
 
     def sweep(self, ahead_s: float = 0.0) -> int:
-        """Run the sweeper as if it were so much later; how many reservations it gave back."""
+        """Replay dead processes' journals, then sweep as if it were so much later; how many reservations that freed."""
         return int(self.stack._run("-c", _SWEEP, str(ahead_s)).split()[-1])
 
     def value(self, sql: str, *params: Any) -> Any:
