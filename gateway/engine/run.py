@@ -87,6 +87,9 @@ class Run:
         is_made = False
         try:
             self._parts.begin(self.call)
+            # All that were taken together are in the journal before one of them goes on, which may take long: a worker
+            # killed meanwhile would leave the others nowhere, and what was set aside for them.
+            await asyncio.sleep(0)
             if self.call.is_job:
                 asked_at = time.time()
                 if not await self._parts.claim_job(self.call):

@@ -18,9 +18,10 @@ from gateway.cache.kept import Hit
 from gateway.cache.semantic import Found
 from gateway.connections.secrets import context
 from gateway.engine.bounding import bounded
+from gateway.engine.loop import Engine
 from gateway.queues.frames import CallLostError
 from gateway.queues.link import Link
-from gateway.routing.health import Health
+from gateway.routing.health import HEALTHY, Health, HealthView
 from gateway.snapshot import KeyView, Snapshot
 from gateway.structs import CachePlan, CacheRule, Call, Dialect, Frame, FrameKind, RetryRule
 from tests.gateway.engine.conftest import World
@@ -500,6 +501,29 @@ async def test_a_worker_runs_no_more_calls_at_once_than_it_may(world: World) -> 
     answers = await asyncio.gather(*(world.whole(world.call("m")) for _ in range(12)))
     assert [frame.status for frame in answers] == [200] * 12
     assert most == 3
+
+
+async def test_all_calls_taken_together_are_in_the_journal_before_one_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes next may hold up the loop, and the worker be killed meanwhile."""
+    begun: list[int] = []
+
+    async def ours(*_: object) -> bool:
+        return True
+
+    def health() -> HealthView:
+        begun.append(len(world.begun))
+        return HEALTHY
+
+    monkeypatch.setattr(Engine, "_is_ours", ours)
+    world.parts = replace(world.parts, health=health)
+    waiting = [await world.ask(world.call("m")) for _ in range(5)]
+    await world.start()
+    for one in waiting:
+        assert (await anext(aiter(one))).status == 200
+        await one.aclose()
+    assert begun == [5] * 5
 
 
 async def test_a_run_stopped_in_its_last_moment_is_recorded_and_answered(world: World) -> None:
