@@ -95,7 +95,7 @@ class Door:
     def answer(
         self, path: str, headers: dict[str, str], raw: bytes
     ) -> tuple[int, dict[str, str], Any]:
-        document = json.loads(gzip.decompress(raw))
+        document = json.loads(gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw)
         request = {
             "path": path,
             "headers": {name.lower(): value for name, value in headers.items()},

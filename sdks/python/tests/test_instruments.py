@@ -17,7 +17,7 @@ import front as fronts
 import kept as keeping
 import openai
 import pytest
-from door import Door
+from door import Door, Reply
 
 from llmlab import BudgetExceeded, LLMLab, current_client, propagate
 from llmlab import span as llmlab_span
@@ -371,3 +371,43 @@ def test_closing_the_client_ends_the_reading_on(recorded: Any, front: str) -> No
     (step,) = kept.taken(1, within=0)
     assert time.monotonic() - closed_at < 0.5
     assert step["attributes"]["stopped_reading"] is True
+
+
+def test_calls_through_our_own_gateway_say_which_step_they_are_below(
+    door: Door, make: Callable[..., LLMLab]
+) -> None:
+    answer = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m", "choices": []}
+    stranger = Door()
+    for one in (door, stranger):
+        one.rule = lambda request: (
+            Reply(200, body=answer) if request["path"].startswith("/v1/") else None
+        )
+    llm = make(door.url)
+    llm.instrument("openai")
+    try:
+        for url in (door.url, stranger.url):
+            with openai.OpenAI(api_key="x", base_url=f"{url}/v1", max_retries=0) as client:
+                create: Any = client.chat.completions.create
+                create(model="m", messages=HI)
+                create(model="m", messages=HI, extra_headers={"traceparent": "theirs"})
+        llm.flush(5)
+    finally:
+        llm.uninstrument()
+        stranger.close()
+    steps = {
+        f"00-{item['trace_id']}-{step['id']}-01" for item in door.items for step in steps_of(item)
+    }
+    mine, given = [said(one) for one in door.requests if one["path"].startswith("/v1/chat")]
+    assert mine in steps
+    assert given == "theirs"
+    assert [said(one) for one in stranger.requests] == [None, "theirs"]
+
+
+def said(request: dict[str, Any]) -> str | None:
+    return next(
+        (value for name, value in request["headers"].items() if name.lower() == "traceparent"), None
+    )
+
+
+def steps_of(item: dict[str, Any]) -> list[dict[str, Any]]:
+    return item.get("steps") or [item]

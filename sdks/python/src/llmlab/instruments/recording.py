@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextvars
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from llmlab.capture import Call, Chunk, Endpoint, request_facts, step_of
+from llmlab.config import logger
+from llmlab.propagation import traceparent
 
 if TYPE_CHECKING:
     from llmlab.client import LLMLab
@@ -24,6 +28,7 @@ current_recording: contextvars.ContextVar[Recording | None] = contextvars.Contex
 watchers: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar(
     "llmlab_watchers", default=None
 )
+_PORTS = {"http": 80, "https": 443}
 _BUDGETED = frozenset(("llm", "embedding"))
 # What is kept of one answer: beyond it only the first part is read.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -73,7 +78,23 @@ class Recording:
         """An attempt is about to be sent."""
         self.request = request
         self.attempts += 1
+        try:
+            self._join(request)
+        except Exception:
+            logger.debug("LLMLab: a call goes without traceparent", exc_info=True)
         self.sent_at = time.perf_counter()
+
+    def _join(self, request: Any) -> None:
+        """A call through LLMLab's own gateway is recorded there, too: below this step, so that it is charged once.
+
+        No other host learns of traces.
+        """
+        step, url = self.step, request.url
+        if step is None or not step.trace.sampled or "traceparent" in request.headers:
+            return
+        port = url.port or _PORTS.get(url.scheme)
+        if (url.scheme, url.host, port) == _origin(self.client.settings.base_url):
+            request.headers["traceparent"] = traceparent(step)
 
     def answered(self, status: int, headers: Mapping[str, str], body: bytes | None) -> None:
         """An answer came: whole with its body, else its bytes follow through `add`."""
@@ -149,6 +170,12 @@ class Recording:
             max(0, self.attempts - 1),
         )
         return step_of(call) or {}
+
+
+@lru_cache(maxsize=16)
+def _origin(base_url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(base_url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def kind_of(endpoint: Endpoint) -> str:
