@@ -15,8 +15,16 @@ from redis.exceptions import RedisError
 
 from core.errors import NotFoundError
 from core.keyset import keyset_page
-from gateway.models import AsyncJob, Connection, JobState, LLMRequest, RequestState, Route
-from gateway.queues.line import Depth, depths_of
+from gateway.models import (
+    ENDED,
+    AsyncJob,
+    Connection,
+    JobState,
+    LLMRequest,
+    RequestState,
+    Route,
+)
+from gateway.queues.line import Depth, Live, depths_of, live_of
 from gateway.requests.lists import (
     DIRECT,
     FAILED_STATES,
@@ -40,6 +48,7 @@ CHUNK = 1_000
 REDIS_WAIT_S = 0.5
 JOBS = 20
 OPEN = (JobState.QUEUED, JobState.RUNNING)
+_SEALED = ("sealed_call", "sealed_answer", "sealed_webhook")
 # A request's id says when it was made; its row is of that time, give or take two machines' clocks.
 SLACK = dt.timedelta(days=1)
 
@@ -58,6 +67,13 @@ class Now:
 
     depths: dict[str, Depth] | None
     jobs: Sequence[AsyncJob]
+    # Calls whose clients wait for them.
+    calls: Sequence[Live] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to list."""
+        return bool(self.calls or self.jobs)
 
     @property
     def waiting(self) -> int:
@@ -178,17 +194,43 @@ def routes_of(project: Project) -> list[str]:
 
 
 def waiting_now(project: Project) -> Now:
-    """One query, and one question to Redis. Of jobs the first ones, by priority and age."""
-    rows = AsyncJob.objects.filter(project=project, state__in=OPEN)
-    rows = rows.defer("sealed_call", "sealed_answer").order_by("priority", "created_at", "id")
-    return Now(_depths(project), list(rows[:JOBS]))
+    """One query, and one visit to Redis. Of jobs and calls the first ones, by priority and age."""
+    rows = AsyncJob.objects.filter(project=project, state__in=OPEN).defer(*_SEALED)
+    jobs = list(rows.order_by("priority", "created_at", "id")[:JOBS])
+    known = {job.id.hex for job in jobs}
+    depths, live = _line(project)
+    # A job is listed by its row; more of them than are shown must not hide calls.
+    return Now(depths, jobs, [one for one in live if one.id not in known][: 2 * JOBS])
 
 
-def _depths(project: Project) -> dict[str, Depth] | None:
+def job_of(project: Project, request_id: UUID) -> AsyncJob | None:
+    """The job among requests that are answered later. One query."""
+    return AsyncJob.objects.filter(project=project, id=request_id).defer(*_SEALED).first()
+
+
+def live_call(project: Project, request_id: UUID) -> Live | None:
+    """A call that waits or runs, if it is among the first. No query."""
+    return next((one for one in _line(project)[1] if one.id == request_id.hex), None)
+
+
+def made_again(project: Project, request_id: UUID) -> list[UUID]:
+    """The requests that were made of this one again, oldest first. One query."""
+    rows = AsyncJob.objects.filter(project=project, retry_of=request_id).order_by("created_at")
+    return list(rows.values_list("id", flat=True)[:20])
+
+
+def kept_of(project: Project, rows: Sequence[LLMRequest]) -> set[UUID]:
+    """Which of these can be made again. One query."""
+    mine = AsyncJob.objects.filter(project=project, id__in=[row.id for row in rows])
+    return set(mine.filter(state__in=ENDED).values_list("id", flat=True))
+
+
+def _line(project: Project) -> tuple[dict[str, Depth] | None, list[Live]]:
     wait = {"socket_timeout": REDIS_WAIT_S, "socket_connect_timeout": REDIS_WAIT_S}
     try:
         with Redis.from_url(settings.REDIS_URL, **wait) as client:
-            return depths_of(client, project.pk.hex)
+            name = project.pk.hex
+            return depths_of(client, name), live_of(client, name, most=2 * JOBS)
     except RedisError:
         logger.warning("gateway.requests.no_line")
-        return None
+        return None, []

@@ -13,12 +13,13 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from accounts.models import Role
 from core.csv_cells import csv_lines
 from core.errors import NotFoundError
 from core.htmx import render_page_or_part, wants_part
 from core.ranges import PRESETS, TimeRange
 from core.streaming import ChunkedResponse, csv_download
-from gateway.models import LLMRequest
+from gateway.models import ENDED, LLMRequest
 from gateway.requests import lists, selectors
 from gateway.structs import PRIORITIES
 from projects.access import parse_uuid, project_for
@@ -35,7 +36,7 @@ CELLS = (
 @never_cache
 @require_GET
 def request_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """Calls of a time, newest first, and what waits now. At most six queries with the project, six more with a call
+    """Calls of a time, newest first, and what waits now. At most seven queries with the project, eight more with a call
     beside the list."""
     project = project_for(request, slug)
     now = timezone.now()
@@ -56,7 +57,9 @@ def request_list(request: HttpRequest, slug: str) -> HttpResponse:
         "range": _range(asked.range),
         "kept": [pair for pair in request.GET.items() if pair[0] not in _MOVING],
         "now": now,
+        "may_act": may_act(project),
     }
+    context["retriable"] = selectors.kept_of(project, page.rows) if context["may_act"] else set()
     if not wants_part(request):
         context["connection_name"] = selectors.connection_name(project, asked.connection_id)
         context["current"] = selectors.waiting_now(project)
@@ -108,15 +111,38 @@ def _peek_answer(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 def _one(project: Project, row: LLMRequest) -> dict[str, Any]:
-    """What is shown of one call. Five queries at most."""
+    """What is shown of one call. Seven queries at most."""
     told = selectors.told_of(project, row)
     return {
         **told,
         "names": selectors.names_for(project, row),
         "priority": PRIORITIES[row.priority].capitalize() if row.priority < 3 else row.priority,
         "trace_href": _step_href(project, row) if told["step"] is not None else "",
+        **_job(project, row.id),
         "href": reverse("gateway:request_detail", args=[project.ref, row.id]),
     }
+
+
+def _job(project: Project, request_id: uuid.UUID) -> dict[str, Any]:
+    """Its job, if it is answered later, and what was made of it again. Two queries."""
+    job = selectors.job_of(project, request_id)
+    return {"job": job, "again": selectors.made_again(project, request_id) if job else []}
+
+
+def _open(project: Project, request_id: uuid.UUID) -> dict[str, Any]:
+    """A call without a record yet. Raises NotFoundError."""
+    found = _job(project, request_id)
+    if found["job"] is not None:
+        return {"row": None, "model": found["job"].asked_model, **found}
+    live = selectors.live_call(project, request_id)
+    if live is None:
+        raise NotFoundError("There is no such request in this project.")
+    return {"row": None, "live": live, "model": live.model, **found}
+
+
+def may_act(project: Project) -> bool:
+    """Whether the reader may cancel and retry."""
+    return project.role != Role.VIEWER
 
 
 def _step_href(project: Project, row: LLMRequest) -> str:
@@ -134,6 +160,7 @@ def request_now(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         "current": selectors.waiting_now(project),
         "now": timezone.now(),
+        "may_act": may_act(project),
     }
     return render(request, "gateway/requests/_now.html", context)
 
@@ -142,14 +169,19 @@ def request_now(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_GET
 def request_detail(request: HttpRequest, slug: str, request_id: uuid.UUID) -> HttpResponse:
-    """One call that ended: where it went and why, where its time went, every try. Seven queries at most."""
+    """One call: where it went and why, where its time went, every try, whom it told; or how it stands while it waits or
+    runs. Nine queries at most."""
     project = project_for(request, slug)
-    row = selectors.request_of(project, request_id)
-    context = {
-        "project": project,
-        "one": {"row": row} | _one(project, row),
-        "now": timezone.now(),
-    }
+    one: dict[str, Any]
+    try:
+        row = selectors.request_of(project, request_id)
+        one = {"row": row, "model": row.asked_model, **_one(project, row)}
+    except NotFoundError:
+        one = _open(project, request_id)
+    job = one["job"]
+    is_ended = one["row"] is not None or (job is not None and job.state in ENDED)
+    one |= {"id": request_id, "is_ended": is_ended}
+    context = {"project": project, "one": one, "now": timezone.now(), "may_act": may_act(project)}
     return render(request, "gateway/requests/detail.html", context)
 
 

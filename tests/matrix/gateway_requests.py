@@ -6,9 +6,11 @@ from core.crypto import data_cipher
 from core.ids import uuid7
 from gateway.models import LLMRequest
 from gateway.requests.jobs import store_job
+from gateway.requests.webhooks import save_webhook
+from gateway.routing.services import By
 from gateway.structs import ProjectRules
 from tests.gateway.recording import calls
-from tests.matrix.access import RAW, READ, SCOPES, Access, Api, Matrix, V
+from tests.matrix.access import RAW, READ, SCOPES, A, Access, Api, M, Matrix, Page, V
 from tests.world import World
 
 
@@ -27,12 +29,25 @@ class ProjectKey(Access):
 
 
 _PAGES = "projects/<slug:slug>/gateway/requests/"
+_WEBHOOK = "projects/<slug:slug>/gateway/settings/webhook/"
 _API = "api/v1/projects/<str:project>/gateway/requests"
+_HOOK = "api/v1/projects/<str:project>/gateway/job-webhook"
+_ACT: dict[str, Access] = {"POST": Page(M)}
 ROUTES: Matrix = {
     _PAGES: READ,
     f"{_PAGES}now/": READ,
     f"{_PAGES}export.csv": READ,
     f"{_PAGES}<uuid:request_id>/": READ,
+    f"{_PAGES}bulk/": _ACT,
+    **{f"{_PAGES}<uuid:request_id>/{act}/": _ACT for act in ("cancel", "retry", "tell")},
+    _WEBHOOK: {"GET": Page(V), "POST": Page(A)},
+    **{f"{_WEBHOOK}{act}/": {"POST": Page(A)} for act in ("rotation", "deletion")},
+    **{
+        f"{_API}/<str:gateway_request>/{act}": {"POST": Api(M, "gateway")}
+        for act in ("cancel", "retry", "tell")
+    },
+    _HOOK: {"GET": Api(V, "read"), "PUT": Api(A, "admin"), "DELETE": Api(A, "admin")},
+    f"{_HOOK}/rotate": {"POST": Api(A, "admin")},
     _API: {"GET": Api(V, "read")},
     f"{_API}/<str:gateway_request>": {"GET": Api(V, "read")},
     "api/v1/requests/<str:gateway_job>": {"GET": ProjectKey("read", "gateway")},
@@ -60,3 +75,4 @@ def extend(world: World) -> None:
         call=call, cipher=cipher, idempotency_key="", fingerprint="", rules=ProjectRules(), now=now
     )
     world.names["gateway_job"] = job.id
+    save_webhook(project=world.project, hosts=["hooks.example.com"], url=None, by=By(), now=now)
