@@ -5,6 +5,7 @@ metadata (OpenAI), or with a request whose `custom_id` begins with `hold` (Anthr
 cancelled. A request whose `custom_id` begins with `expire` expires; one that makes no sense is an error.
 """
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -186,13 +187,13 @@ async def batches(request: Request, faults: Faults) -> Reply:
 async def _work_openai(batch: _Batch) -> None:
     good: list[dict[str, Any]] = []
     bad: list[dict[str, Any]] = []
-    for number, asked in enumerate(batch.requests):
+    made = await asyncio.gather(*(_made(one) for one in batch.requests))
+    for number, (asked, (status, body)) in enumerate(zip(batch.requests, made, strict=True)):
         line: dict[str, Any] = {"id": f"batch_req_{number}", "custom_id": asked["custom_id"]}
         if asked["custom_id"].startswith("expire"):
             error = {"code": "batch_expired", "message": "It could not be executed in time."}
             bad.append(line | {"response": None, "error": error})
             continue
-        status, body = await _answer(asked["url"], asked["body"])
         response = {"status_code": status, "request_id": f"req_{number}", "body": body}
         (good if status == 200 else bad).append(line | {"response": response, "error": None})
     batch.document |= {
@@ -213,6 +214,13 @@ def _lines(name: str, rows: list[dict[str, Any]]) -> str | None:
         return None
     found = _keep_openai(f"{name}.jsonl", _jsonl(rows), "batch_output")
     return str(found["id"])
+
+
+async def _made(asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """One request of a batch, all of them at once; one that expires is never made."""
+    if asked["custom_id"].startswith("expire"):
+        return 0, {}
+    return await _answer(asked.get("url", "/v1/messages"), asked.get("body") or asked["params"])
 
 
 async def _answer(url: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -278,11 +286,11 @@ async def results(request: Request, faults: Faults) -> Reply:
 
 async def _work_anthropic(batch: _Batch, request: Request) -> None:
     rows = []
-    for asked in batch.requests:
+    made = await asyncio.gather(*(_made(one) for one in batch.requests))
+    for asked, (status, body) in zip(batch.requests, made, strict=True):
         if asked["custom_id"].startswith("expire"):
             rows.append(_result(asked, {"type": "expired"}))
             continue
-        status, body = await _answer("/v1/messages", asked["params"])
         if status == 200:
             body["usage"]["service_tier"] = "batch"
             rows.append(_result(asked, {"type": "succeeded", "message": body}))
