@@ -5,6 +5,12 @@ from core.masking_builtins import BY_NAME
 from gateway.guards.finding import LOOKS, PERSONAL, detectors
 from gateway.structs import GuardRule
 
+# What people call the kinds of checks, in the order forms show them.
+KINDS = {
+    "pii": "Personal data", "secrets": "Secrets", "patterns": "Banned patterns", "injection": "Prompt injection",
+    "json_schema": "Answers that are not the JSON asked for", "max_tokens": "Too long answers asked for",
+    "allowed_models": "Other models than these",
+}  # fmt: skip
 _ONE_OR_THE_OTHER = ("allowed_models", "injection")
 
 

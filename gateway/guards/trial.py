@@ -10,6 +10,7 @@ from gateway.guards import injection
 from gateway.guards.checks import check_input
 from gateway.guards.finding import LOOKS, Look
 from gateway.guards.output import GuardBlockedError, OutputGuard
+from gateway.guards.rules import KINDS
 from gateway.structs import Caller, Dialect, GuardRule
 
 LONGEST = 20_000
@@ -29,6 +30,10 @@ class Tried:
     done: str
     words: str
     has_conditions: bool = False
+
+    @property
+    def label(self) -> str:
+        return KINDS[self.kind]
 
 
 @dataclass(frozen=True)

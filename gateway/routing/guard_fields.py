@@ -9,7 +9,7 @@ from django import forms
 
 from core.errors import DomainError
 from gateway.guards.injection import THRESHOLD
-from gateway.guards.rules import labels
+from gateway.guards.rules import KINDS, labels
 from gateway.guards.trial import LONGEST, Trial, try_checks
 from gateway.routing import form_parts as parts
 from gateway.routing.drafts import read_guards
@@ -18,11 +18,6 @@ from gateway.structs import GuardRule
 _DO = {"block": "Block", "mask": "Mask", "flag": "Flag"}
 _PLACES = (("input", "requests"), ("output", "answers"), ("both", "requests and answers"))
 _TEXTS = ("pii", "secrets", "patterns")
-KINDS = {
-    "pii": "Personal data", "secrets": "Secrets", "patterns": "Banned patterns", "injection": "Prompt injection",
-    "json_schema": "Answers that are not the JSON asked for", "max_tokens": "Too long answers asked for",
-    "allowed_models": "Other models than these",
-}  # fmt: skip
 _ORDER = ("max_tokens", "allowed_models", "pii", "secrets", "patterns", "injection", "json_schema")
 _WORDS = {"max_tokens": {"mask": "Cap at the limit"}, "json_schema": {
     "block": "Ask once more, then block", "mask": "Ask once more, then pass on with a flag",

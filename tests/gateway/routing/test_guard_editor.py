@@ -140,6 +140,7 @@ def test_the_box_tries_what_is_not_saved_and_stores_nothing(
         assert page.status_code == 200
         text = page.content.decode()
         assert "Masked:" in text
+        assert "Personal data, <b>masked</b>: email" in text
         assert ("<title>" in text) is not bool(headers)
         assert "This field is required" not in text
         assert viewer.post(url, sent, headers=headers).status_code == 403
