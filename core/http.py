@@ -239,9 +239,7 @@ class OutboundClient:
         is_odd = bool(self._ports) and target.port not in self._ports
         if target.scheme == "http" or is_odd:
             found = outbound.addresses_of(target.host, target.port, self._resolve)
-            outbound.check_scheme(target, found)
-            if is_odd:
-                outbound.check_port(target, found, self._ports)
+            outbound.check_target(target, found, self._ports)
         return url
 
     def _next(self, request: httpx2.Request, url: str, status: int) -> httpx2.Request:

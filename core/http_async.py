@@ -215,7 +215,7 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
     async def _check_plain(self, url: httpx2.URL) -> None:
         target = outbound.Target("http", url.host.rstrip(".").strip("[]"), url.port or 80)
-        outbound.check_scheme(target, await self._names.addresses(target.host, target.port))
+        outbound.check_target(target, await self._names.addresses(target.host, target.port))
 
     def _ended_later(self) -> None:
         self.active -= 1

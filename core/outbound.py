@@ -257,6 +257,15 @@ def resolved(host: str, port: int) -> list[str]:
         raise UnreachableError(f"The host {host!r} is not known.") from None
 
 
+def check_target(target: Target, addresses: Iterable[str], ports: Collection[int] = ()) -> None:
+    """What of these addresses nobody may call: by plain HTTP, or at other `ports`, only what the operator listed. The
+    one rule of forms and of both clients. Raises AddressRefusedError."""
+    found = list(addresses)
+    check_scheme(target, found)
+    if ports:
+        check_port(target, found, ports)
+
+
 def check_scheme(target: Target, addresses: Iterable[str]) -> None:
     """Plain HTTP only to what the operator listed. Raises AddressRefusedError."""
     listed = allowed()
@@ -302,7 +311,5 @@ def check_url(url: str, *, resolve: Resolver | None = None, ports: Collection[in
     except (UnreachableError, OutboundTimeoutError):
         addresses = []
         _check_inner(target)
-    check_scheme(target, addresses or ["192.0.2.1"])
-    if ports:
-        check_port(target, addresses or ["192.0.2.1"], ports)
+    check_target(target, addresses or ["192.0.2.1"], ports)
     return target

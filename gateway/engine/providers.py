@@ -7,7 +7,7 @@ import httpx2
 import openai
 
 from core.http_async import explained
-from core.outbound import OutboundTimeoutError
+from core.outbound import AddressRefusedError, OutboundTimeoutError
 from gateway.connections.clients import Client
 from gateway.dialects.errors import Failure, classify
 from gateway.structs import Dialect
@@ -134,6 +134,8 @@ def unanswered(error: BaseException, host: str) -> ProviderError:
     """No answer, or one that broke off: what that means, in words for people."""
     told = explained(error, host)
     was_sent = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+    if isinstance(told, AddressRefusedError):
+        return ProviderError.own(Failure("error", "address_refused", told.detail))
     if isinstance(told, OutboundTimeoutError):
         failure = Failure("timeout", "provider_timeout", told.detail)
     else:

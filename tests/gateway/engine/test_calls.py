@@ -129,7 +129,9 @@ async def test_an_empty_account_is_asked_once_and_the_next_target_answers(world:
     assert (first.error, first.code) == ("rate_limit", "insufficient_quota")
 
 
-async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(world: World) -> None:
+async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     world.parts = replace(world.parts, report=lambda call, attempt: told.append(attempt.code))
     await world.start()
@@ -145,6 +147,13 @@ async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(world: Wo
         await world.frames(call)
         codes += [one.code for one in (await world.end_of(call)).attempts]
 
+    world.snapshot = good
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "LLMLAB_OUTBOUND_ALLOW", [])
+        call = world.call("m")
+        assert error_of(await world.whole(call))["code"] == "address_refused"
+        codes += [one.code for one in (await world.end_of(call)).attempts]
+
     async def away(organization_id: str, project_id: str) -> Snapshot:
         raise OperationalError("no")
 
@@ -153,7 +162,9 @@ async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(world: Wo
     call = world.call("m")
     assert (await world.whole(call)).status == 502
     codes += [one.code for one in (await world.end_of(call)).attempts]
-    assert set(codes) == {"connection_gone", "key_unreadable", "connections_unknown"}
+    assert set(codes) == {
+        "connection_gone", "key_unreadable", "connections_unknown", "address_refused",
+    }  # fmt: skip
     assert told == []
 
 
