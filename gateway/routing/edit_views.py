@@ -81,6 +81,7 @@ def _form(
         "connections": connections,
         "models": _models(connections),
         "owner": OWNER,
+        "seen": data.get("seen", "") if data is not None else route.version if route else "",
     }
     if is_other_rows:
         draft.forget_errors()
@@ -95,6 +96,8 @@ def _form(
         if saved is not None:
             messages.success(request, f"Saved: {saved.name}, version {saved.version}.")
             return redirect("gateway:route_detail", slug=project.ref, route_id=saved.pk)
+        # Who was told and saves again means it.
+        context["seen"] = route.version if route else ""
     return _page(request, context, draft)
 
 
@@ -126,7 +129,7 @@ def _save(
     try:
         if route is None:
             return services.create_route(**said)
-        return services.change_route(route_id=route.pk, **said)
+        return services.change_route(route_id=route.pk, seen=request.POST.get("seen", ""), **said)
     except DomainError as error:
         draft.refuse(error)
         return None

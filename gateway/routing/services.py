@@ -28,6 +28,12 @@ class RouteNameTakenError(ConflictError):
     code = "route_name_taken"
 
 
+class StaleFormError(ConflictError):
+    """Somebody else saved since the form was opened: saving it would undo what they did."""
+
+    code = "stale_form"
+
+
 @dataclass(frozen=True)
 class By:
     """Who changes it: a person, or a program by its API key (`label`)."""
@@ -97,10 +103,12 @@ def change_route(
     by: By,
     now: dt.datetime,
     is_enabled: bool | None = None,
+    seen: str = "",
 ) -> Route:
     """Replace what a route says, and switch it on or off where asked; nothing is written when it says the same.
+    `seen`: the version that whoever changes it looked at.
 
-    Raises NotFoundError, InvalidRulesError, RouteNameTakenError.
+    Raises NotFoundError, InvalidRulesError, RouteNameTakenError, StaleFormError.
     """
     route = locked(project, route_id)
     if is_enabled is not None and is_enabled != route.is_enabled:
@@ -113,6 +121,11 @@ def change_route(
     route.rules = _stored(read)
     if before == {"name": route.name, "note": route.note, "rules": route.rules}:
         return route
+    if seen and seen != str(route.version):
+        raise StaleFormError(
+            f"Version {route.version} was saved since you opened this page. Open it anew to see what changed, or save"
+            " again to replace it."
+        )
     route.version += 1
     route.updated_by = by.user
     _save(route)
@@ -190,11 +203,17 @@ def rules_of_project(project_id: UUID) -> ProjectRules:
 
 @transaction.atomic
 def change_settings(
-    *, project: Project, changes: Mapping[str, Any], by: By, now: dt.datetime
+    *,
+    project: Project,
+    changes: Mapping[str, Any],
+    by: By,
+    now: dt.datetime,
+    seen: str | None = None,
 ) -> ProjectRules:
-    """Set the given fields of ProjectRules; others stay, and nothing is written when all are as they were.
+    """Set the given fields of ProjectRules; others stay, and nothing is written when all are as they were. `seen`:
+    `settings_mark` of what whoever changes them looked at.
 
-    Raises InvalidRulesError.
+    Raises InvalidRulesError, StaleFormError.
     """
     # Two who change different fields at once must not undo each other.
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -209,6 +228,11 @@ def change_settings(
     after = _stored(read)
     if after == row.rules:
         return read
+    if seen is not None and seen != settings_mark(row):
+        raise StaleFormError(
+            "Somebody saved other settings since you opened this page. Open it anew to see what changed, or save again"
+            " to replace them."
+        )
     before, row.rules, row.updated_by = row.rules, after, by.user
     row.save()
     record_audit_event(
@@ -221,6 +245,11 @@ def change_settings(
     )
     touch(project.organization_id)
     return read
+
+
+def settings_mark(row: GatewaySettings | None) -> str:
+    """What tells one saved state of the settings from the next."""
+    return row.updated_at.isoformat() if row is not None and row.updated_at else ""
 
 
 def rules_of_route(route: Route) -> RouteRules:

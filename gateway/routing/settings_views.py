@@ -33,11 +33,12 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug, role)
     context: dict[str, Any] = {}
     keys, rules = keys_of(project), services.rules_of_project(project.pk)
-    shown = settings_initial(rules)
+    row = GatewaySettings.objects.select_related("updated_by").filter(pk=project.pk).first()
+    shown, seen = settings_initial(rules), services.settings_mark(row)
     if request.method == "POST":
         form = SettingsForm(request.POST, initial=shown, keys=keys, guards=rules.guards)
         if "try_checks" in request.POST:
-            trial = GuardTrialForm(request.POST)
+            trial, seen = GuardTrialForm(request.POST), request.POST.get("seen", seen)
             context = {"form": form, "guard_trial": trial, "tried": form.try_guards(trial)}
             context["is_tried"] = True
             if wants_part(request):
@@ -46,13 +47,19 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         elif form.is_valid():
             try:
                 services.change_settings(
-                    project=project, changes=form.changes(), by=By(person(request)), now=timezone.now()
-                )  # fmt: skip
+                    project=project,
+                    changes=form.changes(),
+                    by=By(person(request)),
+                    now=timezone.now(),
+                    seen=request.POST.get("seen"),
+                )
             except DomainError as error:
                 form_parts.refuse(form, error, form.paths())
             else:
                 messages.success(request, "Saved. It holds from the next call on.")
                 return redirect("gateway:settings", slug=slug)
+        else:
+            seen = request.POST.get("seen", seen)
     else:
         form = SettingsForm(
             initial=shown, keys=keys, guards=rules.guards, is_read_only=not may_change(project)
@@ -62,7 +69,8 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "rules": rules,
         "may_change": may_change(project),
-        "row": GatewaySettings.objects.select_related("updated_by").filter(pk=project.pk).first(),
+        "row": row,
+        "seen": seen,
         "now": timezone.now(),
     }
     is_wrong = form.is_bound and not context.get("tried")

@@ -146,6 +146,10 @@ def test_a_saved_form_is_the_route_and_its_history(
     admin.post(f"{ROOT}{made.pk}/edit/", sent | {"targets-0-weight": "50", "name": "Smarter"})
     made.refresh_from_db()
     assert (made.version, made.name, made.rules["targets"][0]["weight"]) == (2, "Smarter", 50)
+    late = admin.post(f"{ROOT}{made.pk}/edit/", sent | {"seen": "1"})  # would undo version 2
+    assert (late.status_code, late.context["seen"]) == (422, 2)
+    assert b"Version 2 was saved since you opened this page" in late.content
+    assert b'name="seen" value="2"' in late.content
     detail = admin.get(f"{ROOT}{made.pk}/")
     assert [one.what for one in detail.context["changes"]] == ["Changed", "Created"]
     older = detail.context["changes"][1].id

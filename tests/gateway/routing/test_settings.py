@@ -51,6 +51,19 @@ def test_settings_are_saved_once_and_audited(admin: Client, project: Any) -> Non
     assert '<option value="mask:input" selected>Mask in requests</option>' in page
 
 
+def test_an_older_page_does_not_undo_what_was_saved_since(admin: Client, project: Any) -> None:
+    first = FORM | {"seen": admin.get(URL).context["seen"]}
+    assert admin.post(URL, first).status_code == 302
+    assert admin.post(URL, first).status_code == 302  # the same again, by a second click
+    late = admin.post(URL, first | {"deadline_s": "30"})
+    assert late.status_code == 422
+    assert b"saved other settings since you opened this page" in late.content
+    assert rules_of_project(project.pk).deadline_s == 90
+    again = first | {"deadline_s": "30", "seen": late.context["seen"]}
+    assert admin.post(URL, again).status_code == 302
+    assert rules_of_project(project.pk).deadline_s == 30
+
+
 def test_checks_are_set_by_the_form_and_others_stay(admin: Client, project: Any) -> None:
     kept = {"kind": "pii", "action": "block", "when": {"agents": ["crawler"]}}
     GatewaySettings.objects.create(project=project, rules={"guards": [kept]})
