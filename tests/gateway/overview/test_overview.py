@@ -175,7 +175,7 @@ def test_open_circuits_and_full_limits_come_first(
     viewer: Client, project: Project, openai: Connection
 ) -> None:
     foreign = ConnectionFactory.create()
-    failures = [("f", 0, -1, "w", "status 503")] * 5
+    failures = [("f", 0, -1, "w", "status 503", 0)] * 5
     batch = f'[["{openai.pk.hex}|gpt-4o",{_json(failures)}],["{foreign.pk.hex}|gpt-4o",{_json(failures)}]]'
     with Redis.from_url(settings.REDIS_URL) as client:
         client.eval(script("health_report").source, 1, "{gw}", 0, batch)
