@@ -138,7 +138,7 @@ def rows_of(
     """What was tried, and circuits that are open without it, what needs looking at first (pure). Only of connections
     that the project may call or has called: the health is everybody's."""
     known: dict[tuple[str, str], Tried] = {(one.connection, one.model): one for one in tried}
-    for place in health.circuits:
+    for place in (*health.circuits, *health.rests):
         if place[0] in connections:
             known.setdefault(place, Tried(*place))
     rows = [_row(one, health, connections, now) for one in known.values()]
@@ -150,14 +150,15 @@ def _row(
 ) -> TargetRow:
     place = (tried.connection, tried.model)
     found = connections.get(tried.connection)
-    is_limited = tried.until > now.timestamp()
+    until = max(tried.until, health.rests.get(place, 0.0) if found else 0.0)
+    is_limited = until > now.timestamp()
     return TargetRow(
         tried,
         found.name if found else GONE,
         found is not None,
         health.standing(*place, now.timestamp()) if found else "closed",
         health.circuits.get(place) if found else None,
-        dt.datetime.fromtimestamp(tried.until, dt.UTC) if is_limited else None,
+        dt.datetime.fromtimestamp(until, dt.UTC) if is_limited else None,
     )
 
 

@@ -177,6 +177,8 @@ def test_open_circuits_and_full_limits_come_first(
     foreign = ConnectionFactory.create()
     failures = [("f", 0, -1, "w", "status 503", 0)] * 5
     batch = f'[["{openai.pk.hex}|gpt-4o",{_json(failures)}],["{foreign.pk.hex}|gpt-4o",{_json(failures)}]]'
+    rests = [("l", 0, -1, "w", "", 60_000)]
+    batch = f'{batch[:-1]},["{openai.pk.hex}|o3",{_json(rests)}]]'
     with Redis.from_url(settings.REDIS_URL) as client:
         client.eval(script("health_report").source, 1, "{gw}", 0, batch)
         client.zadd("{gw}:workers", {"w@host": time.time() * 1000})
@@ -190,7 +192,11 @@ def test_open_circuits_and_full_limits_come_first(
             window_start=window_start("day", timezone.now()), used=100,
         )  # fmt: skip
     told = viewer.get(API).json()
-    assert [one["key"] for one in told["attention"]] == ["circuit_open", "limit_full"]
+    assert [one["key"] for one in told["attention"]] == [
+        "circuit_open",
+        "limit_full",
+        "rate_limited",
+    ]
     assert "5 failures in a row" in told["attention"][0]["why"]
     assert [one["name"] for one in told["limits"]] == ["Per minute"]
     assert (told["queue"]["workers"], told["targets"][0]["circuit"]) == (1, "open")
