@@ -24,7 +24,7 @@ QUEUES = "ingest,sync,analysis"
 LLM_QUEUES = "llm.high,llm.normal,llm.low"
 SIMULATOR_PORT = 8900
 STOP_SECONDS = 8.0
-START_SECONDS = 120.0
+START_SECONDS = 600.0  # the migrations of an upgrade may take minutes
 
 
 def main() -> int:
