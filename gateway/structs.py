@@ -257,6 +257,8 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     has_reservation: bool = False
     # A hard limit of tokens or dollars counts it: the provider is told how long its answer may be.
     is_bounded: bool = False
+    # Further tries that were set aside while it was made: the names of their reservations (gateway.quotas.more).
+    more: tuple[str, ...] = ()
     # The most it can use: what the reservation set aside, and what an interrupted call is recorded with at worst.
     max_input_tokens: int = 0
     max_output_tokens: int = 0

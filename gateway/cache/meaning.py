@@ -51,11 +51,6 @@ class Vectors:
 VECTORS = Vectors()
 
 
-def vector_text(values: Sequence[float]) -> str:
-    """As PostgreSQL reads it."""
-    return f"[{','.join(f'{value:.5g}' for value in values)}]"
-
-
 def anchors_of(question: str) -> str:
     """The hash of what two questions must have in common, whatever their vectors say: `CachedResponse.anchors`."""
     return hashlib.sha256("\x00".join(anchors(question)).encode()).hexdigest()

@@ -21,7 +21,7 @@ from core import crypto
 from gateway.cache.anchors import agree, normal
 from gateway.cache.exact import COLUMNS, end_threads, kept_of
 from gateway.cache.kept import Hit, hit_of, is_fresh, open_contents
-from gateway.cache.meaning import LEAST_LEXICAL, VECTORS, Vector, anchors_of, vector_text
+from gateway.cache.meaning import LEAST_LEXICAL, VECTORS, Vector, anchors_of
 from gateway.models import CacheThreshold
 from gateway.snapshot import Snapshot
 from gateway.structs import CachePlan, Call
@@ -207,7 +207,7 @@ def nearest(
 ) -> Hit | None:
     """The nearest fresh answer at or above the threshold whose question agrees. One query and two settings."""
     project_id, size = UUID(hex=snapshot.project_id), len(vector.values)
-    text = vector_text(vector.values)
+    text = embedding.vector_text(vector.values)
     at = dt.datetime.fromtimestamp(now, dt.UTC)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")

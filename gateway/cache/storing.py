@@ -16,10 +16,11 @@ from django.db import connection, transaction
 from core import crypto
 from core.ids import uuid7
 from gateway.cache.kept import Contents, seal_contents
-from gateway.cache.meaning import Vectors, anchors_of, vector_text
+from gateway.cache.meaning import Vectors, anchors_of
 from gateway.models import RequestState
 from gateway.structs import CachePlan, Dialect, Finished
 from projects.models import ContentCapture, Project
+from traces.search.embedding import vector_text
 
 MAX_ANSWER = 1024 * 1024
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "completed"})

@@ -1,10 +1,12 @@
-"""Under a hard limit of tokens or dollars an answer stays within what was set aside for it (pure)."""
+"""Under a hard limit of tokens or dollars a call stays within what was set aside for it: its answer, and its tries
+(pure)."""
 
 from typing import Any
 
 from gateway.dialects.facts import output_limit
 from gateway.dialects.model_traits import limit_field
 from gateway.engine.providers import ProviderError
+from gateway.guards.schemas import may_ask_again
 from gateway.quotas.bounds import most_output
 from gateway.structs import Call, Dialect
 
@@ -40,6 +42,16 @@ def bounded(
             return request, False  # sixteen tokens, unless the client says otherwise
         name = limit_field(model, kind) if dialect is Dialect.CHAT else names[0]
     return {**request, name: most}, stated is None
+
+
+def tries_aside(call: Call, document: dict[str, Any]) -> int | None:
+    """How many tries that may cost were set aside for the call (gateway.quotas.bounds); None: no hard limit of tokens
+    or dollars counts it, and it may make as many as its route says. `document` is the client's."""
+    if not call.is_bounded or call.dialect is Dialect.COUNT_TOKENS:
+        return None
+    tries = 1 if call.rules.hedge_after_s is None else 2
+    is_judged = may_ask_again(call.guards, call.dialect, document, is_stream=call.is_stream)
+    return 2 * tries if is_judged else tries
 
 
 def is_too_large(error: ProviderError) -> bool:

@@ -26,6 +26,10 @@ async def _yes(_: Target) -> bool:
     return True
 
 
+async def _no(_: Call) -> bool:
+    return False
+
+
 async def _nothing_kept(_call: Call, _snapshot: Snapshot) -> Found | None:
     return None
 
@@ -55,6 +59,8 @@ class Parts:
     health: Callable[[], HealthView] = lambda: HEALTHY
     probe: Callable[[Target], Awaitable[bool]] = _yes
     report: Callable[[Call, Attempt], None] = _nothing
+    # Set aside one more try under the hard limits of tokens and dollars; whether they leave so much.
+    more: Callable[[Call], Awaitable[bool]] = _no
     # What it cost, as a decimal; empty: unknown.
     cost: Callable[[Finished], str] = _unpriced
     # Called once, in the loop, before the first call and after the last one.

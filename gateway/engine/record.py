@@ -12,6 +12,8 @@ from gateway.guards.checks import BLOCKED_CODE
 from gateway.structs import Call, Finished
 
 logger = logging.getLogger(__name__)
+# A flag: a hard limit left no room for one more try.
+NOT_ASKED_AGAIN = "limit:not_asked_again"
 
 
 def finished_of(
@@ -44,6 +46,8 @@ def finished_of(
     if checks is not None:
         finished.answer = _checked(finished, checks)
         finished.flags = (*finished.flags, *checks.flags)
+    if tries.is_short:
+        finished.flags = (*finished.flags, NOT_ASKED_AGAIN)
     return finished
 
 
@@ -70,7 +74,7 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     assert collector is not None  # noqa: S101 - the caller looked
     finished.first_token_at = shot.first_token_at
     try:
-        if finished.state == "done" or _may_cost(shot):
+        if finished.state == "done" or shot.may_cost:
             finished.usage = collector.usage_or_estimate(_facts(finished))
         finished.raw_usage = collector.raw_usage
         finished.response_id = collector.response_id
@@ -86,17 +90,10 @@ def _add_answer(finished: Finished, shot: Shot) -> None:
     finished.flags = (*finished.flags, *collector.flags, *dropped)
 
 
-def _may_cost(shot: Shot) -> bool:
-    """An error with a status of its own before the first token was not work; anything else that was sent may have
-    been."""
-    is_sent = shot.collector is not None
-    return is_sent and bool(shot.first_token_at or shot.attempt.status < 400)
-
-
 def _add_given_up(finished: Finished, tries: Tries) -> None:
     """What the provider may charge for tries whose answer nobody got. One that was asked again counts with the call."""
     for shot in tries.shots:
-        if shot is tries.shot or shot.attempt.error == INVALID_ANSWER or not _may_cost(shot):
+        if shot is tries.shot or shot.attempt.error == INVALID_ANSWER or not shot.may_cost:
             continue
         try:
             shot.attempt.usage = shot.usage(_facts(finished))

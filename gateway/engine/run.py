@@ -11,6 +11,7 @@ from gateway.cache.kept import Hit
 from gateway.compaction.compact import compact
 from gateway.dialects.errors import client_error
 from gateway.dialects.facts import facts_of
+from gateway.engine.bounding import tries_aside
 from gateway.engine.checking import INVALID_ANSWER, AnswerChecks
 from gateway.engine.kept import give_kept
 from gateway.engine.parts import Parts
@@ -126,6 +127,7 @@ class Run:
             self._state = "cached"
             return
         self._document = msgspec.json.decode(self.call.body)
+        self._tries.aside = tries_aside(self.call, self._document)
         if self.call.compact is not None:
             given = self.call.compact, self.call.dialect, self._document
             is_long = len(self.call.body) > LONG_BODY
@@ -172,6 +174,10 @@ class Run:
             return shot
         document = self._checks.again(self._document, shot.answer())
         if document is None:
+            return shot
+        if not self._tries.has_room:
+            self._tries.is_short = True
+            self._checks.not_again()
             return shot
         self._tries.ended(shot)
         another = Shot(self.call, shot.attempt.target)
@@ -230,7 +236,8 @@ class Run:
             self._code, self._message = failure.code, failure.message
         else:
             status = 504 if failure.reason == "timeout" else 502
-            self._fail(status, failure.code, failure.message, headers)
+            why = f" {reason}" if self._tries.is_short else ""
+            self._fail(status, failure.code, failure.message + why, headers)
 
     def _fail(
         self, status: int, code: str, message: str, headers: dict[str, str] | None = None

@@ -260,6 +260,12 @@ class Shot:
         """What was used, estimated where the provider did not say; None when nothing can have been."""
         return self.collector.usage_or_estimate(facts) if self.collector is not None else None
 
+    @property
+    def may_cost(self) -> bool:
+        """An error with a status of its own before the first token was not work; anything else that was sent may have
+        been."""
+        return self.collector is not None and bool(self.first_token_at or self.attempt.status < 400)
+
     def _head(self, common: dict[str, str]) -> dict[str, str]:
         """Where the answer comes from, for the door's headers."""
         target = self.attempt.target

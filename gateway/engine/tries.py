@@ -18,6 +18,7 @@ from gateway.structs import Attempt, Call, Target
 
 # The project's connections cannot be read, or it was deleted meanwhile.
 UNREADABLE = (DatabaseError, DomainError, ObjectDoesNotExist)
+NO_ROOM = "It was not asked again: a hard limit leaves nothing for one more try."
 
 
 class Tries:
@@ -31,6 +32,10 @@ class Tries:
         # Of the last one that failed, and the wire its body is in.
         self.error: ProviderError | None = None
         self.error_dialect = call.dialect
+        # How many tries that may cost were set aside; None: no hard limit counts them. Whether one more was not made
+        # for it.
+        self.aside: int | None = None
+        self.is_short = False
         self._parts = parts
         # Keys that were refused or are limited: not used again for this call.
         self._refused: set[str] = set()
@@ -55,11 +60,42 @@ class Tries:
         for _ in range(len(self.call.decision.targets) + 1):
             health = self._parts.health()
             step = next_step(self.call, self.attempts, now=time.time(), health=health)
-            if isinstance(step, Stop) or not step.is_probe:
+            if isinstance(step, Stop):
                 return step
+            if not self.has_room and not await self._more():
+                self.is_short = True
+                return Stop(NO_ROOM)
+            if not step.is_probe:
+                return self._with_room(step)
             if await self._parts.probe(step.target):
                 return step
         return Stop("Every circuit is open.")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more try stays within what was set aside, should all that were made be charged."""
+        return self._has_room_for(1)
+
+    def _has_room_for(self, count: int) -> bool:
+        if self.aside is None:
+            return True
+        return sum(one.may_cost for one in self.shots) + count <= self.aside
+
+    async def _more(self) -> bool:
+        """Set aside one more try; not when nobody can say what is left."""
+        try:
+            if not await self._parts.more(self.call):
+                return False
+        except UNREADABLE:
+            return False
+        self.aside = (self.aside or 0) + 1
+        return True
+
+    def _with_room(self, step: Try) -> Try:
+        """Without its hedge, where only one of the two was set aside."""
+        if step.hedge_after_s is None or self._has_room_for(2):
+            return step
+        return Try(step.target, step.wait_s)
 
     async def first_of(self, step: Try, document: dict[str, Any]) -> Shot | None:
         """The try whose answer has begun, maybe of two; None: it failed, see the attempts."""

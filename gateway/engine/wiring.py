@@ -14,6 +14,7 @@ from gateway.engine.parts import Parts
 from gateway.engine.snapshots import Snapshots
 from gateway.queues.link import Link
 from gateway.quotas import charging
+from gateway.quotas.more import More
 from gateway.recording import recorder
 from gateway.requests.jobs import claim_job, keep_jobs
 from gateway.routing.health import Health
@@ -31,6 +32,7 @@ def production_parts(url: str) -> Parts:
     link = Link(url, name="llmlab-health")
     health = Health(link)
     finder = Finder()
+    more = More(snapshots.get)
 
     async def open_journal() -> None:
         # Without a journal no call is made: it would be one that nobody can account for.
@@ -41,6 +43,7 @@ def production_parts(url: str) -> Parts:
         await link.close()
         snapshots.close()
         await finder.close()
+        await more.close()
         await asyncio.to_thread(recorder.close, LAST_RECORDS_S)
 
     return Parts(
@@ -54,6 +57,7 @@ def production_parts(url: str) -> Parts:
         health=lambda: health.view,
         probe=health.claim,
         report=health.report,
+        more=more.ask,
         cost=cost_of,
         start=(open_journal, health.start),
         stop=(close,),

@@ -89,6 +89,11 @@ def lines_of(call: Call, snapshot: Snapshot, bounds: Bounds, at: dt.datetime) ->
     return found
 
 
+def is_bounding(line: Line) -> bool:
+    """Whether what a call uses must stay within what was set aside: a hard limit of tokens or dollars."""
+    return line.is_hard and (line.is_money or line.metric == LimitMetric.TOKENS)
+
+
 def models_of(call: Call) -> list[str]:
     """The models that may answer, in order."""
     return list(dict.fromkeys(target.model for target in call.decision.targets)) or [call.model]

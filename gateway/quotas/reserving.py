@@ -27,7 +27,7 @@ from gateway.quotas import deciding, owners, settling
 from gateway.quotas.bounds import Bounds
 from gateway.quotas.deciding import FREE, Granted, Refused
 from gateway.quotas.granting import Asked, Known, grant
-from gateway.quotas.lines import Line, lines_of
+from gateway.quotas.lines import Line, is_bounding, lines_of
 from gateway.quotas.offline import Offline
 from gateway.snapshot import Snapshot
 from gateway.structs import Call
@@ -75,9 +75,7 @@ class Quotas:
             return FREE
         at = dt.datetime.fromtimestamp(call.accepted_at, dt.UTC)
         lines = lines_of(call, snapshot, bounds, at)
-        call.is_bounded = any(
-            line.is_hard and (line.is_money or line.metric == LimitMetric.TOKENS) for line in lines
-        )
+        call.is_bounded = any(map(is_bounding, lines))
         return await self.reserve_lines(call, lines, unpriced=bounds.unpriced)
 
     async def reserve_lines(

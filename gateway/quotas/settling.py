@@ -59,7 +59,12 @@ def settle(
     deltas: Deltas = {}
     late = dict(by_id)
     for taken in _take(cursor, [one.call for one in by_id.values()]):
-        _charge(deltas, taken, late.pop(taken.call_id), costs)
+        if taken.call_id in late:
+            _charge(deltas, taken, late.pop(taken.call_id), costs)
+        else:
+            _give(
+                deltas, taken, has_requests=False
+            )  # a further try of one of them, charged with it
     if late:
         _charge_late(cursor, deltas, late, costs)
     _apply(deltas)
@@ -102,14 +107,18 @@ def give_back(taken: Iterable[Taken], *, has_requests: bool) -> None:
     """Return what reservations held to their counters; with `has_requests` what was counted at once as well."""
     deltas: Deltas = {}
     for one in taken:
-        for line in one.lines:
-            key, start, need, metric, _ = read_line(line)
-            delta = deltas.setdefault(CounterKey(one.organization_id, key, start), rows.Delta())
-            if metric != LimitMetric.REQUESTS:
-                delta.reserved -= need
-            elif has_requests:
-                delta.used -= need
+        _give(deltas, one, has_requests=has_requests)
     _apply(deltas)
+
+
+def _give(deltas: Deltas, taken: Taken, *, has_requests: bool) -> None:
+    for line in taken.lines:
+        key, start, need, metric, _ = read_line(line)
+        delta = deltas.setdefault(CounterKey(taken.organization_id, key, start), rows.Delta())
+        if metric != LimitMetric.REQUESTS:
+            delta.reserved -= need
+        elif has_requests:
+            delta.used -= need
 
 
 def taken_of(found: Iterable[tuple[str, str, str]]) -> list[Taken]:
@@ -123,7 +132,10 @@ def taken_of(found: Iterable[tuple[str, str, str]]) -> list[Taken]:
 def _take(cursor: Any, calls: Sequence[Call]) -> list[Taken]:
     if not calls:
         return []
-    cursor.execute(_TAKE, [[one.caller.project_id for one in calls], [one.id for one in calls]])
+    named = [(one, name) for one in calls for name in (one.id, *one.more)]
+    cursor.execute(
+        _TAKE, [[one.caller.project_id for one, _ in named], [name for _, name in named]]
+    )
     return taken_of(cursor.fetchall())
 
 
@@ -156,8 +168,10 @@ def _charge_late(
         rows.make(keys)
         rows.lock(keys, is_durable=True)
     for taken in _take(cursor, [one.call for one in late.values()]):
-        charged.pop(taken.call_id)
-        _charge(deltas, taken, late[taken.call_id], costs)
+        if charged.pop(taken.call_id, None) is None:
+            _give(deltas, taken, has_requests=False)
+        else:
+            _charge(deltas, taken, late[taken.call_id], costs)
     for mine in charged.values():
         for key, change in mine.items():
             deltas.setdefault(key, rows.Delta()).used += change.used

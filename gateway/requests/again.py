@@ -17,11 +17,12 @@ from core.errors import ConflictError, DomainError
 from core.ids import uuid7
 from gateway.dialects.facts import RequestFacts, facts_of
 from gateway.guards.checks import BLOCKED_CODE, check_input
+from gateway.guards.schemas import may_ask_again
 from gateway.models import ENDED, AsyncJob
 from gateway.quotas import deciding
 from gateway.quotas.bounds import bounds_of, output_of
 from gateway.quotas.granting import Asked, Known, grant
-from gateway.quotas.lines import lines_of
+from gateway.quotas.lines import is_bounding, lines_of
 from gateway.quotas.reserving import Refused
 from gateway.quotas.reserving import again as repeated
 from gateway.requests import jobs, sweeping
@@ -168,10 +169,19 @@ def _reserve(call: Call, facts: RequestFacts, snapshot: Snapshot, now: dt.dateti
         return
     is_hedged = call.rules.hedge_after_s is not None
     bounds = bounds_of(
-        facts, call.decision, body=call.body, at=now, prices=snapshot.prices, is_hedged=is_hedged
+        facts,
+        call.decision,
+        body=call.body,
+        at=now,
+        prices=snapshot.prices,
+        is_hedged=is_hedged,
+        may_ask_again=may_ask_again(
+            call.guards, call.dialect, facts.document, is_stream=call.is_stream
+        ),
     )
     call.max_input_tokens, call.max_output_tokens = bounds.input_tokens, bounds.output_tokens
     lines = lines_of(call, snapshot, bounds, now)
+    call.is_bounded = any(map(is_bounding, lines))
     if not lines:
         return
     money = next((line for line in lines if line.is_money and line.is_hard), None)

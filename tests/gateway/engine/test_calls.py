@@ -464,6 +464,49 @@ async def test_what_was_given_up_counts_and_what_was_refused_does_not(world: Wor
     assert finished.raw_usage == USAGE
 
 
+@pytest.mark.parametrize("has_more", [False, True])
+async def test_under_a_hard_limit_only_what_was_set_aside_is_tried(
+    world: World, has_more: bool
+) -> None:
+    asked_for: list[str] = []
+
+    async def more(call: Call) -> bool:
+        asked_for.append(call.id)
+        return has_more
+
+    world.parts = replace(world.parts, more=more)
+    await world.start()
+    world.provider.behaviours |= {"late": silent, "down": failing(500)}
+    rules = {"timeout_s": 0.03, "retry": RetryRule(tries=1)}
+    # What failed with a status costs nothing: the next one needs no more.
+    call = world.call("down", "late", "m", rules=rules, is_bounded=True)
+    frame = await world.whole(call)
+    assert asked_for == [call.id]
+    finished = await world.end_of(call)
+    if has_more:
+        assert frame.headers["x-llmlab-model"] == "m"
+        assert finished.flags == ()
+    else:
+        assert (frame.status, error_of(frame)["code"]) == (504, "provider_timeout")
+        assert "a hard limit leaves nothing" in error_of(frame)["message"]
+        assert finished.flags == ("usage_estimated", "limit:not_asked_again")
+    assert world.provider.asked == ["down", "late", *(["m"] if has_more else [])]
+
+
+async def test_a_hedge_set_aside_pays_for_a_try_after_it_and_no_third(world: World) -> None:
+    await world.start()
+    world.provider.behaviours |= {"a": silent, "b": silent, "c": silent}
+    rules = {"timeout_s": 0.04, "hedge_after_s": 0.02, "retry": RetryRule(tries=1)}
+    call = world.call("a", "b", "c", rules=rules, is_bounded=True)
+    assert (await world.whole(call)).status == 504
+    assert world.provider.asked == ["a", "b"]
+    # The first timed out before its hedge began: what is left pays for one, without another hedge.
+    rules = {"timeout_s": 0.02, "hedge_after_s": 0.5, "retry": RetryRule(tries=1)}
+    call = world.call("a", "b", "c", rules=rules, is_bounded=True)
+    assert (await world.whole(call)).status == 504
+    assert world.provider.asked == ["a", "b", "a", "b"]
+
+
 async def test_a_worker_that_stops_finishes_what_runs_and_takes_nothing_new(world: World) -> None:
     engine = await world.start()
     go = asyncio.Event()

@@ -18,10 +18,13 @@ from django.utils import timezone
 from redis import Redis
 
 from gateway import snapshot
+from gateway.dialects.facts import facts_of
 from gateway.models import LimitCounter, Reservation
 from gateway.quotas import counters as counters_sql
 from gateway.quotas import owners, settling, spending, sweeping
+from gateway.quotas.bounds import bounds_of
 from gateway.quotas.deciding import Granted, Refused
+from gateway.quotas.more import More
 from gateway.quotas.reserving import Quotas
 from gateway.snapshot import Snapshot
 from gateway.structs import Call
@@ -30,7 +33,7 @@ from tests.factories.gateway import LimitFactory
 from tests.factories.projects import ProjectFactory
 from tests.gateway.quotas.calls import bounds, counters, ended, make_call, read
 
-CALLS, FIT = 120, 40
+CALLS, FIT = 201, 40
 
 
 @pytest.fixture
@@ -85,6 +88,37 @@ def test_the_last_cents_are_shared_out_exactly(project: Project) -> None:
     settle(*granted, cost="0.005")
     assert counters(project)[project.pk.hex] == (Decimal("0.2"), 0)
     assert counters(project)[granted[0].caller.key_id] == (FIT, 0)
+    assert not Reservation.objects.exists()
+
+
+def test_a_further_try_is_set_aside_and_goes_with_its_call(project: Project) -> None:
+    now, call = read(project), make_call(project)
+    call.body = (
+        b'{"model":"gpt-4o-mini","max_tokens":100000,"messages":[{"role":"user","content":"Hi"}]}'
+    )
+    facts, at = facts_of(call.dialect, call.body), timezone.now()
+    most = bounds_of(facts, call.decision, body=call.body, at=at, prices=now.prices)
+    assert most.usd
+    fit = int(Decimal("0.4") / most.usd)
+
+    async def main() -> None:
+        async def snapshot_of(*_: str) -> Snapshot:
+            return now
+
+        quotas, more = Quotas(), More(snapshot_of)
+        assert not await more.ask(call)  # nothing was set aside for it
+        assert isinstance(await quotas.reserve(call, now, most), Granted)
+        assert [await more.ask(call) for _ in range(fit)] == [True] * (fit - 1) + [False]
+        await more.close()
+        await quotas.close()
+
+    asyncio.run(main())
+    assert fit > 2
+    assert counters(project)[project.pk.hex] == (0, (fit * most.usd).normalize())
+    # They are no requests of their own.
+    assert counters(project)[call.caller.key_id] == (1, 0)
+    settle(call, cost="0.11")
+    assert counters(project)[project.pk.hex] == (Decimal("0.11"), 0)
     assert not Reservation.objects.exists()
 
 

@@ -197,6 +197,9 @@ def test_a_job_is_made_again_by_todays_rules_and_limits(
     LimitFactory.create(
         organization=project.organization, scope="project", metric="requests", window="day", amount=1
     )  # fmt: skip
+    LimitFactory.create(
+        organization=project.organization, metric="tokens", window="day", amount=99_999
+    )
     routed(project)
     done = member.post(f"{API}/{old.id}/retry")
     assert (done.status_code, done.json().get("detail", "")) == (202, "")
@@ -205,6 +208,7 @@ def test_a_job_is_made_again_by_todays_rules_and_limits(
     made = jobs.call_of(new, cipher_of(project))
     assert (made.body, made.caller.key_id) == (old.body, old.caller.key_id)
     assert (made.flags, made.has_reservation) == (("retry",), True)
+    assert made.is_bounded
     assert abs(made.deadline_at - made.accepted_at - 600) < 0.01
     assert Reservation.objects.filter(call_id=new.id).count() == 1
     url = crypto.unseal(cipher_of(project), new.sealed_webhook, webhooks.context_of("webhook", project.pk, new.id))  # type: ignore[arg-type]  # fmt: skip
