@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from alerts.phrases import figure
+from alerts.figures import figure
 from core import formats
 
 # What a person types a limit in.
@@ -20,7 +20,7 @@ UNIT_WORDS = {
 
 
 def value_words(value: Decimal | None, unit: str, *, counted: str = "") -> str:
-    """As messages write it (alerts.phrases), for the reader of a page: None is a dash."""
+    """As messages write it (alerts.figures), for the reader of a page: None is a dash."""
     return formats.DASH if value is None else figure(value, unit, counted)
 
 

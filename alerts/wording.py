@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 
-from alerts import phrases
+from alerts import figures, phrases
 from alerts.measures.base import Evidence, Reading
 from alerts.measures.registry import measure_for
 from alerts.models import (
@@ -117,7 +117,7 @@ def scope_of(alert: Alert | None) -> str:
         ("provider", alert.provider), ("model", alert.model), ("agent", alert.agent),
         ("environment", alert.environment), ("user", alert.user_id), ("tag", alert.tag),
     )  # fmt: skip
-    return ", ".join(f"{label} {phrases.short(value)}" for label, value in names if value)
+    return ", ".join(f"{label} {figures.short(value)}" for label, value in names if value)
 
 
 def notice_of(event: AlertEvent, action: str, now: dt.datetime) -> Notice:
@@ -131,11 +131,11 @@ def _notice(event: AlertEvent, action: str, now: dt.datetime) -> Notice:
     case = case_of(event, alert)
     title, words = phrases.told(case)
     title, words = _by_action(event, action, now, event.title or title, event.words or words)
-    counted = phrases.COUNTED.get(event.kind, "")
-    value, limit = phrases.pair(event.value, event.limit, event.unit, counted)
+    counted = figures.COUNTED.get(event.kind, "")
+    value, limit = figures.pair(event.value, event.limit, event.unit, counted)
     return Notice(
         type=TYPES[DeliveryAction(action)],
-        title=phrases.short(title, phrases.MOST_TITLE),
+        title=figures.short(title, phrases.MOST_TITLE),
         words=words,
         severity=event.severity,
         state=_state(event, action),
@@ -176,16 +176,16 @@ def _by_action(
     event: AlertEvent, action: str, now: dt.datetime, title: str, words: str
 ) -> tuple[str, str]:
     """The incident's own words, led by what is new about it."""
-    since = f"since {clock(event.began_at)}, for {phrases.lasted(event.began_at, now)}"
+    since = f"since {clock(event.began_at)}, for {figures.lasted(event.began_at, now)}"
     match action:
         case DeliveryAction.RESOLVE:
             end = event.resolved_at or now
             reason = event.resolve_reason.rstrip(".") or "The value is back within its limit"
-            ended = f"{reason}, after {phrases.lasted(event.began_at, end)}. It began {clock(event.began_at)}."
+            ended = f"{reason}, after {figures.lasted(event.began_at, end)}. It began {clock(event.began_at)}."
             return f"Resolved: {title}", f"{ended} What had happened: {words}"
         case DeliveryAction.ACKNOWLEDGE:
             by = event.acknowledged_by
-            who = phrases.short(by.name or by.email) if by else "Somebody"
+            who = figures.short(by.name or by.email) if by else "Somebody"
             return f"Acknowledged: {title}", f"{who} looks after it. {words}"
         case DeliveryAction.RAISE:
             return f"Raised to {event.severity}: {title}", words
@@ -204,12 +204,12 @@ def clock(at: dt.datetime) -> str:
 
 def _rows(event: AlertEvent, case: Case, now: dt.datetime) -> tuple[tuple[str, str], ...]:
     """The small table: the measure's own rows, else value, limit and difference, amounts with every digit."""
-    counted = phrases.COUNTED.get(event.kind, "")
+    counted = figures.COUNTED.get(event.kind, "")
     given = [(str(one[0]), str(one[1])) for one in (event.evidence or {}).get("rows") or ()]
     if not given:
-        given.append(("Value", phrases.exact(event.value, event.unit, counted)))
+        given.append(("Value", figures.exact(event.value, event.unit, counted)))
         if event.limit is not None:
-            given.append(("Limit", phrases.exact(event.limit, event.unit, counted)))
+            given.append(("Limit", figures.exact(event.limit, event.unit, counted)))
         if much := phrases.over(case):
             given.append(("Difference", much))
     given = given[:MOST_ROWS]
@@ -271,7 +271,7 @@ def group_notice(
     with reading_as(lambda: ANYONE):
         notices = [_notice(one, action, now) for one in events[:MOST_ITEMS]]
     first = events[0]
-    names = ", ".join(phrases.short(one.title, 60) for one in notices[:3])
+    names = ", ".join(figures.short(one.title, 60) for one in notices[:3])
     rest = len(events) - min(3, len(notices))
     organization = first.organization
     page = reverse("alerts:firing", args=[organization.slug]) if organization else reverse("admin:index")  # fmt: skip
@@ -296,12 +296,12 @@ def trial_notice(
     *, channel_name: str, organization: str, actor: str, alert: Alert | None, now: dt.datetime, words: str = "",
 ) -> Notice:  # fmt: skip
     """What `Send test` sends, about a rule (`words`: what it says and sees now) or about nothing."""
-    about = f" of the rule {phrases.short(alert.name)}" if alert else ""
+    about = f" of the rule {figures.short(alert.name)}" if alert else ""
     severity = str((alert.levels or [{}])[-1].get("severity") or "info") if alert else "info"
     return Notice(
         type=TYPES[DeliveryAction.TEST],
-        title=f"Test{about}: {phrases.short(channel_name)} is connected",
-        words=f"{phrases.short(actor)} asked LLMLab for this test{about}. Nothing is wrong: alerts for this channel"
+        title=f"Test{about}: {figures.short(channel_name)} is connected",
+        words=f"{figures.short(actor)} asked LLMLab for this test{about}. Nothing is wrong: alerts for this channel"
         f" arrive here.{f' {words}' if words else ''}",
         severity=severity,
         kind=alert.kind if alert else "",
@@ -330,7 +330,7 @@ def channel_notice(*, channel: Channel, title: str, words: str, now: dt.datetime
         url = _page("alerts:channel_detail", organization.slug, channel.pk)
     return Notice(
         type=TYPES[DeliveryAction.NOTICE],
-        title=phrases.short(title, phrases.MOST_TITLE),
+        title=figures.short(title, phrases.MOST_TITLE),
         words=f"{words} Alerts do not reach {channel.name} ({channel.get_kind_display()}) until it is mended: look at"
         " its page, send a test, then switch it on and send again what was given up.",
         severity="error",

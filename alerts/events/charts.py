@@ -7,9 +7,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from alerts.figures import figure
 from alerts.measures.base import Point
 from alerts.models import SEVERITY_RANK, Severity
-from alerts.phrases import figure
 from alerts.units import drawn
 from core import formats
 from core.charts import Series

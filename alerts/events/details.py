@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from alerts import phrases, wording
+from alerts import figures, phrases, wording
 from alerts.events import charts
 from alerts.events.deliveries import REPLAYABLE
 from alerts.events.evidence import read_evidence
@@ -112,8 +112,8 @@ def detail_of(event: AlertEvent) -> Detail:
 
 def figures_of(event: AlertEvent) -> Figures:
     """No query for an incident that came with its rule."""
-    counted = phrases.COUNTED.get(event.kind, "")
-    value, limit = phrases.pair(event.value, event.limit, event.unit, counted)
+    counted = figures.COUNTED.get(event.kind, "")
+    value, limit = figures.pair(event.value, event.limit, event.unit, counted)
     return Figures(
         value if event.value is not None else "",
         limit if event.limit is not None else "",
@@ -148,14 +148,14 @@ def _limits(event: AlertEvent, alert: Alert | None) -> list[tuple[str, Decimal]]
     """The limit that was passed, then the rule's other levels as they are now."""
     found = []
     if event.limit is not None:
-        found.append((f"Limit {phrases.figure(event.limit, event.unit)}", event.limit))
+        found.append((f"Limit {figures.figure(event.limit, event.unit)}", event.limit))
     for level in alert.levels if alert else []:
         try:
             limit, severity = Decimal(str(level["limit"])), Severity(level["severity"])
         except (KeyError, TypeError, ValueError, InvalidOperation):
             continue
         if limit != event.limit:
-            found.append((f"{severity.label} {phrases.figure(limit, event.unit)}", limit))
+            found.append((f"{severity.label} {figures.figure(limit, event.unit)}", limit))
     return found
 
 

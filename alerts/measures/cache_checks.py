@@ -8,12 +8,12 @@ from typing import Any
 
 from django.urls import reverse
 
+from alerts.figures import figure
 from alerts.measures.base import Cause, Evidence, History, Point, Reading
 from alerts.measures.calls import LABELS
 from alerts.measures.courses import whole
 from alerts.measures.planning import exact, last_minute, length_of, projects_of
 from alerts.models import Alert, AlertKind
-from alerts.phrases import figure
 from core import formats
 from core.ranges import parse_instant
 from costs.selectors.source import fetch

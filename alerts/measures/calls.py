@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from alerts.figures import figure
 from alerts.measures.base import Cause, Evidence, History, Point, Reading
 from alerts.measures.courses import whole
 from alerts.measures.planning import exact, is_compared, last_minute, length_of, projects_of
 from alerts.measures.windows import DEFAULT_PERCENTILE, change
 from alerts.models import Alert, AlertKind
-from alerts.phrases import figure
 from core import formats
 from core.ranges import TimeRange, parse_instant
 from costs.histogram import bucket_of, percentile

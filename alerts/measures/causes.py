@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from alerts.figures import COUNTED, figure
 from alerts.measures.base import Cause, Evidence, Point, Reading
 from alerts.measures.links import link
 from alerts.measures.planning import (
@@ -17,7 +18,6 @@ from alerts.measures.planning import (
     windows_of,
 )
 from alerts.models import Alert, AlertKind
-from alerts.phrases import COUNTED, figure
 from core import formats
 from core.ranges import parse_instant
 from costs.histogram import bucket_of

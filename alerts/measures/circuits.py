@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db.models import Q
 from django.urls import reverse
 
+from alerts.figures import lasted, span
 from alerts.measures.base import Evidence, History, Point, Reading
 from alerts.measures.planning import MINUTE
 from alerts.models import Alert, AlertKind
-from alerts.phrases import lasted, span
 from core import formats
 from gateway.models import CircuitOpening, Connection
 

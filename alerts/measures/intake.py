@@ -4,12 +4,12 @@ import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 
+from alerts.figures import figure
 from alerts.measures.base import Evidence, History, Point, Reading
 from alerts.measures.links import ingestion_link, link
 from alerts.measures.planning import MINUTE, last_minute, projects_of, scope_of
 from alerts.measures.windows import CALLS_OF_FIELDS, WindowMeasure
 from alerts.models import Alert, AlertKind
-from alerts.phrases import figure
 from core import formats
 from costs.selectors.courses import HOUR, by_hour
 from costs.selectors.last_calls import LastCall, last_calls

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from alerts.figures import figure
 from alerts.measures.base import Evidence, History, Point, Reading
 from alerts.measures.courses import whole
 from alerts.measures.links import score_link
@@ -19,7 +20,6 @@ from alerts.measures.planning import (
 )
 from alerts.measures.windows import change
 from alerts.models import Alert, AlertKind, Direction
-from alerts.phrases import figure
 from core import formats
 from costs.selectors.courses import HOUR
 from costs.selectors.source import fetch

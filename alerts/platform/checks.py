@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from alerts import phrases
+from alerts import figures
 from alerts.models import Severity
 from alerts.platform.look import Look
 from core import formats
@@ -71,7 +71,7 @@ class Check:
         """In words; of the one check without a limit to set: whether it answers."""
         if value is not None and not self.setting:
             return "answers" if value else "no answer"
-        return phrases.figure(value, self.unit)
+        return figures.figure(value, self.unit)
 
     def thing(self, seen: Seen) -> str:
         return f"{self.label}: {seen.key}" if seen.key else self.label
@@ -116,7 +116,7 @@ def _queues(look: Look) -> list[Seen]:
 def _outbox_age(look: Look) -> list[Seen]:
     oldest, number = look.outbox["oldest"], look.outbox["open"]
     age = Decimal(0) if oldest is None else _rounded((look.now - oldest).total_seconds())
-    due = f"; the oldest is due for {phrases.figure(age, 'seconds')}" if age else ""
+    due = f"; the oldest is due for {figures.figure(age, 'seconds')}" if age else ""
     return [Seen(age, f"{_count(number, 'piece', 'pieces')} of follow-up work to do{due}.")]
 
 
@@ -124,7 +124,7 @@ def _deliveries_age(look: Look) -> list[Seen]:
     age = _rounded(look.deliveries.oldest_s)
     if not age:
         return [Seen(age, "No message waits for being sent.")]
-    waited = phrases.figure(age, "seconds")
+    waited = figures.figure(age, "seconds")
     return [Seen(age, f"The oldest message that could be sent has waited for {waited}.")]
 
 
@@ -135,7 +135,7 @@ def _minutes(look: Look) -> list[Seen]:
     if not projects:
         return [Seen(age, "Every call counts in the sums per minute.")]
     words = f"Rules about windows do not see the last calls of {_count(projects, 'project', 'projects')}"
-    return [Seen(age, f"{words}; the oldest has waited for {phrases.figure(age, 'seconds')}.")]
+    return [Seen(age, f"{words}; the oldest has waited for {figures.figure(age, 'seconds')}.")]
 
 
 def _partitions(look: Look) -> list[Seen]:
@@ -185,7 +185,7 @@ def _p95(look: Look) -> list[Seen]:
     if found is None or value is None:
         return [Seen(None, _unknown(look))]
     words = (
-        f"95 of 100 answers in the last 5 minutes took {phrases.figure(value, 'ms')} or less"
+        f"95 of 100 answers in the last 5 minutes took {figures.figure(value, 'ms')} or less"
         f" ({_count(found.answered, 'answer', 'answers')})."
     )
     return [Seen(round(value, 6), words, sample=found.answered)]
@@ -230,7 +230,7 @@ def _beat(look: Look) -> list[Seen]:
     if look.beat_age_s is None:
         return [Seen(None, "The scheduler has never run.")]
     age = _rounded(look.beat_age_s)
-    words = f"The scheduler last sent something {phrases.figure(age, 'seconds')} ago."
+    words = f"The scheduler last sent something {figures.figure(age, 'seconds')} ago."
     return [Seen(age, words)]
 
 

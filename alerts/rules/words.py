@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from alerts.figures import COUNTED
 from alerts.measures.base import Measure
 from alerts.measures.registry import measures
 from alerts.models import Alert, AlertKind, CompareWith, Direction, Severity
-from alerts.phrases import COUNTED
 from alerts.units import change_words, value_words
 
 _WATCHED = {

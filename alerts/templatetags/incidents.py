@@ -8,7 +8,7 @@ from uuid import UUID
 from django import template
 from django.utils import timezone
 
-from alerts import phrases
+from alerts import figures
 from alerts.events.quiet_now import quiet_now
 from alerts.models import AlertEvent, EntryKind, EventEntry
 from core import formats
@@ -37,7 +37,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d
 def lasted(event: AlertEvent, now: dt.datetime | None = None) -> str:
     """`2 h 05 min`: from its beginning to its end, or to `now` while it goes on."""
     end = event.resolved_at or now or timezone.now()
-    return phrases.lasted(event.began_at, max(end, event.began_at))
+    return figures.lasted(event.began_at, max(end, event.began_at))
 
 
 @register.filter

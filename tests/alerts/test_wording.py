@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from alerts import phrases, wording
+from alerts import figures, phrases, wording
 from alerts.models import AlertEvent, AlertKind
 from alerts.notices import Notice
 from alerts.phrases import Case
@@ -287,4 +287,4 @@ def test_words_hold_without_the_rule_and_without_an_organisation(event: AlertEve
 def test_a_value_beside_its_limit_has_the_digits_that_tell_them_apart_and_no_more(
     value, limit, unit, words
 ) -> None:
-    assert phrases.pair(Decimal(value), Decimal(limit), unit) == words
+    assert figures.pair(Decimal(value), Decimal(limit), unit) == words
