@@ -7,7 +7,14 @@ from gateway.dialects.collect_chat import text_of
 from gateway.dialects.collected import is_counted
 from gateway.dialects.equivalents import responses_usage
 from gateway.dialects.passing import Translating
-from gateway.dialects.response_items import Items, call_item, message_item, reasoning_item
+from gateway.dialects.response_items import (
+    Items,
+    annotation_of,
+    call_item,
+    message_item,
+    reasoning_item,
+    text_part,
+)
 from gateway.dialects.responses_to_chat import chat_request
 from gateway.dialects.sse import Event
 from gateway.structs import Dialect
@@ -56,7 +63,9 @@ class ResponsesOverChat(Translating):
         if type(text) is list:
             text = "".join(part.get("text") or "" for part in text)
         if text or refusal or not message.get("tool_calls"):
-            output.append(message_item(name, text or "", refusal))
+            sources = [annotation_of(one) for one in _annotations(message)]
+            part = text_part(text or "", sources, _logprobs(choice))
+            output.append(message_item(name, [part] if text or not refusal else [], refusal))
         calls = message.get("tool_calls") or ()
         output += [call_item(name, place, call) for place, call in enumerate(calls)]
         self._tier = document.get("service_tier")
@@ -87,6 +96,8 @@ class ResponsesOverChat(Translating):
         reason = _INCOMPLETE.get(self._finish) if type(self._finish) is str else None
         ended: dict[str, Any] = {"status": "completed", "output": output}
         if reason:
+            if output and "status" in output[-1]:
+                output[-1]["status"] = "incomplete"
             ended["status"] = "incomplete"
             ended["incomplete_details"] = {"reason": reason}
         if self._usage:
@@ -113,7 +124,7 @@ class ResponsesOverChat(Translating):
             return b"".join(made)
         delta = choice.get("delta")
         if delta:
-            made.append(self._delta(delta))
+            made.append(self._delta(delta, _logprobs(choice)))
         finish = choice.get("finish_reason")
         self._finish = finish if type(finish) is str else self._finish
         return b"".join(made)
@@ -125,17 +136,18 @@ class ResponsesOverChat(Translating):
         made = self._items.frame("response.created", opening)
         return made + self._items.frame("response.in_progress", opening)
 
-    def _delta(self, delta: dict[str, Any]) -> bytes:
+    def _delta(self, delta: dict[str, Any], logprobs: list[Any]) -> bytes:
         content, items = delta.get("content"), self._items
         if content and len(delta) == 1 and type(content) is str:
-            return items.text(content)
+            return items.text(content, logprobs)
         made = []
         if thought := next((delta[one] for one in _REASONING if delta.get(one)), None):
             made.append(items.reasoning(text_of(thought)))
         if type(content) is list:
             content = "".join(part.get("text") or "" for part in content)
         if content:
-            made.append(items.text(text_of(content)))
+            made.append(items.text(text_of(content), logprobs))
+        made += [items.annotation(one) for one in _annotations(delta)]
         if delta.get("refusal"):
             made.append(items.refusal(text_of(delta["refusal"])))
         for call in delta.get("tool_calls") or ():
@@ -154,3 +166,15 @@ class ResponsesOverChat(Translating):
         response = self._ended(self._response, self._items.output)
         made.append(self._items.frame(f"response.{response['status']}", {"response": response}))
         return b"".join(made)
+
+
+def _logprobs(choice: dict[str, Any]) -> list[Any]:
+    """Of the text's tokens; both wires say them alike."""
+    stated = choice.get("logprobs")
+    found = stated.get("content") if type(stated) is dict else None
+    return found if type(found) is list else []
+
+
+def _annotations(said: dict[str, Any]) -> list[dict[str, Any]]:
+    found = said.get("annotations")
+    return [one for one in found if type(one) is dict] if type(found) is list else []

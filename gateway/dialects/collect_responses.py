@@ -118,6 +118,8 @@ class ResponsesCollector(Collector, dialects=(Dialect.RESPONSES,)):
                 made[field] = text
             elif field == "text":
                 parts.append({"type": "output_text", "text": text, "annotations": []})
+            elif field == "reasoning":
+                parts.append({"type": "reasoning_text", "text": text})
             elif field == "refusal":
                 parts.append({"type": "refusal", "refusal": text})
             elif field == "summary":

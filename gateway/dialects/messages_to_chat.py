@@ -11,7 +11,15 @@ from gateway.dialects.schemas import is_strict
 from gateway.dialects.tool_ids import openai_user, unpacked
 
 _REFUSED = ("mcp_servers",)
-_HINTS = ("container", "context_management", "inference_geo", "speed", "diagnostics")
+_HINTS = (
+    "container",
+    "context_management",
+    "inference_geo",
+    "speed",
+    "diagnostics",
+    "user_profile_id",
+    "workspace_id",
+)
 
 
 def chat_request(

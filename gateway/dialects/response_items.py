@@ -11,16 +11,22 @@ from gateway.dialects.tool_ids import packed_id
 _encode = msgspec.json.encode
 
 
-def text_part(text: str) -> dict[str, Any]:
+def text_part(text: str, annotations: Any = (), logprobs: Any = ()) -> dict[str, Any]:
     """A text in a message."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    lists = {"annotations": [*annotations], "logprobs": [*logprobs]}
+    return {"type": "output_text", "text": text, **lists}
 
 
-def message_item(name: str, text: str, refusal: str | None = None) -> dict[str, Any]:
+def annotation_of(said: dict[str, Any]) -> dict[str, Any]:
+    """Chat Completions' annotation (a source on the web), which has its fields one level deeper."""
+    kind = str(said.get("type"))
+    return {"type": kind, **said[kind]} if type(said.get(kind)) is dict else said
+
+
+def message_item(name: str, parts: list[dict[str, Any]], refusal: str | None = None) -> dict[str, Any]:  # fmt: skip
     """An assistant's message."""
-    parts = [text_part(text)] if text or not refusal else []
     if refusal:
-        parts.append({"type": "refusal", "refusal": refusal})
+        parts = [*parts, {"type": "refusal", "refusal": refusal}]
     return {
         "type": "message",
         "id": f"msg_{name}",
@@ -68,6 +74,9 @@ class Items:
         self._open: dict[str, Any] | None = None
         self._kind = ""  # text, refusal, reasoning or call:<place>
         self._pieces: list[str] = []
+        # What stands beside the open text.
+        self._annotations: list[dict[str, Any]] = []
+        self._logprobs: list[Any] = []
         # A call's number -> its item's place and itself.
         self._calls: dict[int, tuple[int, dict[str, Any]]] = {}
 
@@ -77,14 +86,30 @@ class Items:
         self.number += 1
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(made))
 
-    def text(self, piece: str) -> bytes:
+    def text(self, piece: str, logprobs: Any = ()) -> bytes:
         """More of the answer."""
         made = b"" if self._kind == "text" else self._begin_part("text", text_part(""))
         self._pieces.append(piece)
+        self._logprobs += logprobs
         where = {**self._where, "content_index": self._part_index}
         return made + self.frame(
-            "response.output_text.delta", {**where, "delta": piece, "logprobs": []}
+            "response.output_text.delta", {**where, "delta": piece, "logprobs": [*logprobs]}
         )
+
+    def annotation(self, said: dict[str, Any]) -> bytes:
+        """A source of the text; one that comes after the text has ended is left out."""
+        if self._kind.startswith("call:"):
+            return b""
+        made = b"" if self._kind == "text" else self._begin_part("text", text_part(""))
+        one = annotation_of(said)
+        data = {
+            **self._where,
+            "content_index": self._part_index,
+            "annotation_index": len(self._annotations),
+            "annotation": one,
+        }
+        self._annotations.append(one)
+        return made + self.frame("response.output_text.annotation.added", data)
 
     def refusal(self, piece: str) -> bytes:
         """More of a refusal."""
@@ -141,7 +166,7 @@ class Items:
         if self._open is not None and self._open["type"] == "message":
             made = self._close_part(self._open)
         else:
-            item = {**message_item(self.name, ""), "content": [], "status": "in_progress"}
+            item = {**message_item(self.name, []), "status": "in_progress"}
             made = self._begin(kind, item)
         self._kind = kind
         return made + self._added(part)
@@ -167,8 +192,9 @@ class Items:
         elif self._kind == "reasoning":
             part, name = {"type": "reasoning_text", "text": text}, "response.reasoning_text.done"
         else:
-            part, name = text_part(text), "response.output_text.done"
-            done["logprobs"] = []
+            part = text_part(text, self._annotations, self._logprobs)
+            name, done["logprobs"] = "response.output_text.done", self._logprobs
+            self._annotations, self._logprobs = [], []
         made = self.frame(name, done)
         made += self.frame("response.content_part.done", {**where, "part": part})
         item["content"] = [*item["content"], part]

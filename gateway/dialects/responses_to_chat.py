@@ -11,7 +11,7 @@ from gateway.dialects.tool_ids import openai_user, unpacked
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 _HINTS = (
     "include", "truncation", "max_tool_calls", "context_management", "store", "metadata",
-    "prompt_cache_options", "moderation",
+    "prompt_cache_options", "prompt_cache_retention", "moderation", "access_programs",
 )  # fmt: skip
 _SAME = (
     "temperature", "top_p", "parallel_tool_calls", "service_tier", "user", "safety_identifier",

@@ -397,6 +397,19 @@ def test_responses_cut() -> None:
     assert found.estimate(facts()).output_tokens == 2
 
 
+def test_thoughts_of_responses_cut() -> None:
+    item = {"type": "reasoning", "id": "r", "summary": []}
+    where = {"item_id": "r", "output_index": 0, "content_index": 0}
+    found = collected(
+        RESPONSES,
+        event("response.output_item.added", output_index=0, item=item),
+        event("response.reasoning_text.delta", **where, delta="h"),
+        event("response.reasoning_text.delta", **where, delta="m"),
+    )
+    made = msgspec.json.decode(found.answer())["output"]
+    assert made[0]["content"] == [{"type": "reasoning_text", "text": "hm"}]
+
+
 def test_responses_failed_and_incomplete() -> None:
     failed = {**RESPONSE, "status": "failed", "error": {"code": "server_error", "message": "No"}}
     found = collected(RESPONSES, event("response.failed", response=failed))

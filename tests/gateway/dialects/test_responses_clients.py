@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from openai.types.responses import Response
 
@@ -273,6 +274,53 @@ def test_incomplete(finish: str, reason: str) -> None:
     assert last.response.incomplete_details.reason == reason
     found = whole(Wire(Dialect.CHAT, chat_answer({"content": "Hel"}, finish)))
     assert found.status == "incomplete"
+    assert [item.status for item in found.output if item.type == "message"] == ["incomplete"]
+
+
+TOKENS = [
+    {"token": "Hel", "bytes": None, "logprob": -0.1, "top_logprobs": []},
+    {"token": "lo", "bytes": None, "logprob": -0.2, "top_logprobs": []},
+]
+PLACE = {"start_index": 0, "end_index": 5, "title": "T", "url": "https://example.com/"}
+
+
+def with_tokens_and_source() -> list[bytes]:
+    """Two pieces with log probabilities, and the source of both behind them."""
+    source = {"annotations": [{"type": "url_citation", "url_citation": PLACE}]}
+    frames = chat_stream({"content": "Hel"}, {"content": "lo"}, source)
+    said = [msgspec.json.encode({"content": [one]}) for one in TOKENS]
+    for place, tokens in enumerate(said, 1):
+        frames[place] = frames[place].replace(b'"logprobs":null', b'"logprobs":%b' % tokens)
+    return frames
+
+
+def whole_with_tokens_and_source() -> bytes:
+    source = {"annotations": [{"type": "url_citation", "url_citation": PLACE}]}
+    answer = msgspec.json.decode(chat_answer({"content": "Hello", **source}))
+    answer["choices"][0]["logprobs"] = {"content": TOKENS, "refusal": None}
+    return msgspec.json.encode(answer)
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_sources_and_log_probabilities(is_stream: bool) -> None:
+    if is_stream:
+        found = streamed(Wire(Dialect.CHAT, with_tokens_and_source()), top_logprobs=1)
+    else:
+        found = whole(Wire(Dialect.CHAT, whole_with_tokens_and_source()), top_logprobs=1)
+    (item,) = found.output
+    assert item.type == "message"
+    (part,) = item.content
+    assert part.type == "output_text"
+    assert part.text == "Hello"
+    assert [one.logprob for one in part.logprobs or ()] == [-0.1, -0.2]
+    assert [one.model_dump() for one in part.annotations] == [{"type": "url_citation", **PLACE}]
+
+
+def test_what_only_hints_is_named() -> None:
+    made_by = translator(Dialect.RESPONSES, Dialect.CHAT)
+    asked = {"model": "a", "input": "Hi", "prompt_cache_retention": "24h", "access_programs": []}
+    assert set(made_by.request(asked, model="m")) == {"model", "messages"}
+    assert made_by.dropped == ["prompt_cache_retention", "access_programs"]
 
 
 def test_events_are_numbered_without_holes() -> None:
