@@ -1,6 +1,7 @@
 // <play-ground data-pass data-runs data-page>: runs the form's request on each column's model. Ctrl+Enter runs, Escape stops.
 import { announce } from "./announce.js";
 import { Column } from "./playground_column.js";
+import { addMessage, fresh, goOn } from "./playground_messages.js";
 import { Problems, linked, readRequest } from "./playground_request.js";
 import { askPass } from "./playground_stream.js";
 
@@ -39,7 +40,7 @@ class PlayGround extends HTMLElement {
     const row = button.closest("[data-message]");
     const column = this.all.find((one) => one.element.contains(button));
     const acts = {
-      message: () => this.addMessage("user").querySelector("textarea").focus(),
+      message: () => addMessage(this, "user").querySelector("textarea").focus(),
       up: () => { row.previousElementSibling?.before(row); button.focus(); },
       down: () => { row.nextElementSibling?.after(row); button.focus(); },
       remove: () => this.remove(row, this.querySelector('[data-do="message"]'), "Message removed"),
@@ -47,7 +48,7 @@ class PlayGround extends HTMLElement {
       drop: () => { column.stop(); this.remove(column.element, this.querySelector('[data-do="compare"]'), "Column removed"); },
       stop: () => this.stop(),
       "stop-one": () => column.stop(),
-      continue: () => this.goOn(column.answer.message),
+      continue: () => goOn(this, column.answer.message),
     };
     acts[button.dataset.do]();
     this.tidy();
@@ -62,25 +63,9 @@ class PlayGround extends HTMLElement {
 
   // --- the form
 
-  fresh(name) {
-    return this.querySelector(`template[data-new="${name}"]`).content.firstElementChild.cloneNode(true);
-  }
-
-  addMessage(role, text = "", more = null) {
-    const row = this.fresh("message");
-    row.querySelector("[name=role]").value = role;
-    row.querySelector("[name=text]").value = text;
-    if (more) {
-      row.querySelector("[name=more]").value = JSON.stringify(more, null, 2);
-      row.querySelector("[data-more]").open = true;
-    }
-    this.querySelector("[data-messages]").append(row);
-    return row;
-  }
-
   addColumn() {
     if (this.all.length >= MOST) return;
-    const element = this.fresh("column");
+    const element = fresh(this, "column");
     this.querySelector("[data-columns]").append(element);
     element.querySelector("[name=model]").focus();
   }
@@ -90,15 +75,6 @@ class PlayGround extends HTMLElement {
     this.columns.delete(element);
     next.focus();
     announce(words);
-  }
-
-  // The answer becomes part of the request; then it is the person's turn, or the tools'.
-  goOn(message) {
-    const calls = message.tool_calls ?? [];
-    this.addMessage("assistant", message.content, calls.length ? { tool_calls: calls } : null);
-    const next = calls.length ? calls.map((call) => this.addMessage("tool", "", { tool_call_id: call.id })) : [this.addMessage("user")];
-    next[0].querySelector("textarea").focus();
-    announce(calls.length ? "Write what the tool answers, then run." : "Write the next message, then run.");
   }
 
   showSchema() {
