@@ -37,6 +37,9 @@ _STOPS = {
     "expired": (504, "deadline_exceeded", "The call was not answered before its deadline."),
     "lost": (503, "worker_stopped", "The worker that made the call was stopped. Try again."),
 }
+# What a client reads that no provider answered, by reason; else 502. A request that cannot be said on the provider's
+# wire is its own fault, and no better when it is sent again.
+_UNANSWERED = {"timeout": 504, "bad_request": 400}
 
 
 class Run:
@@ -235,7 +238,7 @@ class Run:
             self._sink.hold(status, body, {**JSON, **headers})
             self._code, self._message = failure.code, failure.message
         else:
-            status = 504 if failure.reason == "timeout" else 502
+            status = _UNANSWERED.get(failure.reason, 502)
             why = f" {reason}" if self._tries.is_short else ""
             self._fail(status, failure.code, failure.message + why, headers)
 

@@ -275,6 +275,21 @@ async def test_a_bad_request_goes_nowhere_else_and_reads_as_the_provider_said(wo
     assert (finished.state, finished.status, finished.usage) == ("failed", 400, None)
 
 
+async def test_what_the_other_wire_cannot_say_is_the_requests_fault(world: World) -> None:
+    await world.start()
+    good = world.snapshot
+    assert good is not None
+    view = structs.replace(good.connections["c1"], kind="anthropic")
+    world.snapshot = structs.replace(good, connections={"c1": view})
+    call = world.call("m")
+    call.body = json.dumps(json.loads(call.body) | {"n": 2}).encode()
+    frame = await world.whole(call)
+    assert (frame.status, error_of(frame)["code"]) == (400, "cannot_translate")
+    assert error_of(frame)["message"].startswith("n: ")
+    assert world.provider.asked == []
+    assert [one.error for one in (await world.end_of(call)).attempts] == ["bad_request"]
+
+
 async def test_refused_credentials_are_not_the_clients(world: World) -> None:
     await world.start()
     world.provider.behaviours["m"] = failing(401, "Incorrect API key: sk-test")
