@@ -123,6 +123,7 @@ class _Checking:
             look = Look(rule)
         except DomainError:
             # A check that cannot run lets nothing pass.
+            self.flags.append(flag_of(rule, "blocked"))
             self.blocked = self.blocked or stopped(rule, "the check itself cannot be used")
             return
         masked = changed(self.document, REQUEST, look)

@@ -70,7 +70,11 @@ def _way(reading: Reading, way: Way) -> dict[str, Any]:
 
 
 def _limits(reading: Reading) -> dict[str, Any]:
-    return {"limits": reading.limits, "organization": reading.project.organization}
+    return {
+        "limits": reading.limits,
+        "budgets": reading.budgets,
+        "organization": reading.project.organization,
+    }
 
 
 PANELS: dict[str, Callable[[Reading], dict[str, Any]]] = {

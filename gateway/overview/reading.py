@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db.models import Q
 
 from core.ranges import TimeRange
+from costs.budgets.selectors import Standing, budgets_for_project, standings
 from gateway.models import CacheThreshold, Connection, Limit, LimitScope, LLMRequest, Route
 from gateway.overview.attention import Notice, Seen, notices_of
 from gateway.overview.frame import Asked
@@ -98,6 +99,16 @@ class Reading:
         of keys and projects."""
         rows = limits.rows_of(self._counting(), now=self.now)
         return sorted(rows, key=lambda row: row.top.share, reverse=True)[:NEAREST]
+
+    @cached_property
+    def budgets(self) -> list[Standing]:
+        """Hard budgets nearest to their end that calls of this project may count towards. One query; where there are
+        any, those of `costs.budgets.selectors.amounts` too."""
+        project = self.project
+        found = budgets_for_project(project.organization_id, project.pk)
+        rows = standings([one for one in found if one.is_hard], self.now) if found else []
+        running = [one for one in rows if one.is_running]
+        return sorted(running, key=lambda one: one.share, reverse=True)[:NEAREST]
 
     def _counting(self) -> list[Limit]:
         found = Limit.objects.select_related("project").filter(

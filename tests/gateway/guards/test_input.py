@@ -173,6 +173,7 @@ def test_ordinary_questions_are_no_injection(text: str) -> None:
 def test_a_pattern_that_cannot_be_used_lets_nothing_pass() -> None:
     verdict = check(chat("x"), GuardRule(kind="patterns", action="flag", patterns=("(?=x)",)))
     assert verdict.blocked is not None
+    assert verdict.flags == ("guard:patterns:blocked",)
 
 
 @pytest.mark.parametrize(

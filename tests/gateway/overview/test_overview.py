@@ -20,6 +20,7 @@ from gateway.overview.panels import PANELS
 from gateway.queues.link import script
 from gateway.quotas.windows import window_start
 from projects.models import Project
+from tests.factories.budgets import BudgetFactory
 from tests.factories.gateway import ConnectionFactory, LimitFactory, RouteFactory
 from tests.factories.projects import ApiKeyFactory, ProjectFactory
 
@@ -201,6 +202,21 @@ def test_open_circuits_and_full_limits_come_first(
     assert [one["name"] for one in told["limits"]] == ["Per minute"]
     assert (told["queue"]["workers"], told["targets"][0]["circuit"]) == (1, "open")
     assert viewer.get(told["attention"][0]["url"]).status_code == 200
+
+
+def test_hard_budgets_stand_among_the_limits(viewer: Client, project: Project) -> None:
+    organization = project.organization
+    other = ProjectFactory.create(organization=organization)
+    BudgetFactory.create(organization=organization, name="Ceiling", is_hard=True)
+    BudgetFactory.create(organization=organization, name="Tells only", is_hard=False)
+    BudgetFactory.create(
+        organization=organization, name="Elsewhere", is_hard=True, scope="project", project=other
+    )
+    page = viewer.get(f"{ROOT}panels/limits/").content.decode()
+    assert "Hard budget of $100.00" in page
+    assert "Ceiling" in page
+    assert "Tells only" not in page
+    assert "Elsewhere" not in page
 
 
 def _json(value: Any) -> str:
