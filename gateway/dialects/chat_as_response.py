@@ -168,11 +168,22 @@ class ResponsesOverChat(Translating):
         return b"".join(made)
 
 
-def _logprobs(choice: dict[str, Any]) -> list[Any]:
-    """Of the text's tokens; both wires say them alike."""
+def _logprobs(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the text's tokens; both wires say them alike, but Responses wants each token's bytes."""
     stated = choice.get("logprobs")
     found = stated.get("content") if type(stated) is dict else None
-    return found if type(found) is list else []
+    return _with_bytes(found)
+
+
+def _with_bytes(tokens: Any) -> list[dict[str, Any]]:
+    made = []
+    for one in tokens if type(tokens) is list else ():
+        if type(one) is dict:
+            raw = str(one.get("token") or "").encode("utf-8", "replace")
+            made.append({**one, "bytes": one.get("bytes") or [*raw]})
+            if "top_logprobs" in one:
+                made[-1]["top_logprobs"] = _with_bytes(one["top_logprobs"])
+    return made
 
 
 def _annotations(said: dict[str, Any]) -> list[dict[str, Any]]:

@@ -312,7 +312,8 @@ def test_sources_and_log_probabilities(is_stream: bool) -> None:
     (part,) = item.content
     assert part.type == "output_text"
     assert part.text == "Hello"
-    assert [one.logprob for one in part.logprobs or ()] == [-0.1, -0.2]
+    said = [(one.logprob, bytes(one.bytes)) for one in part.logprobs or ()]
+    assert said == [(-0.1, b"Hel"), (-0.2, b"lo")]
     assert [one.model_dump() for one in part.annotations] == [{"type": "url_citation", **PLACE}]
 
 

@@ -213,7 +213,7 @@ def test_hard_budgets_stand_among_the_limits(viewer: Client, project: Project) -
         organization=organization, name="Elsewhere", is_hard=True, scope="project", project=other
     )
     page = viewer.get(f"{ROOT}panels/limits/").content.decode()
-    assert "Hard budget of $100.00" in page
+    assert page.count("Hard budget of") == 1
     assert "Ceiling" in page
     assert "Tells only" not in page
     assert "Elsewhere" not in page
