@@ -18,7 +18,7 @@ async def give_kept(call: Call, parts: Parts, sink: Sink) -> Hit | None:
     began = time.perf_counter()
     try:
         caller = call.caller
-        snapshot = await parts.snapshot(caller.organization_id, caller.project_id)
+        snapshot = await parts.snapshot(caller.organization_id, caller.project_id, "")
         found = await parts.kept(call, snapshot)
         if found is None:
             return None

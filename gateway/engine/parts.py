@@ -42,8 +42,8 @@ def _unpriced(_: Finished) -> str:
 class Parts:
     """The ways out of the engine."""
 
-    # The project's connections and keys.
-    snapshot: Callable[[str, str], Awaitable[Snapshot]]
+    # The project's connections and keys, of organisation and project, so new that a connection is in it.
+    snapshot: Callable[[str, str, str], Awaitable[Snapshot]]
     # The call is about to be made: a line in the journal.
     begin: Callable[[Call], None] = _nothing
     # Whether a job may be made by this worker, and that a begun call was not made after all.

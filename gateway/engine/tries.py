@@ -50,10 +50,10 @@ class Tries:
         retries = len(self.shots) - 1 - fallbacks
         return {"x-llmlab-retries": str(retries), "x-llmlab-fallbacks": str(fallbacks)}
 
-    async def snapshot(self) -> Snapshot:
-        """The project's connections. Raises one of UNREADABLE."""
+    async def snapshot(self, connection: str = "") -> Snapshot:
+        """The project's connections, that one in it if it exists. Raises one of UNREADABLE."""
         caller = self.call.caller
-        return await self._parts.snapshot(caller.organization_id, caller.project_id)
+        return await self._parts.snapshot(caller.organization_id, caller.project_id, connection)
 
     async def next(self) -> Try | Stop:
         """The policy's word; a probe of an open circuit is only made by whom it is given to."""
@@ -134,7 +134,8 @@ class Tries:
         """Whether its answer has begun; else the attempt says why not."""
         self.shots.append(shot)
         try:
-            await shot.open(await self.snapshot(), document, refused=self._refused)
+            snapshot = await self.snapshot(shot.attempt.target.connection)
+            await shot.open(snapshot, document, refused=self._refused)
         except (ProviderError, *UNREADABLE) as error:
             found = error if isinstance(error, ProviderError) else _unknown_connections()
             self.failed(shot, found)

@@ -22,6 +22,7 @@ IMPORT = re.compile(
 CSS_URL = re.compile(r"""(?:@import\s+(?:url\()?|url\()\s*["']?([^"')\s;]+)""")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
+NAMED = re.compile(r"""static ['"]((?:css|js)/[^'"]+\.(?:css|js))['"]""")
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +85,20 @@ def test_every_reference_leads_to_a_hashed_file(collected: Path, suffix: str) ->
 
 
 def test_every_own_style_sheet_and_module_is_used(collected: Path) -> None:
-    """Reached from app.css or app.js: what nobody imports is dead."""
-    for start, suffix in (("css/app.css", ".css"), ("js/app.js", ".js")):
+    """Reached from what a template names: what nobody imports is dead."""
+    named = {
+        name
+        for path in (ROOT / "templates").rglob("*.html")
+        for name in NAMED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert {"css/app.css", "js/app.js"} <= named
+    for folder, suffix in (("css", ".css"), ("js", ".js")):
         reached: set[str] = set()
-        waiting = [collected / staticfiles_storage.stored_name(start)]
+        waiting = [
+            collected / staticfiles_storage.stored_name(name)
+            for name in named
+            if name.endswith(suffix)
+        ]
         while waiting:
             path = waiting.pop()
             if str(path) in reached:
@@ -103,6 +114,6 @@ def test_every_own_style_sheet_and_module_is_used(collected: Path) -> None:
                 collected
                 / staticfiles_storage.stored_name(p.relative_to(ROOT / "static").as_posix())
             )
-            for p in (ROOT / "static" / start.split("/")[0]).rglob(f"*{suffix}")
+            for p in (ROOT / "static" / folder).rglob(f"*{suffix}")
         }
         assert stored <= reached, sorted(stored - reached)

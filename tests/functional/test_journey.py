@@ -92,7 +92,7 @@ def test_from_sign_up_to_an_open_step(
     assert audit(page) == []
 
     _make_project(page, "Checkout")
-    page.get_by_role("button", name=re.compile("Create a key")).click()
+    page.get_by_role("button", name="Create a key to send with").click()
     key = page.locator("#raw-key").inner_text()
     assert key.startswith("llmlab_sk_")
     expect(page.locator("body")).to_contain_text("The first trace opens here by itself")

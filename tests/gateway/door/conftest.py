@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from accounts.models import Organization
+from accounts.models import Organization, User
 from gateway.connections.secrets import seal_key
 from gateway.models import Connection, ConnectionKey
 from projects import purge
@@ -84,6 +84,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
                     pass
         for organization in Organization.objects.all():
             organization.delete()
+        User.objects.all().delete()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -51,7 +51,7 @@ class World:
         self.reader = FrameReader(django_settings.REDIS_URL)
         self.engines: list[tuple[Engine, asyncio.Task[None]]] = []
 
-    async def _snapshot(self, organization_id: str, project_id: str) -> Snapshot:
+    async def _snapshot(self, *_of: str) -> Snapshot:
         assert self.snapshot is not None
         return self.snapshot
 

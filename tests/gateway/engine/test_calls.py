@@ -154,7 +154,7 @@ async def test_what_fails_on_our_own_side_says_nothing_of_the_provider(
         assert error_of(await world.whole(call))["code"] == "address_refused"
         codes += [one.code for one in (await world.end_of(call)).attempts]
 
-    async def away(organization_id: str, project_id: str) -> Snapshot:
+    async def away(*_of: str) -> Snapshot:
         raise OperationalError("no")
 
     engine = world.engines[0][0]
