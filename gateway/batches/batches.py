@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 from django.utils import timezone
 
-from gateway.batches import owned, provider
+from gateway.batches import holding, owned, provider
 from gateway.batches.affording import Purse, call_for
 from gateway.batches.owned import WATCHED, Place
 from gateway.batches.passing import (
@@ -141,6 +141,8 @@ class Batches:
         at, caller = now_of(request), caller_for(request, opened)
         call = call_for(request.id, view, caller, content, at)
         row = _row(request, opened, view, key, call, content)
+        # What it is found by when its provider does not say that it has it.
+        row.document = {"input_file_id": source.provider_id} if source is not None else {}
         await self._desk.do(lambda: row.save(force_insert=True))
         try:
             granted = await self._purse.hold(call, opened.snapshot, content, at)
@@ -275,7 +277,7 @@ class Batches:
         view = self._desk.view_of(opened.snapshot, row)
         response = await self._asked(request, opened, row, "DELETE")
         if response.status_code < 300 or response.status_code == 404:
-            await self._desk.do(lambda: owned.forget_batch(row))
+            await self._desk.do(lambda: holding.forget(row))
         await give_answer(request, view, response)
 
     async def _one_before_delete(self, request: Request, opened: Opened, row: Batch) -> None:

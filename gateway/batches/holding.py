@@ -9,11 +9,14 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
+from django.db import transaction
 
+from gateway.batches import owned
 from gateway.batches.reading import Content, Part
-from gateway.models import LimitMetric, LimitWindow
+from gateway.models import Batch, LimitMetric, LimitWindow, Reservation
 from gateway.quotas import settling
 from gateway.quotas.counters import Delta
 from gateway.quotas.lines import BUDGET, CounterKey, Line, lines_of
@@ -76,6 +79,19 @@ def _counts(line: Line) -> bool:
     if line.is_money:
         return True
     return line.metric != LimitMetric.CONCURRENCY and line.window != LimitWindow.MINUTE
+
+
+def shorten(project_id: UUID, batch_id: UUID, until: dt.datetime) -> None:
+    """Have the sweeper give back by then what is set aside for it. One query."""
+    rows = Reservation.objects.filter(project=project_id, call_id=batch_id, expires_at__gt=until)
+    rows.update(expires_at=until)
+
+
+def forget(batch: Batch) -> None:
+    """Its provider has forgotten it: what is still set aside for it will not be used. Four queries."""
+    with transaction.atomic():
+        settling.release_held(batch.project_id, batch.id)
+        owned.forget_batch(batch)
 
 
 def settle(cursor: Any, call: Call, used: Mapping[str, Used]) -> bool:

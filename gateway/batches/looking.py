@@ -17,7 +17,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from core import crypto
-from gateway.batches import owned, provider, recording
+from gateway.batches import holding, owned, provider, recording
 from gateway.batches.provider import NOT_CALLABLE, UnansweredError, ask, key_of
 from gateway.batches.wires import Result, lines_in, progress_of, result_of, root_of
 from gateway.connections.checking import view_of
@@ -38,6 +38,11 @@ RECORDING = dt.timedelta(minutes=2)
 LONGEST_PAUSE = dt.timedelta(hours=1)
 # A batch ends within a day. Whatever is not known by then will not be.
 GIVE_UP = dt.timedelta(days=7)
+# And an hour, for clocks that differ.
+A_DAY = dt.timedelta(hours=25)
+_NEWEST = {"limit": "100"}
+# Of servers that make batches and list none.
+_NO_LIST = (404, 405, 501)
 PIECE = 256 * 1024
 _DUE = """
 UPDATE gateway_batch b SET poll_at = %s FROM (
@@ -81,15 +86,16 @@ def look_at(*, project_id: UUID, batch_id: UUID, now: dt.datetime) -> str:
     row = Batch.objects.filter(project=project_id, id=batch_id).first()
     if row is None or row.state in (BatchState.RECORDED, BatchState.LOST):
         return ""
-    if not row.provider_id:
-        return _unknown(row, now)
+    if not row.provider_id and now - row.created_at < owned.MAKING:
+        owned.move(row, poll_at=row.created_at + owned.MAKING)
+        return row.state
     connection = (
         Connection.objects.select_related("organization").filter(pk=row.connection_id).first()
     )
     if connection is None:
         return _lose(row, "Its connection was deleted.", now)
     try:
-        return _look(row, connection, now)
+        return _look(row, connection, now) if row.provider_id else _search(row, connection, now)
     except UnansweredError as error:
         words = str(error)
     except NOT_CALLABLE as error:
@@ -123,7 +129,8 @@ def _look(row: Batch, connection: Connection, now: dt.datetime) -> str:
 
 
 def _record(row: Batch, connection: Connection, path: str, now: dt.datetime) -> str:
-    owned.update(row, poll_at=now + RECORDING)
+    if not owned.move(row, poll_at=now + RECORDING):
+        return ""
     count = 0
     for source in _sources(row, connection, path):
         with tempfile.TemporaryFile() as kept:
@@ -200,34 +207,50 @@ async def _fetch(client: Client, *, path: str, kept: IO[bytes]) -> int:
     return response.status_code
 
 
-def _unknown(row: Batch, now: dt.datetime) -> str:
-    if now - row.created_at < owned.MAKING:
-        owned.update(row, poll_at=row.created_at + owned.MAKING)
+def _search(row: Batch, connection: Connection, now: dt.datetime) -> str:
+    """Its provider did not say whether it took it. Batches of its file are its project's: one that nobody knows is it,
+    and without one it was not taken. Anthropic's name nothing of ours, so they could be somebody else's."""
+    file_id = row.document.get("input_file_id")
+    if not file_id:
+        return _unsure(row, now)
+    path = f"{root_of(connection.kind)}/batches"
+    response = _called(row, connection, now, partial(ask, method="GET", path=path, params=_NEWEST))
+    if response.status_code in _NO_LIST:
+        return _unsure(row, now)
+    document = _object(response.content) if response.status_code < 400 else None
+    listed = document.get("data") if document else None
+    if document is None or type(listed) is not list:
+        return _later(row, f"The provider's list of batches is a {response.status_code}.", now)
+    found = [one for one in listed if type(one) is dict and one.get("input_file_id") == file_id]
+    fresh = owned.unknown_of(row, [one for one in found if type(one.get("id")) is str])
+    if fresh:
+        owned.made(row, fresh[-1], has_reservation=row.has_reservation, now=now)
         return row.state
-    # What was set aside stays so till its time runs out: the provider may have taken it.
-    owned.update(
-        row,
-        state=BatchState.LOST,
-        poll_at=None,
-        error="Nobody knows whether the provider has it: it did not answer.",
-    )
-    return BatchState.LOST
+    if document.get("has_more"):
+        return _unsure(row, now)  # it may be further back
+    return _lose(row, "Its provider did not answer, and has no batch of its file.", now)
+
+
+def _unsure(row: Batch, now: dt.datetime) -> str:
+    """What was set aside stays so while its provider may be at it, for which it has a day."""
+    words = "Nobody knows whether the provider has it: it did not answer."
+    if owned.move(row, state=BatchState.LOST, poll_at=None, error=words):
+        holding.shorten(row.project_id, row.id, row.created_at + A_DAY)
+    return row.state
 
 
 def _later(row: Batch, words: str, now: dt.datetime) -> str:
     if now - row.created_at > GIVE_UP:
         return _lose(row, words, now)
     pause = min(dt.timedelta(minutes=2 ** min(row.polls_failed, 10)), LONGEST_PAUSE)
-    owned.update(row, error=words[:2000], polls_failed=row.polls_failed + 1, poll_at=now + pause)
+    owned.move(row, error=words[:2000], polls_failed=row.polls_failed + 1, poll_at=now + pause)
     return row.state
 
 
 def _lose(row: Batch, words: str, now: dt.datetime) -> str:
     """Nothing more will be known of it; what was set aside is given back."""
     with transaction.atomic():
-        if row.has_reservation:
-            settling.release_held(row.project_id, row.id)
-        owned.update(
+        is_ours = owned.move(
             row,
             state=BatchState.LOST,
             has_reservation=False,
@@ -235,6 +258,9 @@ def _lose(row: Batch, words: str, now: dt.datetime) -> str:
             ended_at=row.ended_at or now,
             error=words[:2000],
         )
+        if not is_ours:
+            return ""
+        settling.release_held(row.project_id, row.id)
     logger.warning("gateway.batches.lost", extra={"batch_id": str(row.id)})
     return BatchState.LOST
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFoundError
@@ -17,6 +18,8 @@ Row = TypeVar("Row", Batch, ProviderFile)
 UNDER_WAY = (BatchState.OPEN, BatchState.CANCELLING)
 # What is looked after until its results are recorded.
 WATCHED = (*UNDER_WAY, BatchState.ENDED)
+MOVING = (BatchState.MAKING, *WATCHED)
+OVER = (BatchState.ENDED, BatchState.RECORDED)
 # Between two looks at a young batch and an old one.
 YOUNG, OLD = dt.timedelta(minutes=1), dt.timedelta(minutes=5)
 # A process that began to create one and did not say how that ended is gone.
@@ -135,20 +138,33 @@ def _beyond(row: Batch | ProviderFile, *, is_older: bool) -> Q:
 def note(row: Batch, document: dict[str, Any], *, now: dt.datetime) -> Batch:
     """Keep what the provider says of a batch now, and take in files it made; the row as it is then. Four queries.
 
-    A batch whose results are recorded, or that was lost sight of, stays as it is but for its description.
+    A batch whose results are recorded, or that was lost sight of, stays as it is but for its description. What was
+    asked before it ended and comes after that changes nothing, nor does it undo a wish to cancel.
     """
     progress = progress_of(row.wire, document)
-    row.document, row.status = document, progress.status[:40]
-    _mine(row).update(document=document, status=row.status)
-    if row.state in (BatchState.MAKING, *WATCHED):
-        fields = _standing(row, progress, now)
-        # A worker may have recorded it since the row was read.
-        if _mine(row).filter(state__in=(BatchState.MAKING, *WATCHED)).update(**fields):
-            for name, value in fields.items():
-                setattr(row, name, value)
+    with transaction.atomic():
+        known = _mine(row).select_for_update().values_list("state", "document").first()
+        if known is None:
+            return row
+        # Somebody may have moved it on while its provider was asked.
+        row.state, row.document = known
+        if row.state in OVER and not progress.is_over:
+            return row
+        fields: dict[str, Any] = {"document": document, "status": progress.status[:40]}
+        if row.state in MOVING:
+            fields |= _standing(row, progress, now)
+        update(row, **fields)
     if progress.files:
         _add_files(row, progress, now)
     return row
+
+
+def unknown_of(row: Batch, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the project's batches that no row names. One query."""
+    names = [one["id"][:200] for one in documents]
+    rows = Batch.objects.filter(project=row.project_id, wire=row.wire, provider_id__in=names)
+    known = set(rows.values_list("provider_id", flat=True))
+    return [one for one in documents if one["id"][:200] not in known]
 
 
 def made(row: Batch, document: dict[str, Any], *, has_reservation: bool, now: dt.datetime) -> None:
@@ -213,6 +229,15 @@ def update(row: Batch, **fields: Any) -> None:
     for name, value in fields.items():
         setattr(row, name, value)
     _mine(row).update(**fields)
+
+
+def move(row: Batch, **fields: Any) -> bool:
+    """Change a batch that is not recorded or lost yet; False: it is, and stays so. One query."""
+    if not _mine(row).filter(state__in=MOVING).update(**fields):
+        return False
+    for name, value in fields.items():
+        setattr(row, name, value)
+    return True
 
 
 def forget_batch(row: Batch) -> None:

@@ -111,7 +111,10 @@ def connection_deletion(
     if request.POST.get("confirmation", "").strip() != row.name:
         messages.error(request, f"Type {row.name} to delete it; nothing was deleted.")
         return _back(request, slug, row)
-    services.delete_connection(connection=row, actor=person(request))
+    try:
+        services.delete_connection(connection=row, actor=person(request))
+    except DomainError as error:
+        return _refused(request, slug, row, error)
     messages.success(request, f"{row.name} is deleted.")
     return redirect("gateway:connection_list", slug=slug)
 

@@ -14,11 +14,14 @@ from gateway.connections import values
 from gateway.connections.holding import revoke_all, store_key
 from gateway.connections.providers import PROVIDERS, address_of
 from gateway.connections.rows import audit, locked
-from gateway.models import Connection, KeyState
+from gateway.models import Batch, Connection, KeyState
 from gateway.snapshot import touch
+from projects.models import Project
 from projects.selectors import chosen_project
 
 MAX_CONNECTIONS = 100
+# Of batches that stand in the way of deleting one.
+NAMED = 5
 
 
 def create_connection(
@@ -173,11 +176,30 @@ def switch_connection(
 
 @transaction.atomic
 def delete_connection(*, connection: Connection, actor: User) -> None:
-    """Forget it and its keys. Routes that name it go on with their other targets; what was recorded stays."""
+    """Forget it and its keys. Routes that name it go on with their other targets; what was recorded stays.
+
+    Raises ConflictError while batches are there: nobody could read any more what they cost."""
     row = locked(connection)
+    _refuse_open_batches(row)
     audit(row, actor, "deleted", kind=row.kind)
     row.delete()
     touch(row.organization_id)
+
+
+def _refuse_open_batches(row: Connection) -> None:
+    projects = Project.objects.filter(organization=row.organization_id)
+    open_rows = Batch.objects.filter(
+        project__in=projects, connection_id=row.pk, poll_at__isnull=False
+    )
+    found = list(open_rows.select_related("project").order_by("created_at")[: NAMED + 1])
+    if not found:
+        return
+    names = [f"{one.provider_id or one.id} of {one.project.name}" for one in found[:NAMED]]
+    more = " and more" if len(found) > NAMED else ""
+    raise ConflictError(
+        f"Batches there are not recorded yet: {', '.join(names)}{more}. Cancel them or wait, then delete it."
+        " Switched off, it takes no new calls meanwhile."
+    )
 
 
 def _name_taken(name: str) -> ConflictError:

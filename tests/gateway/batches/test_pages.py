@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditEvent
 from core.ids import uuid7
+from gateway.batches import looking, owned
 from gateway.models import Batch
 from projects.models import Project
 from tests.factories.projects import ProjectFactory
@@ -114,3 +115,21 @@ def test_members_cancel_what_is_under_way(
     assert AuditEvent.objects.filter(action="gateway.batch.cancelled").count() == 1
     other = made(ProjectFactory.create())
     assert member.post(f"{ROOT}{other.id}/cancel/").status_code == 404
+
+
+def test_an_older_answer_undoes_nothing(project: Project) -> None:
+    """A worker and a client ask at once, and somebody cancels: whose answer comes last must not matter."""
+    now = timezone.now()
+    going, done = ({"status": one, "output_file_id": one} for one in ("in_progress", "completed"))
+    row, late = made(project), Batch.objects.get()
+    Batch.objects.update(state="cancelling")
+    assert owned.note(late, going, now=now).state == "cancelling"
+    owned.note(row, done, now=now)
+    early = owned.note(late, going, now=now)
+    assert (early.state, early.document) == ("ended", done)
+    assert Batch.objects.get().document == done
+    Batch.objects.update(state="recorded", poll_at=None)
+    looking._later(row, "It broke off.", now)
+    looking._lose(row, "It is not there.", now)
+    found = Batch.objects.get()
+    assert (found.state, found.poll_at, found.error) == ("recorded", None, "")

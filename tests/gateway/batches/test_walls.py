@@ -5,13 +5,15 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import anthropic
 import httpx2
 import openai
 import pytest
 from django.utils import timezone
 
 from gateway import snapshot
-from gateway.batches import looking, recording
+from gateway.batches import looking, owned, provider, recording
+from gateway.batches.provider import UnansweredError
 from gateway.models import (
     Batch,
     GatewaySettings,
@@ -254,3 +256,43 @@ def test_a_worker_that_dies_between_results_and_record(
     assert row.output_tokens is not None
     assert (counter.used, counter.reserved) == (row.input_tokens + row.output_tokens, 0)
     assert isinstance(row.cost_usd, Decimal)
+
+
+def test_a_creation_that_was_never_confirmed(key: Any, monkeypatch: Any) -> None:
+    """Looked for at its provider: found it is recorded, not found nothing is held for it, unsure it is for a day."""
+    LimitFactory(organization=key.project.organization, metric="tokens", window="day", amount=10**6)
+    snapshot.touch(key.project.organization_id)
+    send, is_taken = provider.ask, True
+
+    async def silent(client: Any, method: str, path: str, **more: Any) -> Any:
+        if is_taken:
+            await send(client, method, path, **more)
+        raise UnansweredError("It does not answer.", was_sent=True, is_late=True)
+
+    monkeypatch.setattr(provider, "ask", silent)
+
+    async def work() -> None:
+        nonlocal is_taken
+        errors = (openai.InternalServerError, anthropic.InternalServerError)
+        async with clients(key) as mine:
+            with pytest.raises(errors):
+                await openai_batch(mine.gpt, "a", max_completion_tokens=500)
+            ask = [{"custom_id": "a", "params": ASK}]
+            with pytest.raises(errors):
+                await mine.claude.messages.batches.create(requests=ask)
+            is_taken = False
+            with pytest.raises(errors):
+                await openai_batch(mine.gpt, "a", max_completion_tokens=500)
+
+    run(work)
+    taken, unsure, absent = Batch.objects.filter(project=key.project).order_by("created_at")
+    held = Reservation.objects.filter(project=key.project)
+    assert ({taken.state, unsure.state, absent.state}, held.count()) == ({"making"}, 3)
+    assert look(taken) == "making"  # it may still be under way
+    monkeypatch.setattr(owned, "MAKING", looking.LEASE * 0)
+    assert (look(taken), look(unsure), look(absent)) == ("open", "lost", "lost")
+    assert look(taken) == "recorded"
+    assert LLMRequest.objects.filter(project=key.project, state="done").count() == 1
+    left = held.get()
+    assert left.call_id == unsure.id
+    assert left.expires_at == unsure.created_at + looking.A_DAY

@@ -10,10 +10,11 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import AuditEvent
 from gateway.connections import checking, selectors
-from gateway.models import Connection, ConnectionKey, KeyState
+from gateway.models import Batch, Connection, ConnectionKey, KeyState
 from tests.factories.gateway import ConnectionFactory, ConnectionKeyFactory, RouteFactory
 from tests.factories.projects import ProjectFactory
 from tests.fakes.http_server import Answer, Received, running_server
+from tests.gateway.batches.test_pages import made
 
 pytestmark = pytest.mark.django_db
 ROOT = "/organizations/acme/gateway/connections/"
@@ -235,6 +236,13 @@ def test_switching_deleting_and_the_routes_that_lead_there(
     admin.post(f"{page}switch/", {"enabled": "1"})
     admin.post(f"{page}deletion/", {"confirmation": "main"})
     assert Connection.objects.filter(pk=row.pk, is_enabled=True).exists()
+    # Nobody could read any more what a batch there costs.
+    batch = made(project, connection_id=row.pk, poll_at=timezone.now())
+    kept = admin.post(f"{page}deletion/", {"confirmation": "Main"}, follow=True).content.decode()
+    assert f"{batch.provider_id} of {project.name}" in kept
+    refused = admin.delete(f"/api/v1{page}".rstrip("/"))
+    assert (refused.status_code, Connection.objects.filter(pk=row.pk).exists()) == (409, True)
+    Batch.objects.update(state="recorded", poll_at=None)
     assert admin.post(f"{page}deletion/", {"confirmation": "Main"})["location"] == ROOT
     assert admin.get(page).status_code == 404
 
