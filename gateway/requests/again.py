@@ -68,6 +68,8 @@ def retry(*, project: Project, request_id: UUID, by: By, now: dt.datetime) -> As
     """A new job with the body, key, priority and webhook of one that ended, by today's routes, checks and limits.
 
     Raises ConflictError when it cannot be made again, DomainError as the door refuses."""
+    if project.status == Project.Status.ARCHIVED:
+        raise ConflictError("This project is archived. It makes no calls any more.")
     old = AsyncJob.objects.filter(project=project, id=request_id).defer("sealed_answer").first()
     if old is None:
         raise ConflictError(GONE)
@@ -100,7 +102,8 @@ def _like(before: Call, now: dt.datetime) -> Call:
     flags = tuple(one for one in before.flags if one.startswith("omit_"))
     return msgspec.structs.replace(
         before, id=uuid7().hex, accepted_at=at, deadline_at=at + before.deadline_at - before.accepted_at,
-        queued_at=0.0, claimed_at=0.0, cache_s=0.0, cache=None, has_reservation=False, flags=(*flags, FLAG),
+        queued_at=0.0, claimed_at=0.0, cache_s=0.0, cache=None, has_reservation=False, is_bounded=False,
+        flags=(*flags, FLAG),
     )  # fmt: skip
 
 

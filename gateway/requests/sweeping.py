@@ -76,13 +76,7 @@ def _end_late(now: dt.datetime) -> int:
     late = AsyncJob.objects.filter(state=JobState.QUEUED, deadline_at__lt=now)
     dead = AsyncJob.objects.filter(state=JobState.RUNNING, deadline_at__lt=now - GRACE)
     jobs = [*late[:BATCH], *dead[:BATCH]]
-    for job, call in _opened(jobs):
-        try:
-            end_call(job, call, RequestState.EXPIRED, now=now)
-        except Exception as error:  # one's fault is not the others'
-            if is_away(error):
-                raise
-            logger.exception("gateway.jobs.not_recorded", extra={"job_id": str(job.id)})
+    _end_all(jobs, RequestState.EXPIRED, now)
     # Whatever could not be opened or recorded ends all the same.
     for job in jobs:
         rows = AsyncJob.objects.filter(project=job.project_id, id=job.id, state=job.state)
@@ -96,13 +90,22 @@ def _take_back(now: dt.datetime) -> int:
         state=JobState.RUNNING, lease_until__lt=now, deadline_at__gt=now
     ).order_by("lease_until")
     jobs = list(lapsed.defer("sealed_answer")[:BATCH])
-    last = [one for one in jobs if one.attempts >= one.max_attempts]
-    for job, call in _opened(last):
-        end_call(job, call, RequestState.FAILED, now=now)
+    _end_all([one for one in jobs if one.attempts >= one.max_attempts], RequestState.FAILED, now)
     for job in jobs:
         logger.warning("gateway.jobs.taken_back", extra={"job_id": str(job.id)})
-        take_back(job, now)  # those that could not be opened fail all the same
+        take_back(job, now)  # those that could not be opened or recorded fail all the same
     return len(jobs)
+
+
+def _end_all(jobs: Sequence[AsyncJob], state: RequestState, now: dt.datetime) -> None:
+    """Record that nobody made them; one's fault is not the others'."""
+    for job, call in _opened(jobs):
+        try:
+            end_call(job, call, state, now=now)
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.exception("gateway.jobs.not_recorded", extra={"job_id": str(job.id)})
 
 
 def _push_lost(now: dt.datetime) -> int:

@@ -14,16 +14,18 @@ from django.utils import timezone
 from redis import Redis
 
 from core import crypto
+from core.errors import ConflictError
 from gateway.engine import leases
 from gateway.engine.parts import Parts
 from gateway.models import AsyncJob, JobWebhook, LLMRequest, Reservation
 from gateway.queues.line import live_of, stop_calls
 from gateway.queues.link import script
+from gateway.quotas import sweeping as quotas
 from gateway.recording.writer import record
 from gateway.requests import again, erasing, jobs, sweeping, webhooks
 from gateway.routing.services import By
 from gateway.snapshot import Snapshot, touch
-from gateway.structs import Call, ProjectRules, pack
+from gateway.structs import Call, Decision, ProjectRules, pack
 from projects.models import Project
 from tests.factories.gateway import (
     ConnectionFactory,
@@ -66,6 +68,15 @@ def ended(project: Project, **values: Any) -> Call:
     jobs.claim_job(call, timezone.now())
     record([calls.finished(of=call, state="failed", status=502, answer=b"")], now=timezone.now())
     return call
+
+
+def set_aside(project: Project, call: Call) -> None:
+    """As by a web process that is gone."""
+    now = timezone.now()
+    Reservation.objects.create(
+        project=project, organization=project.organization, call_id=call.id, lines=[],
+        owner="host:1:gone", made_at=now - dt.timedelta(minutes=1), expires_at=now + dt.timedelta(hours=1),
+    )  # fmt: skip
 
 
 def row(call: Call) -> AsyncJob:
@@ -116,6 +127,31 @@ def test_a_job_is_another_workers_only_when_its_own_was_silent_for_a_lease(
     sweeping.sweep(now=later + dt.timedelta(minutes=16))  # the last try that is allowed
     assert (row(call).state, row(call).error) == ("failed", "worker_died")
     assert LLMRequest.objects.get(id=call.id).error == "worker_died"
+
+
+def test_a_silent_workers_job_that_cannot_be_recorded_holds_up_no_other(project: Project) -> None:
+    nowhere = msgspec.structs.replace(calls.TARGET, connection="no id")
+    now, far = timezone.now(), timezone.now().timestamp() + 7200
+    broken = store(project, deadline_at=far, decision=Decision(targets=(nowhere,)))
+    other = store(project, deadline_at=far)
+    for call in (broken, other):
+        assert jobs.claim_job(call, now)
+    AsyncJob.objects.update(attempts=2)
+    sweeping.sweep(now=now + dt.timedelta(minutes=16))
+    assert (row(broken).state, row(other).state) == ("failed", "failed")
+    assert [one.id.hex for one in LLMRequest.objects.filter(project=project)] == [other.id]
+
+
+def test_what_is_set_aside_for_an_open_job_is_no_orphan(project: Project) -> None:
+    """Its web process is gone and the line knows nothing of it: it is made from its row all the same."""
+    call, now = store(project), timezone.now()
+    set_aside(project, call)
+    assert quotas.sweep(now) == 0
+    assert jobs.claim_job(call, now)
+    assert quotas.sweep(now) == 0
+    AsyncJob.objects.filter(id=call.id).update(state="failed")
+    assert quotas.sweep(now) == 1
+    assert not Reservation.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -234,16 +270,27 @@ def test_only_what_is_kept_and_ended_is_made_again(project: Project) -> None:
     )
     words = ("not ended yet", "not kept", "revoked")
     assert [word in said for word, said in zip(words, done.refused, strict=True)] == [True] * 3
+    project.status = Project.Status.ARCHIVED
+    with pytest.raises(ConflictError, match="archived"):
+        again.retry(project=project, request_id=row(ended(project)).id, by=By(), now=timezone.now())
 
 
 # --- erased users, and the webhook's page
 
 
-def test_an_erased_users_jobs_go_with_what_was_asked(project: Project) -> None:
+def test_an_erased_users_jobs_go_with_what_was_asked(
+    project: Project, django_capture_on_commit_callbacks: Any
+) -> None:
     theirs, running, others = store(project, user="ann"), store(project, user="ann"), store(project)
     jobs.claim_job(running, timezone.now())
     elsewhere = store(ProjectFactory.create(), user="ann")
-    erasing.forget_user(None, project_id=project.pk, user_id="ann")
+    for call in (theirs, running, others):
+        set_aside(project, call)
+    with django_capture_on_commit_callbacks(execute=True):
+        erasing.forget_user(None, project_id=project.pk, user_id="ann")
+    # The running one's end is still to come.
+    held = {one.call_id.hex for one in Reservation.objects.all()}
+    assert held == {running.id, others.id}
     left = {one.id.hex for one in AsyncJob.objects.all()}
     assert left == {others.id, elsewhere.id}
     assert theirs.id not in left
