@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from benchmarks.traffic import attribute
@@ -25,9 +25,11 @@ from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
 from tests.traces.uploads import call_span, otlp
 from traces import retention
+from traces.ingest import far_twins
 from traces.ingest.context import IngestContext
 from traces.ingest.limits import Limits, Window
 from traces.ingest.otlp_decode import decode_otlp
+from traces.ingest.span import NormalSpan
 from traces.ingest.write import write_spans
 from traces.models import Span, Trace
 from traces.signals import user_erased
@@ -316,6 +318,30 @@ def test_who_died_before_it_looked_for_the_other_report_does_so_again(
     assert CostRecord.objects.filter(project=project).count() == 2
     report(project, end, span_id=5, trace_id=trace_id)
     assert CostRecord.objects.get(project=project).trace_id == end.call.id
+
+
+def test_the_other_report_is_looked_for_by_its_id_not_by_its_time(
+    project: Project, django_assert_num_queries: Any
+) -> None:
+    """Also where nothing is known of the table yet: each day begins with a new partition."""
+    ids = [f"resp_{number}" for number in range(40)]
+    given = (project.pk, now(), now(), ids, project.pk, ids)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for query, params in (
+            (far_twins._PROBE, [*given, "gateway", True]),
+            (far_twins._FIND, [*given, now(), now(), "gateway", "gateway"]),
+        ):
+            cursor.execute(f"EXPLAIN {query}", params)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert plan.count("Index Cond: (uuid_hash_extended") == plan.count("Index Cond")
+            assert "Seq Scan" not in plan
+    spans = [
+        NormalSpan(trace_id="a", span_id="b", started_at=now(), is_call=True, response_id=one)
+        for one in ids
+    ]
+    with django_assert_num_queries(1):
+        assert far_twins.settle(project.pk, spans, now=now()) == 0
 
 
 def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -> None:
