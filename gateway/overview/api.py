@@ -51,6 +51,7 @@ def _shown(reading: Reading) -> dict[str, Any]:
         "targets": reading.targets,
         "fallbacks": reading.ways,
         "limits": reading.limits,
+        "budgets": reading.budgets,
         "attention": reading.notices,
     }
 

@@ -93,6 +93,17 @@ class GatewayNearLimitSerializer(serializers.Serializer[Any]):
     resets_at = serializers.DateTimeField(allow_null=True)
 
 
+class GatewayHardBudgetSerializer(serializers.Serializer[Any]):
+    """A hard budget near its end."""
+
+    id = serializers.UUIDField(source="budget.pk")
+    name = serializers.CharField(source="budget.name")
+    limit_usd = AmountField()
+    spent_usd = AmountField()
+    share = serializers.FloatField()
+    resets_at = serializers.DateTimeField()
+
+
 class GatewayNoticeSerializer(serializers.Serializer[Any]):
     """Something to look at."""
 
@@ -114,4 +125,5 @@ class GatewayOverviewSerializer(serializers.Serializer[Any]):
     targets = GatewayTargetSerializer(many=True)
     fallbacks = GatewayFallbackSerializer(many=True)
     limits = GatewayNearLimitSerializer(many=True)
+    budgets = GatewayHardBudgetSerializer(many=True, help_text="Hard ones nearest to their end")
     attention = GatewayNoticeSerializer(many=True)

@@ -217,6 +217,8 @@ def test_hard_budgets_stand_among_the_limits(viewer: Client, project: Project) -
     assert "Ceiling" in page
     assert "Tells only" not in page
     assert "Elsewhere" not in page
+    (told,) = viewer.get(API).json()["budgets"]
+    assert (told["name"], told["limit_usd"], told["share"]) == ("Ceiling", "100", 0.0)
 
 
 def _json(value: Any) -> str:
