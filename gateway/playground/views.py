@@ -38,13 +38,14 @@ def playground(request: HttpRequest, slug: str) -> HttpResponse:
     if request.GET.get("request") or request.GET.get("step"):
         drafts.fill(draft, _opened(request, project))
     mine = runs.runs_of(project, person(request), now=now)
-    if draft.models == [""] and mine:
-        draft.models = [mine[0].asked_model]
+    callables = runs.callables_of(project)
+    if draft.models == [""]:
+        draft.models = [mine[0].asked_model if mine else callables[0].name if callables else ""]
     context = {
         "project": project,
         "may_run": may_run(project),
         "draft": draft,
-        "callables": runs.callables_of(project),
+        "callables": callables,
         "runs": mine,
         "roles": opening.ROLES,
         "blank": opening.Line(),

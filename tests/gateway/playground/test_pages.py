@@ -93,6 +93,7 @@ def test_the_page_offers_what_may_be_called_and_begins_as_its_link_says(
     RouteFactory.create(project=project, name="smart")
     RouteFactory.create(project=project, name="*")
     forget()
+    assert member.get(ROOT).context["draft"].models == ["smart"]  # the first one there is
     page = member.get(
         ROOT + "?model=smart&model=gpt-4o&temperature=0.2&format=json_object&stream=0"
     )
