@@ -10,17 +10,19 @@ class GatewayConfig(AppConfig):
         from core import partitions
         from gateway import purge as rows
         from gateway.cache import emptying
-        from gateway.connections import demo, secrets
+        from gateway.connections import demo, secrets, used
         from gateway.quotas import demo as quota_demo
         from gateway.recording import forgetting
         from gateway.requests import erasing, jobs, webhooks
         from gateway.routing import demo as routing_demo
         from projects import purge, resealing
         from traces import retention
+        from traces.ingest import far_twins
         from traces.signals import demo_seeded, user_erased
 
         partitions.register("gateway_llmrequest", "accepted_at")
         retention.register("gateway_llmrequest", "accepted_at")
+        far_twins.register(used.has_connections)
         user_erased.connect(forgetting.forget_user, dispatch_uid="gateway.forget")
         purge.register("gateway", count=rows.count, delete_batch=rows.delete_batch)
         resealing.register(secrets.seal_again)

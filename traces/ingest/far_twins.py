@@ -11,7 +11,7 @@ a process that dies in between leaves is found when the batch is sent, or replay
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -28,6 +28,7 @@ from traces.ingest.span import NormalSpan
 # How long before or after the batch's first and last step the other one may have begun.
 REACH = dt.timedelta(hours=2)
 MAX_TRIES = 3
+_uses_gateway: list[Callable[[UUID], bool]] = []
 _HASHES = (
     "ANY(ARRAY(SELECT uuid_hash_extended(%s::uuid, hashtextextended(r, 0))"
     " FROM unnest(%s::text[]) AS r))"
@@ -55,10 +56,15 @@ WHERE (g.project_id = %s) IS TRUE AND g.started_at BETWEEN %s AND %s AND g.respo
 """  # noqa: S608
 
 
+def register(uses_gateway: Callable[[UUID], bool]) -> None:
+    """Let the gateway say which projects' calls may come through it; what others' clients report is not looked up."""
+    _uses_gateway.append(uses_gateway)
+
+
 def settle(project_id: UUID, spans: Iterable[NormalSpan], *, now: dt.datetime) -> int:
     """Take the record from what clients reported of calls that the gateway recorded in another trace; of how many
-    steps. One query (two where a batch has calls of both), none without response ids; about ten more where there are
-    any."""
+    steps. One query (two where a batch has calls of both), none without response ids or where nobody uses the gateway;
+    about ten more where there are any."""
     calls = [one for one in spans if one.is_call and one.response_id]
     if not calls:
         return 0
@@ -82,7 +88,7 @@ def _found(project_id: UUID, calls: Sequence[NormalSpan]) -> list[Ancestor]:
     with connection.cursor() as cursor:
         for is_ours in (True, False):
             asked = {one.response_id for one in calls if (one.dialect == twins.GATEWAY) is is_ours}
-            if asked:
+            if asked and (is_ours or any(uses(project_id) for uses in _uses_gateway)):
                 given = (project_id, *window, list(asked), project_id, list(asked))
                 cursor.execute(_PROBE, [*given, twins.GATEWAY, not is_ours])
                 twice.update(response_id for (response_id,) in cursor.fetchall())

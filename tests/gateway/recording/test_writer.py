@@ -21,6 +21,7 @@ from gateway.recording.spans import ESTIMATED
 from gateway.recording.writer import record
 from gateway.structs import Dialect, Finished
 from projects.models import Project
+from tests.factories.gateway import ConnectionFactory
 from tests.factories.projects import ProjectFactory
 from tests.gateway.recording import calls
 from tests.traces.uploads import call_span, otlp
@@ -39,7 +40,14 @@ PRICE = Decimal("0.00045")  # 1,000 tokens in, 500 out
 
 @pytest.fixture
 def project(db: None) -> Project:
-    return ProjectFactory()
+    return connected()
+
+
+def connected() -> Project:
+    """A project whose calls may come through the gateway."""
+    project: Project = ProjectFactory()
+    ConnectionFactory.create(organization=project.organization)
+    return project
 
 
 def now() -> dt.datetime:
@@ -292,7 +300,7 @@ def test_what_was_not_that_call_is_charged(project: Project) -> None:
     """Same id, but of another time, another project, or with another answer."""
     end = calls.finished(project)
     record([end], now=now())
-    stranger = ProjectFactory.create()
+    stranger = connected()
     before = msgspec.structs.replace(
         end, ended_at=end.ended_at - 600, call=calls.call(project, ago_s=602)
     )
@@ -340,8 +348,23 @@ def test_the_other_report_is_looked_for_by_its_id_not_by_its_time(
         NormalSpan(trace_id="a", span_id="b", started_at=now(), is_call=True, response_id=one)
         for one in ids
     ]
+    with django_assert_num_queries(2):
+        assert far_twins.settle(project.pk, spans, now=now()) == 0
     with django_assert_num_queries(1):
         assert far_twins.settle(project.pk, spans, now=now()) == 0
+
+
+def test_who_has_no_connection_pays_nothing_for_the_gateway(
+    db: None, django_assert_num_queries: Any
+) -> None:
+    project = ProjectFactory.create()
+    span = NormalSpan(
+        trace_id="a", span_id="b", started_at=now(), is_call=True, response_id="resp_1"
+    )
+    with django_assert_num_queries(1):
+        assert far_twins.settle(project.pk, [span], now=now()) == 0
+    with django_assert_num_queries(0):
+        assert far_twins.settle(project.pk, [span], now=now()) == 0
 
 
 def test_the_paid_answer_stays_paid_beside_its_own_cache_hit(project: Project) -> None:
