@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 from redis import Redis
 
-from accounts.models import Organization
 from gateway.cache.exact import ExactCache
 from gateway.cache.meaning import VECTORS
 from gateway.cache.semantic import SemanticCache
@@ -33,10 +33,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Without a transaction around each test: the cache's threads see what was stored."""
     with django_db_blocker.unblock():
         yield
-        CachedResponse.objects.filter(
-            project__in=list(Project.objects.values_list("pk", flat=True))
-        ).delete()
-        Organization.objects.all().delete()
+        call_command("flush", verbosity=0, interactive=False)
 
 
 @pytest_asyncio.fixture

@@ -61,11 +61,12 @@ def test_a_try_that_was_given_up_is_a_step_and_a_charge_beside_its_call(parent: 
     for _ in range(2):
         record([one], now=timezone.now())
     prices = [Decimal("0.0026"), Decimal("0.00045")]
-    assert sorted(CostRecord.objects.values_list("cost_usd", flat=True), reverse=True) == prices
+    charged = CostRecord.objects.filter(project=project).values_list("cost_usd", flat=True)
+    assert sorted(charged, reverse=True) == prices
     row = LLMRequest.objects.get(id=call.id)
     assert (row.cost_usd, row.flags) == (sum(prices), ["usage_estimated", "given_up"])
     assert (row.input_tokens, row.output_tokens) == (1000, 500)
-    loser = Span.objects.get(request_model="gpt-4o")
+    loser = Span.objects.get(project=project, request_model="gpt-4o")
     assert (loser.trace_id, loser.parent_span_id) == (row.trace_id, parent)
     assert (loser.status, loser.flags) == ("error", ["given_up", "usage_estimated"])
     assert cost_of(one) == row.cost_usd
