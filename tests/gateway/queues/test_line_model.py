@@ -120,7 +120,9 @@ async def test_no_order_of_events_loses_or_doubles_a_call(
         await line.finish(link, worker, [*model.claimed, *model.begun])
     held = redis.keys("{gw}:held:*")
     left = {key.decode() for key in redis.keys("{gw}:*")} - {"{gw}:bell"}
+    # A web process of other tests that lives on makes its stream anew.
+    left = {key for key in left if not key.startswith("{gw}:reply:")}
     # Only what dead workers had begun is still said, for a minute.
     assert held == []
-    assert all(key.startswith("{gw}:c:") for key in left)
+    assert {key for key in left if not key.startswith("{gw}:c:")} == set()
     assert all(0 < redis.pttl(key) <= 60_000 for key in left)
